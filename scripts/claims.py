@@ -1,0 +1,25 @@
+"""Judge the papers' claims by a study's runs."""
+
+from pathlib import Path
+
+from stagewise.analysis.claims import judge_claims
+from stagewise.analysis.records import read_study, read_table
+from stagewise.analysis.summary import REQUIRED
+from stagewise.files import write_text
+from stagewise.scripting import parser, run_script
+
+
+def main() -> None:
+    """Read plan, ``summary.csv`` and the runs' shock logs; write ``claims.csv``."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
+    arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
+    arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
+    arguments.add_argument("--out", type=Path, required=True, help="claims.csv to write")
+    args = arguments.parse_args()
+    claims = judge_claims(read_study(args.plan, args.root), read_table(args.summary, REQUIRED))
+    write_text(args.out, claims.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,22 @@
+"""Compute all metrics of all runs of a study from their stored logits."""
+
+from pathlib import Path
+
+from stagewise.analysis.evaluation import evaluate
+from stagewise.analysis.records import read_study
+from stagewise.files import write_text
+from stagewise.scripting import parser, run_script
+
+
+def main() -> None:
+    """Read ``plan.json`` and the run folders, write ``evaluation.csv``."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
+    arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
+    arguments.add_argument("--out", type=Path, required=True, help="evaluation.csv to write")
+    args = arguments.parse_args()
+    write_text(args.out, evaluate(read_study(args.plan, args.root)).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_script(main)

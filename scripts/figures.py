@@ -1,0 +1,26 @@
+"""Draw a study's figures as SVG and PNG; equal records give equal bytes."""
+
+from pathlib import Path
+
+from stagewise.analysis.figures import FIGURES, write_figures
+from stagewise.analysis.records import read_study, read_table
+from stagewise.analysis.summary import REQUIRED
+from stagewise.analysis.tables import Results
+from stagewise.scripting import parser, run_script
+
+
+def main() -> None:
+    """Read plan, ``summary.csv`` and the runs' histories; write NAME.svg and NAME.png."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
+    arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
+    arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
+    arguments.add_argument("--out", type=Path, required=True, help="folder to write")
+    arguments.add_argument("--name", choices=[*FIGURES, "all"], default="all", help="which figure")
+    args = arguments.parse_args()
+    results = Results(read_study(args.plan, args.root), read_table(args.summary, REQUIRED))
+    write_figures(results, args.out, list(FIGURES) if args.name == "all" else [args.name])
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,27 @@
+"""Join evaluation, plan and records to a row per run and exit, and mean accuracies for DVC."""
+
+from pathlib import Path
+
+from stagewise.analysis.records import read_study, read_table
+from stagewise.analysis.summary import mean_accuracies, summarise
+from stagewise.files import write_json, write_text
+from stagewise.scripting import parser, run_script
+
+
+def main() -> None:
+    """Read ``plan.json``, ``evaluation.csv`` and the records; write summary and metrics."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
+    arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
+    arguments.add_argument("--evaluation", type=Path, required=True, help="from evaluate.py")
+    arguments.add_argument("--out", type=Path, required=True, help="summary.csv to write")
+    arguments.add_argument("--metrics", type=Path, required=True, help="metrics.json to write")
+    args = arguments.parse_args()
+    evaluation = read_table(args.evaluation, ("path", "exit", "split", "accuracy"))
+    summary = summarise(read_study(args.plan, args.root), evaluation)
+    write_text(args.out, summary.to_csv(index=False))
+    write_json(args.metrics, mean_accuracies(summary))
+
+
+if __name__ == "__main__":
+    run_script(main)

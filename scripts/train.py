@@ -1,0 +1,63 @@
+"""Train one run from its spec: teachers, students, distillation, two stages, exits, recovery.
+
+Stopped at any moment, the same command goes on from the last saved epoch and ends with the same bits.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+
+from stagewise.errors import UserError
+from stagewise.scripting import parser, run_script
+from stagewise.training.run import Inputs, train_run
+from stagewise.training.trainer import OutOfTime
+
+OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
+
+
+def seconds(text: str) -> float:
+    """``90``, ``90s``, ``9m`` or ``2h`` in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match:
+        raise UserError(f"--budget: '{text}' is no time; write 90s, 9m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def main() -> int:
+    """Read arguments, train, write the run folder."""
+    options = parser(__doc__)
+    options.add_argument("--spec", required=True, help="the run's spec, as JSON")
+    options.add_argument("--data", type=Path, required=True, help="prepared.safetensors")
+    options.add_argument("--teacher", type=Path, help="weights of the teacher")
+    options.add_argument("--init", type=Path, help="weights that the network starts from")
+    options.add_argument("--out", type=Path, required=True, help="the run's folder")
+    options.add_argument("--work", type=Path, required=True, help="folder for the training state")
+    options.add_argument("--code", default="", help="code fingerprint, stored in the record")
+    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, …")
+    options.add_argument("--budget", default="", help="stop after this time (90s, 9m, 2h)")
+    options.add_argument("--title", default="", help="what to call the run in messages")
+    options.add_argument("--log", type=Path, help="file for progress lines instead of stdout")
+    arguments = options.parse_args()
+    parents = {"teacher": arguments.teacher, "init": arguments.init}
+    try:
+        train_run(
+            json.loads(arguments.spec),
+            Inputs(arguments.data, {role: path for role, path in parents.items() if path}),
+            arguments.out,
+            code=arguments.code,
+            work=arguments.work,
+            device=torch.device(arguments.device),
+            title=arguments.title or str(arguments.out),
+            log=arguments.log,
+            budget=seconds(arguments.budget) if arguments.budget else None,
+        )
+    except OutOfTime:
+        print("time budget spent; the same command goes on")
+        return OUT_OF_TIME
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

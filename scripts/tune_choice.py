@@ -1,0 +1,26 @@
+"""Choose each arm's learning rate on validation from a tuning study."""
+
+from pathlib import Path
+
+from stagewise.analysis.records import read_study, read_table
+from stagewise.analysis.tuning import choose_rates, rates_yaml
+from stagewise.files import write_text
+from stagewise.scripting import parser, run_script
+
+
+def main() -> None:
+    """Read plan and ``evaluation.csv``; write ``choice.csv`` and ``learning_rates.yaml``."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--plan", type=Path, required=True, help="the tuning study's plan.json")
+    arguments.add_argument("--evaluation", type=Path, required=True, help="from evaluate.py")
+    arguments.add_argument("--out", type=Path, required=True, help="choice.csv to write")
+    arguments.add_argument("--rates", type=Path, required=True, help="learning_rates.yaml to write")
+    args = arguments.parse_args()
+    evaluation = read_table(args.evaluation, ("path", "exit", "split", "accuracy", "nll"))
+    table = choose_rates(read_study(args.plan), evaluation)
+    write_text(args.out, table.to_csv(index=False))
+    write_text(args.rates, rates_yaml(table))
+
+
+if __name__ == "__main__":
+    run_script(main)

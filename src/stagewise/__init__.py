@@ -1,0 +1,1 @@
+"""Staged distillation, multi-exit students, pruning and recovery, with the evidence."""

@@ -1,0 +1,90 @@
+"""Metrics on logits (science §7.1). Pure numpy, float64, log space.
+
+``logits`` are (images, classes), ``labels`` (images,). Accuracies and agreement are in percent,
+NLL and KL in nats; ECE and Brier lie in [0, 1] and [0, 2].
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def log_softmax(logits: NDArray[np.floating]) -> Floats:
+    """Log probabilities over the last axis, float64."""
+    shifted = logits.astype(np.float64)
+    shifted = shifted - shifted.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def ensemble(logits: NDArray[np.floating]) -> Floats:
+    """Mean of the exits' logits: (exits, images, classes) to (images, classes)."""
+    return np.asarray(logits.astype(np.float64).mean(axis=0))
+
+
+def top_k(logits: NDArray[np.floating], labels: NDArray[np.integer], k: int = 1) -> float:
+    """Percent of images whose label is among the ``k`` largest logits (ties: lower class first)."""
+    order = np.argsort(-logits.astype(np.float64), axis=-1, kind="stable")[:, :k]
+    return float(100 * (order == labels[:, None]).any(axis=1).mean())
+
+
+def nll(log_p: Floats, labels: NDArray[np.integer]) -> float:
+    """Mean negative log probability of the label, nats."""
+    return float(-log_p[np.arange(len(labels)), labels].mean())
+
+
+def brier(log_p: Floats, labels: NDArray[np.integer]) -> float:
+    """Mean squared distance between the probabilities and the one-hot label."""
+    target = np.zeros_like(log_p)
+    target[np.arange(len(labels)), labels] = 1
+    return float(((np.exp(log_p) - target) ** 2).sum(axis=1).mean())
+
+
+def ece(log_p: Floats, labels: NDArray[np.integer], bins: int = 15) -> float:
+    """Expected calibration error: confidence against accuracy in equal-width bins (low, high]."""
+    confidence = np.exp(log_p.max(axis=1))
+    correct = log_p.argmax(axis=1) == labels
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(index, weights=confidence - correct, minlength=bins)
+    return float(np.abs(gap).sum() / len(labels))
+
+
+def agreement(logits: NDArray[np.floating], teacher: NDArray[np.floating]) -> float:
+    """Percent of images on which both networks name the same class."""
+    return float(100 * (logits.argmax(axis=1) == teacher.argmax(axis=1)).mean())
+
+
+def kl_from_teacher(log_p: Floats, teacher_log_p: Floats) -> float:
+    """Mean KL(teacher ‖ student) at temperature 1, nats."""
+    # A class that the teacher rules out in float64 adds nothing: exp gives 0 and 0·finite is 0.
+    return float((np.exp(teacher_log_p) * (teacher_log_p - log_p)).sum(axis=1).mean())
+
+
+def all_metrics(
+    logits: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    teacher: NDArray[np.floating] | None = None,
+    bins: int = 15,
+) -> dict[str, float]:
+    """Every metric of one output on one split.
+
+    ``top5`` is NaN at 10 classes or fewer, fidelity is NaN without a teacher. Where a logit is not
+    finite (a diverged run) the network counts as wrong on that image and all else is NaN.
+    """
+    finite = bool(np.isfinite(logits).all())
+    if not finite:
+        sound = np.isfinite(logits).all(axis=1)
+        hit = top_k(np.nan_to_num(logits[sound]), labels[sound]) if sound.any() else 0.0
+        names = ("top5", "nll", "brier", "ece", "agreement", "kl")
+        return {"accuracy": hit * float(sound.mean()), **dict.fromkeys(names, float("nan"))}
+    log_p = log_softmax(logits)
+    many_classes = logits.shape[1] > 10
+    return {
+        "accuracy": top_k(logits, labels),
+        "top5": top_k(logits, labels, 5) if many_classes else float("nan"),
+        "nll": nll(log_p, labels),
+        "brier": brier(log_p, labels),
+        "ece": ece(log_p, labels, bins),
+        "agreement": float("nan") if teacher is None else agreement(logits, teacher),
+        "kl": float("nan") if teacher is None else kl_from_teacher(log_p, log_softmax(teacher)),
+    }

@@ -1,0 +1,1 @@
+"""Data: sources, integrity, splits, and batches that live on the device."""

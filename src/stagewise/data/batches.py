@@ -1,0 +1,129 @@
+"""Batches from data that live on the device as uint8, augmented there.
+
+Order and views of an epoch come from a counter-based generator keyed by (seed, epoch): the view of
+an image is a function of (seed, epoch, index) alone, whatever the batch size, device or arm.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from stagewise.data.prepare import load_arrays
+from stagewise.errors import UserError
+from stagewise.models.features import Batch
+
+
+@dataclass(frozen=True)
+class Split:
+    """``images`` (N, C, H, W) uint8 and ``labels`` (N,) int64 on the device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What a run sees of a study's data: its classes, renumbered from 0, and its images."""
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: list[str]
+    mean: Tensor
+    std: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Channels and image size."""
+        return self.train.images.shape[1], self.train.images.shape[2]
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 (B, C, H, W) → float32 with the training set's mean 0 and deviation 1."""
+        scaled = (images.float() / 255 - self.mean) / self.std
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def load_task(path: Path | str, task: str, images: str, device: torch.device) -> TaskData:
+    """The data of a task (``all``, ``source``, ``target``) with ``full`` or ``few`` images.
+
+    Validation and test sets always hold every image of the task's classes.
+    """
+    arrays, info = load_arrays(path)
+    numbers = info["tasks"][task]
+    if len(numbers) < 2:
+        raise UserError(f"{path}: task '{task}' has {len(numbers)} classes; it needs at least two")
+    renumber = np.full(len(info["classes"]), -1)
+    renumber[numbers] = np.arange(len(numbers))
+
+    def split(name: str, keep: Any = None) -> Split:
+        pixels, labels = arrays[f"{name}.images"], arrays[f"{name}.labels"]
+        chosen = np.flatnonzero(renumber[labels] >= 0) if keep is None else keep
+        return Split(
+            torch.from_numpy(pixels[chosen]).to(device),
+            torch.from_numpy(renumber[labels[chosen]]).to(device),
+        )
+
+    def channel(values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+
+    return TaskData(
+        split("train", arrays[f"few.{task}"] if images == "few" else None),
+        split("validation"),
+        split("test"),
+        [info["classes"][number] for number in numbers],
+        channel(info["mean"]),
+        channel(info["std"]),
+    )
+
+
+class TrainingBatches:
+    """Shuffled, cropped and flipped batches of a training split.
+
+    Every epoch visits each image once; a last batch of fewer than ``batch_size`` images is used
+    unless it has a single image, which batch norm cannot take.
+    """
+
+    def __init__(
+        self, data: TaskData, *, seed: int, batch_size: int, crop: int, flip: bool
+    ) -> None:
+        self.data, self.seed, self.batch_size = data, seed, batch_size
+        self.crop, self.flip = crop, flip
+        size = data.shape[1]
+        # (N, C, dy, dx, H, W): a view of all crop windows, which takes no memory of its own.
+        padded = pad(data.train.images, (crop,) * 4)
+        self.windows = padded.unfold(2, size, 1).unfold(3, size, 1)
+
+    @property
+    def views(self) -> int:
+        """Different views of one image."""
+        return (2 * self.crop + 1) ** 2 * (2 if self.flip else 1)
+
+    def images(self, index: Tensor, view: Tensor) -> Tensor:
+        """The given view of each given image, normalised: (B, C, H, W)."""
+        side = 2 * self.crop + 1
+        flipped, shift = view // side**2, view % side**2
+        images = self.data.normalise(self.windows[index, :, shift // side, shift % side])
+        if self.flip:
+            images = torch.where(flipped.bool().view(-1, 1, 1, 1), images.flip(3), images)
+        return images
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.data.train.labels), self.batch_size)
+        return whole + (rest > 1)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of one epoch (counted from 0 over the whole run)."""
+        count = len(self.data.train.labels)
+        device = self.data.train.labels.device
+        generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
+        views = torch.from_numpy(generator.integers(self.views, size=count)).to(device)
+        order = torch.from_numpy(generator.permutation(count)).to(device)
+        for index in order.split(self.batch_size)[: len(self)]:
+            view, labels = views[index], self.data.train.labels[index]
+            yield Batch(self.images(index, view), labels, index, view)

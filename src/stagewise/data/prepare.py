@@ -1,0 +1,167 @@
+"""Splits: stratified train, validation and test images, and the few that students see."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from stagewise.data.sources.base import Images, Labels, RawData, content_sha256
+from stagewise.errors import UserError
+from stagewise.files import atomic, canonical_json
+
+Indices = NDArray[np.int64]
+
+
+def save_raw(raw: RawData, path: Path | str) -> None:
+    """Store a source's arrays and their checksums, atomically."""
+    arrays = {"images": raw.images, "labels": raw.labels}
+    if raw.test_images is not None and raw.test_labels is not None:
+        arrays |= {"test_images": raw.test_images, "test_labels": raw.test_labels}
+    _save(arrays, {"classes": raw.classes, "notes": raw.notes}, path)
+
+
+def load_raw(path: Path | str) -> RawData:
+    """Read what ``save_raw`` wrote; raises ``UserError`` where the checksums do not agree."""
+    arrays, info = load_arrays(path)
+    return RawData(
+        arrays["images"],
+        arrays["labels"],
+        info["classes"],
+        arrays.get("test_images"),
+        arrays.get("test_labels"),
+        info["notes"],
+    )
+
+
+def _save(arrays: dict[str, NDArray[Any]], info: dict[str, Any], path: Path | str) -> None:
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    sums = {name: content_sha256(array) for name, array in arrays.items()}
+    metadata = {"info": canonical_json({**info, "sha256": sums})}
+    with atomic(path) as temporary:
+        save_file(arrays, temporary, metadata)
+
+
+def load_arrays(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and metadata of a data file, every array checked against its checksum.
+
+    Raises:
+        UserError: the file is missing, truncated, not ours, or an array was changed.
+    """
+    try:
+        with safe_open(str(path), "np") as stream:
+            info = json.loads((stream.metadata() or {})["info"])
+            arrays = {name: stream.get_tensor(name) for name in info["sha256"]}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such data file; run `snakemake data`") from None
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a data file of this project ({error}); delete it and run `snakemake data`"
+        ) from None
+    for name, array in arrays.items():
+        if content_sha256(array) != info["sha256"][name]:
+            raise UserError(f"{path}: '{name}' is damaged; delete it and run `snakemake data`")
+    return arrays, info
+
+
+def resize(images: Images, size: int) -> Images:
+    """Bilinear resize of (N, C, H, W) to (N, C, size, size); the same array where it fits."""
+    if images.shape[2:] == (size, size):
+        return images
+    height, width = images.shape[2:]
+
+    def weights(old: int) -> NDArray[np.float64]:
+        """(size, old) interpolation matrix, pixel centres aligned."""
+        centre = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
+        low = np.floor(centre).astype(int)
+        high = np.minimum(low + 1, old - 1)
+        matrix = np.zeros((size, old))
+        np.add.at(matrix, (np.arange(size), low), 1 - (centre - low))
+        np.add.at(matrix, (np.arange(size), high), centre - low)
+        return matrix
+
+    scaled = np.einsum("hi,ncij,wj->nchw", weights(height), images, weights(width), optimize=True)
+    return np.round(scaled).astype(np.uint8)
+
+
+def stratified(labels: Labels, share: float, seed: int) -> tuple[Indices, Indices]:
+    """Indices of the rest and of a ``share`` of every class, each sorted."""
+    from sklearn.model_selection import train_test_split
+
+    rest, part = train_test_split(
+        np.arange(len(labels)), test_size=share, stratify=labels, random_state=seed
+    )
+    return np.sort(rest), np.sort(part)
+
+
+def few(labels: Labels, per_class: int | None, classes: list[int], seed: int) -> Indices:
+    """``per_class`` images of each of ``classes`` (all where None), drawn from ``seed``.
+
+    Raises:
+        UserError: a class has fewer images than are asked for.
+    """
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for number in classes:
+        members = np.flatnonzero(labels == number)
+        if per_class is not None and per_class > len(members):
+            raise UserError(
+                f"data: {per_class} images per class are asked for, but class {number} has"
+                f" {len(members)} for training; lower student_ or target_images_per_class"
+            )
+        order = generator.permutation(members)
+        chosen.append(order if per_class is None else order[:per_class])
+    return np.sort(np.concatenate(chosen))
+
+
+def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[str, Any]:
+    """Split, resize and store a study's data; returns what the record says of it.
+
+    ``settings`` is the config's ``data`` block. Stored are uint8 images of the three splits, labels,
+    and index arrays into the training split: ``few.all`` and ``few.target``.
+    """
+    seed = settings["split_seed"]
+    images = raw.images
+    if raw.test_images is None or raw.test_labels is None:
+        rest, test = stratified(raw.labels, settings["test"], seed)
+        test_images, test_labels = images[test], raw.labels[test]
+    else:
+        rest = np.arange(len(images))
+        test_images, test_labels = raw.test_images, raw.test_labels
+    # ``validation`` is a share of the whole set, so that the splits add up as the config reads.
+    share = settings["validation"] / (1 - settings["test"] if raw.test_images is None else 1)
+    train, validation = stratified(raw.labels[rest], share, seed)
+    train, validation = rest[train], rest[validation]
+    classes = list(range(len(raw.classes)))
+    unknown = [number for number in settings["source_classes"] if number not in classes]
+    if unknown:
+        raise UserError(
+            f"data.source_classes: {unknown} are no classes of '{settings['source']}',"
+            f" which has {len(classes)}; use 0 to {len(classes) - 1}"
+        )
+    target = [number for number in classes if number not in settings["source_classes"]]
+    labels = raw.labels[train]
+    size = settings.get("image_size", images.shape[2])
+    arrays: dict[str, NDArray[Any]] = {
+        "train.images": resize(images[train], size),
+        "train.labels": labels,
+        "validation.images": resize(images[validation], size),
+        "validation.labels": raw.labels[validation],
+        "test.images": resize(test_images, size),
+        "test.labels": test_labels,
+        "few.all": few(labels, settings["student_images_per_class"], classes, seed),
+        "few.target": few(labels, settings["target_images_per_class"], target, seed),
+    }
+    scaled = arrays["train.images"].astype(np.float64) / 255
+    info = {
+        "classes": raw.classes,
+        "tasks": {"all": classes, "source": settings["source_classes"], "target": target},
+        "mean": scaled.mean((0, 2, 3)).tolist(),
+        "std": scaled.std((0, 2, 3)).tolist(),
+        "counts": {name: len(array) for name, array in arrays.items()},
+    }
+    _save(arrays, info, path)
+    return info

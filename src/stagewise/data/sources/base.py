@@ -1,0 +1,43 @@
+"""What a data source gives, and how a name becomes one."""
+
+import hashlib
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stagewise.study import catalogue
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RawData:
+    """``images`` (N, C, H, W) uint8 and ``labels`` (N,) int64; a source with a test set of its own
+    gives it in ``test_images`` and ``test_labels``."""
+
+    images: Images
+    labels: Labels
+    classes: list[str]
+    test_images: Images | None = None
+    test_labels: Labels | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+def load_source(name: str, options: dict[str, Any]) -> RawData:
+    """The data of the source ``name`` (a file of this folder)."""
+    module = importlib.import_module(catalogue.module_name(catalogue.sources()[name]))
+    raw: RawData = module.load(**options)
+    return raw
+
+
+def content_sha256(*arrays: NDArray[Any]) -> str:
+    """Checksum of the arrays' shapes, types and values."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape}{array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Measuring networks: cost, latency, gradient shock."""

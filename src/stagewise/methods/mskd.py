@@ -1,0 +1,36 @@
+"""MSKD: every exit of the student imitates the teacher's output (Appl. Sci. 2022, 12:9453).
+
+L = Σ_k w_ce CE(z_k) + w_kd T² KL(z^t ‖ z_k) over the exits k, each with weight 1. The paper's loss is
+not printed in what is available: this is its minimal reading, which with one exit is plain KD.
+"""
+
+import torch
+from torch import Tensor
+
+from stagewise.methods.base import DistillationMethod, Losses, soft_target_loss
+from stagewise.methods.exits_ce import exits_cross_entropy
+from stagewise.models.features import Batch, Features
+
+NEEDS = ("exits", "teacher")
+WEIGHTS = {"ce": 0.1, "kd": 0.9}
+
+
+def mskd_loss(exits: tuple[Tensor, ...], teacher: Tensor, temperature: float) -> Tensor:
+    """Sum over exits of the soft-target loss to the teacher's logits (B, classes)."""
+    return torch.stack([soft_target_loss(z, teacher, temperature) for z in exits]).sum()
+
+
+class Method(DistillationMethod):
+    """The teacher's final output instructs every exit."""
+
+    def __init__(self, *, temperature: float = 4.0) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
+        """``ce`` and ``kd``, each summed over the exits."""
+        assert teacher is not None
+        return {
+            "ce": exits_cross_entropy(student.exits, batch.labels),
+            "kd": mskd_loss(student.exits, teacher.logits, self.temperature),
+        }

@@ -1,0 +1,62 @@
+"""What goes into a network and what comes out: features by name, no hooks, no positional lists."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch of B images: normalised ``images`` (B, C, H, W), ``labels`` (B,) int64,
+    ``index`` (B,) int64, each image's number in the training set, ``view`` (B,) int64, the number of
+    the crop and flip that was drawn of it."""
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+    view: Tensor
+
+
+class Features(NamedTuple):
+    """Output of a network for a batch of B images.
+
+    ``logits``: (B, classes), of the last classifier. ``taps``: name → (B, C, H, W), post-activation
+    outputs of the stem and of each stage, and ``<stage>.pre``, the same before their last ReLU.
+    ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of every exit, shallow to
+    deep, the last being ``logits``; empty where the network has one exit.
+    """
+
+    logits: Tensor
+    taps: dict[str, Tensor]
+    pooled: Tensor
+    exits: tuple[Tensor, ...] = ()
+
+    @property
+    def answer(self) -> Tensor:
+        """(B, classes): the mean of the exits' logits, or the one exit's."""
+        return torch.stack(self.exits).mean(0) if self.exits else self.logits
+
+
+class Network(nn.Module):
+    """Base of all networks: named parts that phases train or freeze."""
+
+    stages: tuple[str, ...]
+    """Names of the stages, shallow to deep; each is a tap."""
+
+    classifier: nn.Linear
+
+    def initialise(self) -> None:
+        """Draw new weights for every layer from torch's global generator."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+                module.reset_parameters()
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Part name → module, shallow to deep; together they hold every parameter."""
+        return dict(self.named_children())
+
+    def classifiers(self) -> list[nn.Linear]:
+        """Every layer whose outputs are class scores, the final one last; pruning keeps these."""
+        return [self.classifier]

@@ -1,0 +1,81 @@
+"""CIFAR residual networks of depth 6n+2 (He et al. 2016, section 4.2), stem without pooling.
+
+``width`` is the stem's width w; the three stages have w, 2w and 4w channels. The shortcut that
+changes shape is a 1x1 convolution with batch norm, as in the CRD benchmark's networks.
+"""
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from stagewise.models.features import Features, Network
+
+NETWORKS = {"resnet8": 1, "resnet14": 2, "resnet20": 3, "resnet32": 5, "resnet56": 9, "resnet110": 18}
+"""Network name → blocks a stage."""
+
+
+def build(name: str, classes: int, channels: int, *, width: int = 16) -> "ResNet":
+    """The network ``name`` for ``channels``-channel images of ``classes`` classes."""
+    return ResNet(NETWORKS[name], classes, channels, width)
+
+
+def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution without bias, then batch norm."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut; returns the sum *before* its ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = conv_bn(inputs, outputs, 3, stride)
+        self.second = conv_bn(outputs, outputs, 3)
+        same = stride == 1 and inputs == outputs
+        self.shortcut = nn.Identity() if same else conv_bn(inputs, outputs, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) → (B, outputs, H/stride, W/stride)."""
+        out: Tensor = self.second(relu(self.first(x))) + self.shortcut(x)
+        return out
+
+
+class ResNet(Network):
+    """Stem, three stages, pooled vector, classifier."""
+
+    stages = ("stage1", "stage2", "stage3")
+
+    def __init__(self, blocks: int, classes: int, channels: int, width: int) -> None:
+        super().__init__()
+        self.stem = conv_bn(channels, width, 3)
+        inputs = width
+        for name, outputs, stride in zip(
+            self.stages, (width, 2 * width, 4 * width), (1, 2, 2), strict=True
+        ):
+            first = Block(inputs, outputs, stride)
+            rest = [Block(outputs, outputs, 1) for _ in range(blocks - 1)]
+            self.add_module(name, nn.ModuleList([first, *rest]))
+            inputs = outputs
+        self.classifier = nn.Linear(inputs, classes)
+
+    def initialise(self) -> None:
+        """Kaiming-normal convolutions (fan out), as in the CRD benchmark's code."""
+        super().initialise()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Features:
+        """(B, channels, H, W) normalised images → features."""
+        pre = self.stem(images)
+        x = relu(pre)
+        taps = {"stem": x, "stem.pre": pre}
+        for name in self.stages:
+            blocks = self.get_submodule(name)
+            assert isinstance(blocks, nn.ModuleList)
+            for block in blocks:
+                pre = block(x)
+                x = relu(pre)
+            taps |= {name: x, f"{name}.pre": pre}
+        pooled = x.mean((2, 3))
+        return Features(self.classifier(pooled), taps, pooled)

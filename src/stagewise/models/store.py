@@ -1,0 +1,128 @@
+"""Building networks, and the file that holds one: safetensors with its architecture as metadata."""
+
+import importlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from stagewise.errors import UserError
+from stagewise.files import atomic, canonical_json
+from stagewise.models.exits import MultiExit
+from stagewise.models.features import Network
+from stagewise.models.history import History, replay
+from stagewise.study import catalogue
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """All that is needed to rebuild a network's shape: no code, no pickles.
+
+    ``pruned`` is the history of what pruning removed (see ``models.history``).
+    """
+
+    network: str
+    options: dict[str, int]
+    classes: int
+    channels: int
+    image_size: int
+    exits: str | None = None
+    pruned: History = field(default_factory=list)
+
+    def example(self, batch: int = 2) -> Tensor:
+        """A zero batch of the right shape: (batch, channels, size, size)."""
+        return torch.zeros(batch, self.channels, self.image_size, self.image_size)
+
+
+def seeded(seed: int, purpose: str) -> None:
+    """Seed torch for one purpose, so that arms that share it draw the same numbers for it."""
+    number = int.from_bytes(purpose.encode(), "big") % (2**31)
+    torch.manual_seed((seed * 1_000_003 + number) % (2**63))
+
+
+def build(architecture: Architecture, seed: int) -> Network:
+    """A new network in the channels-last layout, its weights drawn from ``seed``.
+
+    Backbone and exits draw from streams of their own: the backbone of a multi-exit student starts
+    from the same weights as the single-exit student with the same seed.
+    """
+    path = catalogue.networks()[architecture.network]
+    factory = importlib.import_module(catalogue.module_name(path)).build
+    backbone: Network = factory(
+        architecture.network, architecture.classes, architecture.channels, **architecture.options
+    )
+    network = backbone
+    if architecture.exits:
+        network = MultiExit(backbone, architecture.exits, architecture.example())
+        seeded(seed, "exits")
+        network.initialise()
+    if architecture.pruned:
+        replay(network, architecture.example(), architecture.pruned)
+    seeded(seed, "network")
+    backbone.initialise()
+    return network.to(memory_format=torch.channels_last)
+
+
+def new_classifier(network: Network, classes: int, seed: int) -> None:
+    """Replace the classifier by a new one for ``classes`` classes (torch's default start)."""
+    seeded(seed, "classifier")
+    network.classifier = nn.Linear(network.classifier.in_features, classes)
+
+
+def save_network(network: Network, architecture: Architecture, path: Path | str) -> None:
+    """Write weights and architecture atomically; equal networks give equal bytes."""
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    # One key only: safetensors writes several in an order that differs from process to process.
+    metadata = {"architecture": canonical_json(asdict(architecture))}
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_architecture(path: Path | str) -> Architecture:
+    """The architecture that a weight file states.
+
+    Raises:
+        UserError: the file is missing, truncated or not one of ours.
+    """
+    try:
+        with safe_open(str(path), "pt") as stream:
+            return Architecture(**json.loads((stream.metadata() or {})["architecture"]))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such weight file; run the step that writes it") from None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a weight file of this project ({error}); delete it and run again"
+        ) from None
+
+
+def load_network(path: Path | str) -> tuple[Network, Architecture]:
+    """Rebuild a network and fill in its weights; nothing in the file is ever executed.
+
+    Raises:
+        UserError: the file is broken, names an unknown network, or its weights do not fit.
+    """
+    architecture = load_architecture(path)
+    if architecture.network not in catalogue.networks():
+        raise UserError(f"{path}: states an unknown network '{architecture.network}'")
+    try:
+        network = build(architecture, seed=0)
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError, AttributeError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path}: its weights do not fit its architecture ({reason}); delete it and run again"
+        ) from None
+    return network, architecture
+
+
+def with_exits(
+    network: Network, architecture: Architecture, head: str, seed: int
+) -> tuple[Network, Architecture]:
+    """The same network with new exits on its stages."""
+    seeded(seed, "exits")
+    multi = MultiExit(network, head, architecture.example())
+    return multi.to(memory_format=torch.channels_last), replace(architecture, exits=head)

@@ -1,0 +1,82 @@
+"""VGG with batch norm for small images (Simonyan & Zisserman 2015), as in the CRD benchmark.
+
+Five blocks of w, 2w, 4w, 8w and 8w channels (w = ``width``, 64 in the papers); max-pooling after the
+first three, global average pooling at the end, one linear classifier. The first block is the stem.
+"""
+
+import math
+
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, relu
+
+from stagewise.models.features import Features, Network
+
+NETWORKS = {
+    "vgg8": (1, 1, 1, 1, 1),
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+"""Network name → convolutions of each block."""
+
+POOLED = ("stem", "stage1", "stage2")
+"""Blocks that are followed by 2x2 max-pooling."""
+
+
+def build(name: str, classes: int, channels: int, *, width: int = 64) -> "VGG":
+    """The network ``name`` for ``channels``-channel images of ``classes`` classes."""
+    return VGG(NETWORKS[name], classes, channels, width)
+
+
+class VGG(Network):
+    """Five blocks, pooled vector, classifier; taps are taken before each block's max-pooling."""
+
+    stages = ("stage1", "stage2", "stage3", "stage4")
+
+    def __init__(
+        self, convolutions: tuple[int, ...], classes: int, channels: int, width: int
+    ) -> None:
+        super().__init__()
+        inputs = channels
+        names = ("stem", *self.stages)
+        for name, count, factor in zip(names, convolutions, (1, 2, 4, 8, 8), strict=True):
+            outputs = factor * width
+            self.add_module(name, self._block(inputs, outputs, count))
+            inputs = outputs
+        self.classifier = nn.Linear(inputs, classes)
+
+    @staticmethod
+    def _block(inputs: int, outputs: int, count: int) -> nn.ModuleList:
+        layers = nn.ModuleList()
+        for _ in range(count):
+            conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+            layers.append(nn.Sequential(conv, nn.BatchNorm2d(outputs)))
+            inputs = outputs
+        return layers
+
+    def initialise(self) -> None:
+        """N(0, 2/(9 C_out)) convolutions, N(0, 0.01) classifier, zero biases (CRD's code)."""
+        super().initialise()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / (9 * module.out_channels)))
+            elif isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, 0.0, 0.01)
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Features:
+        """(B, channels, H, W) normalised images → features."""
+        x, taps = images, {}
+        for name in ("stem", *self.stages):
+            layers = self.get_submodule(name)
+            assert isinstance(layers, nn.ModuleList)
+            for layer in layers:
+                pre = layer(x)
+                x = relu(pre)
+            taps |= {name: x, f"{name}.pre": pre}
+            if name in POOLED:
+                x = max_pool2d(x, 2)
+        pooled = x.mean((2, 3))
+        return Features(self.classifier(pooled), taps, pooled)

@@ -1,0 +1,1 @@
+"""Structural pruning: a thin layer over Torch-Pruning, and the history that rebuilds a network."""

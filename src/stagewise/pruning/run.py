@@ -1,0 +1,50 @@
+"""One pruning run from its spec: load, prune, measure, and leave the run folder."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from stagewise.data.batches import load_task
+from stagewise.files import sha256_file, write_json
+from stagewise.models.store import load_network
+from stagewise.pruning.prune import Limits, prune
+from stagewise.training.run import Inputs, Spec, timing, write_run
+
+
+def prune_run(spec: Spec, inputs: Inputs, out: Path, *, code: str) -> None:
+    """Prune the parent ``init`` and write the folder of a run without any recovery.
+
+    Raises:
+        UserError: inputs do not fit, or the ratio cannot be reached.
+    """
+    began = time.perf_counter()
+    torch.set_num_threads(spec["threads"])
+    device = torch.device("cpu")
+    data = load_task(inputs.data, spec["data"]["task"], spec["data"]["images"], device)
+    network, architecture = load_network(inputs.parents["init"])
+    pruned, measured = prune(
+        network,
+        architecture,
+        criterion=spec["criterion"],
+        ratio=spec["ratio"],
+        limits=Limits(spec["min_channels"], spec["min_share"]),
+        tolerance=spec["tolerance"],
+        seed=spec["seed"],
+    )
+    write_json(out / "pruning.json", pruned.pruned)
+    write_run(
+        out,
+        network,
+        pruned,
+        data,
+        spec=spec,
+        inputs=inputs,
+        checksums=inputs.sha256(),
+        code=code,
+        device=device,
+        extra={"epochs": 0},
+        pruning=measured,
+    )
+    timing(out, 0.0, time.perf_counter() - began, 0, device)
+    print(f"{out}: {measured['ratio_reached']:.2f}x fewer MACs")

@@ -1,0 +1,1 @@
+"""Recipes: lists of phases, one file each."""

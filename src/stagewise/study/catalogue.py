@@ -1,0 +1,117 @@
+"""What exists: networks, methods, recipes and data sets, read from the source files.
+
+A method, recipe or data set is a file of its room; its name is the file's name. A network is a key
+of the ``NETWORKS`` dict of a file in ``models/``. Names, options and needs are read with ``ast``, so
+planning a study imports none of these modules (nor torch), and a new file is known at once.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _literal(tree: ast.Module, name: str) -> Any:
+    """The value of the module-level constant ``name``, or None."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets, value = [node.target], node.value
+        else:
+            continue
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return ast.literal_eval(value)
+    return None
+
+
+def _keywords(function: ast.FunctionDef) -> dict[str, Any]:
+    """Keyword-only parameters of a function with their literal defaults (None where required)."""
+    arguments = function.args
+    return {
+        argument.arg: None if default is None else ast.literal_eval(default)
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    }
+
+
+def _function(tree: ast.AST, name: str) -> ast.FunctionDef | None:
+    return next(
+        (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == name),
+        None,
+    )
+
+
+def _files(room: str) -> dict[str, Path]:
+    return {
+        path.stem: path
+        for path in sorted((PACKAGE / room).glob("*.py"))
+        if not path.stem.startswith("_")
+    }
+
+
+def _members(room: str, base: str) -> dict[str, Path]:
+    return {name: path for name, path in _files(room).items() if name != base}
+
+
+def methods() -> dict[str, Path]:
+    """Method name → file. ``methods/base.py`` holds what they share."""
+    return _members("methods", "base")
+
+
+def recipes() -> dict[str, Path]:
+    """Recipe name → file."""
+    return _members("recipes", "base")
+
+
+def sources() -> dict[str, Path]:
+    """Data source name → file."""
+    return _members("data/sources", "base")
+
+
+@cache
+def networks() -> dict[str, Path]:
+    """Network name → the file whose ``NETWORKS`` lists it."""
+    found: dict[str, Path] = {}
+    for path in _files("models").values():
+        found |= dict.fromkeys(_literal(_tree(path), "NETWORKS") or {}, path)
+    return found
+
+
+def module_name(path: Path) -> str:
+    """``…/stagewise/methods/kd.py`` → ``stagewise.methods.kd``."""
+    return ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))
+
+
+def method_options(name: str) -> dict[str, Any]:
+    """Option → default of a method: the keyword-only parameters of its class."""
+    init = _function(_tree(methods()[name]), "__init__")
+    return _keywords(init) if init else {}
+
+
+def method_weights(name: str) -> dict[str, float]:
+    """Loss term → default weight (``WEIGHTS`` of the method's file)."""
+    return dict(_literal(_tree(methods()[name]), "WEIGHTS") or {})
+
+
+def method_needs(name: str) -> frozenset[str]:
+    """What a method needs beyond the student: ``teacher``, ``exits``, ``teacher_exits``."""
+    return frozenset(_literal(_tree(methods()[name]), "NEEDS") or ())
+
+
+def network_options(name: str) -> dict[str, Any]:
+    """Option → default of a network: the keyword-only parameters of its file's ``build``."""
+    build = _function(_tree(networks()[name]), "build")
+    return _keywords(build) if build else {}
+
+
+def source_options(name: str) -> dict[str, Any]:
+    """Option → default of a data source: the keyword-only parameters of its file's ``load``."""
+    load = _function(_tree(sources()[name]), "load")
+    return _keywords(load) if load else {}

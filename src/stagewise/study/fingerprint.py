@@ -1,0 +1,87 @@
+"""A hash of what code *does*: the abstract syntax tree of some files and of every module of this
+package that they import, transitively, without comments, formatting and docstrings.
+
+A run carries the fingerprint of its script and of the modules that its spec names (its network's
+file, its method's, its recipe's), so an edit reruns exactly the runs whose code it changed.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import resolve_name
+from pathlib import Path
+
+from stagewise.study.catalogue import PACKAGE
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _module_path(module: str) -> Path | None:
+    base = PACKAGE.parent.joinpath(*module.split("."))
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _canonical(node: object) -> str:
+    """Text of a tree that is the same on every supported Python: class names and non-empty fields."""
+    if isinstance(node, list):
+        return "[" + ",".join(map(_canonical, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+        fields["body"] = fields["body"][1:]
+    kept = {key: value for key, value in fields.items() if value not in (None, [])}
+    return f"{type(node).__name__}({','.join(f'{k}={_canonical(v)}' for k, v in kept.items())})"
+
+
+def _imports(tree: ast.Module, module: str, is_package: bool) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module if is_package else module.rpartition(".")[0]
+                base = resolve_name("." * node.level + base, package)
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+@cache
+def _scan(path: Path, module: str) -> tuple[str, frozenset[str]]:
+    """Hash of one file, and the modules of this package that importing it runs."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    found = _imports(tree, module, path.name == "__init__.py") | {module}
+    needed: set[str] = set()
+    for name in found:
+        if name.split(".")[0] == PACKAGE.name and _module_path(name):
+            parts = name.split(".")
+            needed |= {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+    return hashlib.sha256(_canonical(tree).encode()).hexdigest(), frozenset(needed - {module})
+
+
+def modules(start: Iterable[str]) -> list[str]:
+    """``start`` and all modules of this package that they import, sorted."""
+    todo, seen = list(start), set()
+    while todo:
+        module = todo.pop()
+        path = _module_path(module)
+        if module not in seen and path is not None:
+            seen.add(module)
+            todo += _scan(path, module)[1]
+    return sorted(seen)
+
+
+@cache
+def fingerprint(script: Path, *named: str) -> str:
+    """Sixteen hex digits for ``script`` and the modules that it imports or that are ``named``."""
+    own, imported = _scan(script, "__main__")
+    parts = [f"script {own}"]
+    for module in modules([*imported, *named]):
+        path = _module_path(module)
+        assert path is not None
+        parts.append(f"{module} {_scan(path, module)[0]}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,68 @@
+"""Training state on disk: what a killed run needs to go on bit for bit.
+
+The state lives in an undeclared folder keyed by spec, code and inputs, so that it can never be taken
+for another run's, and under a lock, so that an orphaned process and its successor never both write.
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from stagewise.errors import UserError
+from stagewise.files import atomic
+
+
+class Checkpoint:
+    """One run's state file: named tensors and a JSON position, replaced atomically."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state.safetensors"
+
+    def save(self, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
+        """Replace the state; floats in ``position`` survive exactly (JSON of Python's repr)."""
+        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        with atomic(self.path) as temporary:
+            save_file(contiguous, temporary, {"position": json.dumps(position)})
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The last saved state, or None; a damaged file counts as none, and training starts anew."""
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(str(self.path), "pt") as stream:
+                position = json.loads((stream.metadata() or {})["position"])
+            return load_file(self.path), position
+        except (SafetensorError, KeyError, ValueError):
+            return None
+
+
+@contextmanager
+def state_folder(work: Path, key: str) -> Iterator[Path]:
+    """``work/key`` under an exclusive lock; states of other keys (older settings) are removed.
+
+    Raises:
+        UserError: another process trains this run right now.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    with open(work / "lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{work}: another process is training this run; wait for it, or end it"
+                f" (fuser {work / 'lock'} shows its number)"
+            ) from None
+        for other in work.iterdir():
+            if other.is_dir() and other.name != key:
+                shutil.rmtree(other)
+        folder = work / key
+        folder.mkdir(exist_ok=True)
+        yield folder

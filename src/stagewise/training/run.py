@@ -1,0 +1,259 @@
+"""One run from its spec: build, train, measure, and leave the run folder."""
+
+import csv
+import io
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from stagewise.data.batches import TaskData, TrainingBatches, load_task
+from stagewise.evaluation.cost import costs
+from stagewise.evaluation.shock import ShockProbe
+from stagewise.files import (
+    atomic,
+    canonical_json,
+    sha256_file,
+    sha256_text,
+    write_json,
+    write_text,
+)
+from stagewise.methods.base import make_method
+from stagewise.models.features import Network
+from stagewise.models.store import (
+    Architecture,
+    build,
+    load_network,
+    new_classifier,
+    save_network,
+    seeded,
+    with_exits,
+)
+from stagewise.recipes.base import make_phases
+from stagewise.training.checkpoint import Checkpoint, state_folder
+from stagewise.training.progress import Progress
+from stagewise.training.teachers import TeacherTable
+from stagewise.training.trainer import Row, Trainer, predict
+
+Spec = dict[str, Any]
+Built = tuple[Network, Architecture]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files of a run: prepared data, and parents' weight files by role (``teacher``, ``init``)."""
+
+    data: Path
+    parents: dict[str, Path]
+
+    def sha256(self) -> dict[str, str]:
+        """Checksum of every input."""
+        files = {"data": self.data, **self.parents}
+        return {role: sha256_file(path) for role, path in files.items()}
+
+
+def from_scratch(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
+    """New weights."""
+    options = {key: value for key, value in spec["network"].items() if key != "network"}
+    channels, size = data.shape
+    name = spec["network"]["network"]
+    architecture = Architecture(
+        name, options, len(data.classes), channels, size, spec.get("exits")
+    )
+    return build(architecture, spec["seed"]), architecture
+
+
+def from_parent(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
+    """The parent's weights; new exits where the spec has exits and the parent none."""
+    network, architecture = load_network(inputs.parents["init"])
+    if spec.get("exits") and not architecture.exits:
+        return with_exits(network, architecture, spec["exits"], spec["seed"])
+    return network, architecture
+
+
+def from_features(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
+    """The parent's backbone under a new classifier for the task's classes."""
+    network, architecture = load_network(inputs.parents["init"])
+    new_classifier(network, len(data.classes), spec["seed"])
+    fields = {**vars(architecture), "classes": len(data.classes)}
+    return network, Architecture(**fields)
+
+
+def from_shape(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
+    """The parent's (pruned) shape with new weights."""
+    _, architecture = load_network(inputs.parents["init"])
+    return build(architecture, spec["seed"]), architecture
+
+
+STARTS: dict[str, Callable[[Spec, Inputs, TaskData], Built]] = {
+    "scratch": from_scratch,
+    "parent": from_parent,
+    "features": from_features,
+    "shape": from_shape,
+}
+
+
+def train_run(
+    spec: Spec,
+    inputs: Inputs,
+    out: Path,
+    *,
+    code: str,
+    work: Path,
+    device: torch.device,
+    title: str,
+    log: Path | None = None,
+    budget: float | None = None,
+) -> None:
+    """Train one run to its end and write its folder.
+
+    Raises:
+        UserError: inputs are missing or do not fit together.
+        OutOfTime: the budget ended; calling again with the same arguments continues.
+    """
+    began = time.perf_counter()
+    settings = spec["training"]
+    torch.set_num_threads(settings["threads"])
+    data = load_task(inputs.data, spec["data"]["task"], spec["data"]["images"], device)
+    network, architecture = STARTS[spec["init"]](spec, inputs, data)
+    network.to(device)
+    teacher = None
+    if "teacher" in inputs.parents:
+        teacher = load_network(inputs.parents["teacher"])[0].to(device).eval().requires_grad_(False)
+    batches = TrainingBatches(
+        data,
+        seed=spec["seed"],
+        batch_size=settings["batch_size"],
+        crop=settings["crop"],
+        flip=settings["flip"],
+    )
+    seeded(spec["seed"], "method")
+    method = make_method(spec["method"]).to(device)
+    phases = make_phases(spec["recipe"], epochs=settings["epochs"], lr=settings["lr"])
+    seeded(spec["seed"], "training")
+    probe = None
+    if spec.get("probe"):
+        probe = ShockProbe(network, method, spec["weights"], teacher, data)
+    checksums = inputs.sha256()
+    key = sha256_text(canonical_json([spec, code, checksums, torch.__version__]))[:16]
+    with state_folder(work, key) as folder:
+        trainer = Trainer(
+            network,
+            method,
+            spec["weights"],
+            TeacherTable(teacher, batches) if teacher else None,
+            batches,
+            phases,
+            settings,
+            checkpoint=Checkpoint(folder),
+            progress=Progress(title, sum(phase.epochs for phase in phases), log),
+            probe=probe,
+            budget=budget,
+        )
+        started = time.perf_counter()
+        history = trainer.run()
+        seconds = time.perf_counter() - started
+        if probe:
+            write_text(out / "shock.csv", csv_text(probe.rows))
+        write_text(out / "history.csv", csv_text(history))
+        write_run(
+            out,
+            network,
+            architecture,
+            data,
+            spec=spec,
+            inputs=inputs,
+            checksums=checksums,
+            code=code,
+            device=device,
+            extra={"epochs": len(history), "train_loss": history[-1]["train_loss"]},
+        )
+        timing(out, seconds, time.perf_counter() - began, len(history), device)
+
+
+def write_run(
+    out: Path,
+    network: Network,
+    architecture: Architecture,
+    data: TaskData,
+    *,
+    spec: Spec,
+    inputs: Inputs,
+    checksums: dict[str, str],
+    code: str,
+    device: torch.device,
+    extra: dict[str, Any],
+    pruning: dict[str, Any] | None = None,
+) -> None:
+    """Weights, logits of validation and test images, and the record, the record last."""
+    save_network(network, architecture, out / "model.safetensors")
+    splits = {"validation": data.validation, "test": data.test}
+    logits = {name: predict(network, data, split).cpu() for name, split in splits.items()}
+    labels = {name: split.labels.cpu() for name, split in splits.items()}
+    with atomic(out / "logits.npz") as temporary, open(temporary, "wb") as stream:
+        np.savez(
+            stream,
+            **{name: values.numpy() for name, values in logits.items()},
+            **{f"{name}_labels": values.numpy() for name, values in labels.items()},
+        )
+    accuracy = {
+        name: 100 * (logits[name].mean(0).argmax(1) == labels[name]).double().mean().item()
+        for name in splits
+    }
+    record = {
+        "spec": spec,
+        "parents": {
+            role: {"path": str(path.parent), "sha256": checksums[role]}
+            for role, path in inputs.parents.items()
+        },
+        "data_sha256": checksums["data"],
+        "model_sha256": sha256_file(out / "model.safetensors"),
+        "code": code,
+        "classes": data.classes,
+        "costs": costs(network, architecture),
+        "file_bytes": (out / "model.safetensors").stat().st_size,
+        "final": {
+            "train_loss": extra.get("train_loss"),
+            "validation_accuracy": accuracy["validation"],
+            "test_accuracy": accuracy["test"],
+        },
+        "protocol": {
+            "selection": "last epoch",
+            "epochs": extra["epochs"],
+            "dtype": "float32",
+            "device": device.type,
+            "threads": torch.get_num_threads(),
+        },
+    }
+    write_json(out / "record.json", record | ({"pruning": pruning} if pruning else {}))
+
+
+def csv_text(rows: list[Row]) -> str:
+    """Rows as CSV, columns in order of first appearance, numbers in full precision."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def timing(out: Path, training: float, total: float, epochs: int, device: torch.device) -> None:
+    """What may differ between two equal runs: seconds, hardware, versions."""
+    cuda = torch.cuda.get_device_name() if device.type == "cuda" else ""
+    write_json(
+        out / "timing.json",
+        {
+            "training_seconds": round(training, 3),
+            "total_seconds": round(total, 3),
+            "epochs": epochs,
+            "device": cuda or platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+    )
