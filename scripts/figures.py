@@ -4,8 +4,8 @@ from pathlib import Path
 
 from stagewise.analysis.figures import FIGURES, write_figures
 from stagewise.analysis.records import read_study, read_table
+from stagewise.analysis.results import Results
 from stagewise.analysis.summary import REQUIRED
-from stagewise.analysis.tables import Results
 from stagewise.scripting import parser, run_script
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from stagewise.analysis.records import read_study, read_table
 from stagewise.analysis.report import render
+from stagewise.analysis.results import Results
 from stagewise.analysis.summary import REQUIRED
-from stagewise.analysis.tables import Results
 from stagewise.files import write_text
 from stagewise.scripting import parser, run_script
 

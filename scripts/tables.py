@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from stagewise.analysis.publish import write_tables
 from stagewise.analysis.records import read_study, read_table
+from stagewise.analysis.results import Results
 from stagewise.analysis.summary import REQUIRED
-from stagewise.analysis.tables import Results, write_tables
 from stagewise.scripting import parser, run_script
 
 

@@ -1,6 +1,7 @@
 """Train one run from its spec: teachers, students, distillation, two stages, exits, recovery.
 
-Stopped at any moment, the same command goes on from the last saved epoch and ends with the same bits.
+Stopped at any moment, the same command goes on from the last saved epoch and ends with the same
+bits.
 """
 
 import json
@@ -38,7 +39,7 @@ def main() -> int:
     options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, …")
     options.add_argument("--budget", default="", help="stop after this time (90s, 9m, 2h)")
     options.add_argument("--title", default="", help="what to call the run in messages")
-    options.add_argument("--log", type=Path, help="file for progress lines instead of stdout")
+    options.add_argument("--live", action="store_true", help="also show progress on the terminal")
     arguments = options.parse_args()
     parents = {"teacher": arguments.teacher, "init": arguments.init}
     try:
@@ -50,7 +51,7 @@ def main() -> int:
             work=arguments.work,
             device=torch.device(arguments.device),
             title=arguments.title or str(arguments.out),
-            log=arguments.log,
+            live=arguments.live,
             budget=seconds(arguments.budget) if arguments.budget else None,
         )
     except OutOfTime:

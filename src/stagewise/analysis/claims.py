@@ -16,12 +16,39 @@ from stagewise.analysis.shock import MEASURES, shock_table
 from stagewise.analysis.statistics import NAN, Paired, holm, paired
 
 HEADLINE = "headline"
-COLUMNS = (
-    "claim paper title claim_verdict pair role contrast unit treatment treatment_exit control "
-    "control_exit treatment_mean control_mean n mean sd low high p_t p_holm p_sign_flip "
-    "p_sign_flip_minimum mde p_equivalence published_low published_high verdict reason wording "
-    "source"
-).split()
+COLUMNS = [
+    "claim",
+    "paper",
+    "title",
+    "claim_verdict",
+    "pair",
+    "role",
+    "contrast",
+    "unit",
+    "treatment",
+    "treatment_exit",
+    "control",
+    "control_exit",
+    "treatment_mean",
+    "control_mean",
+    "n",
+    "mean",
+    "sd",
+    "low",
+    "high",
+    "p_t",
+    "p_holm",
+    "p_sign_flip",
+    "p_sign_flip_minimum",
+    "mde",
+    "p_equivalence",
+    "published_low",
+    "published_high",
+    "verdict",
+    "reason",
+    "wording",
+    "source",
+]
 
 
 @dataclass(frozen=True)
@@ -147,7 +174,7 @@ def _contrast(
         "control": sides.get("control", {}).get("arm", ""),
         "treatment_mean": float(treatment.mean()),
         "control_mean": NAN if control is None else float(control.mean()),
-        **paired(differences.sort_index().to_numpy(), margin).columns(),
+        **paired(differences.sort_index(), margin).columns(),
         "published_low": low,
         "published_high": high,
     }

@@ -35,7 +35,9 @@ def evaluate(study: Study) -> pd.DataFrame:
         costs = _costs(study, path, record["costs"], len(splits["test"].logits))
         teacher = reference(run["reference"]) if run["reference"] else None
         for split in SPLITS:
-            target = None if teacher is None else _target(study, run, teacher[split], splits[split])
+            target = (
+                None if teacher is None else _target(study, path, teacher[split], splits[split])
+            )
             for name, logits in zip(costs, outputs(splits[split].logits), strict=True):
                 rows.append(
                     {
@@ -71,13 +73,11 @@ def _costs(
     return {name: {key: by_exit[name][key] for key in ("parameters", "macs")} for name in names}
 
 
-def _target(
-    study: Study, run: dict[str, object], teacher: Logits, student: Logits
-) -> NDArray[np.float32]:
+def _target(study: Study, path: str, teacher: Logits, student: Logits) -> NDArray[np.float32]:
     """The teacher's final exit, checked to be about the same images."""
     if not np.array_equal(teacher.labels, student.labels):
         raise UserError(
-            f"{study.folder(str(run['path']))}: its images are not those of its teacher "
-            f"{run['reference']}; delete the older of the two and run again"
+            f"{study.folder(path)}: its images are not those of its teacher; "
+            "delete the older of the two and run again"
         )
     return np.asarray(teacher.logits[-1])

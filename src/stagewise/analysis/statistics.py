@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
@@ -21,6 +23,8 @@ from statsmodels.stats.power import TTestPower
 NAN = float("nan")
 ALPHA = 0.05
 EXACT_FLIPS = 2**16
+
+Values = Sequence[float] | NDArray[np.float64] | pd.Series
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,9 @@ class Paired:
         return asdict(self)
 
 
-def paired(differences: Sequence[float], margin: float = 0.3) -> Paired:
+def paired(differences: Values, margin: float = 0.3) -> Paired:
     """Statistics of per-seed differences; see the module's table for degenerate samples."""
-    values = np.asarray(differences, dtype=np.float64)
+    values: NDArray[np.float64] = np.asarray(differences, dtype=np.float64)
     n = len(values)
     if n == 0 or not np.isfinite(values).all():
         return Paired(n)
@@ -80,10 +84,10 @@ def paired(differences: Sequence[float], margin: float = 0.3) -> Paired:
 
 def sign_flip_minimum(n: int) -> float:
     """Least two-sided p of the exact sign-flip test: 2 of the 2^n sign patterns."""
-    return min(1.0, 2.0 / 2**n)
+    return float(min(1.0, 2.0 / 2**n))
 
 
-def sign_flip_p(values: Sequence[float] | np.ndarray) -> float:
+def sign_flip_p(values: Values) -> float:
     """Two-sided sign-flip p of the mean: exact up to 16 values, then 65,536 random flips."""
     result = stats.permutation_test(
         (np.asarray(values, dtype=np.float64),),
@@ -102,7 +106,7 @@ def detectable_effect(n: int, sd: float, power: float = 0.8) -> float:
     return float(np.squeeze(size)) * sd
 
 
-def equivalence_p(values: np.ndarray, margin: float) -> float:
+def equivalence_p(values: NDArray[np.float64], margin: float) -> float:
     """TOST p: the larger of the one-sided p-values against -margin and +margin."""
     above = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
     below = stats.ttest_1samp(values, margin, alternative="less").pvalue

@@ -18,7 +18,7 @@ Indices = NDArray[np.int64]
 
 def save_raw(raw: RawData, path: Path | str) -> None:
     """Store a source's arrays and their checksums, atomically."""
-    arrays = {"images": raw.images, "labels": raw.labels}
+    arrays: dict[str, NDArray[Any]] = {"images": raw.images, "labels": raw.labels}
     if raw.test_images is not None and raw.test_labels is not None:
         arrays |= {"test_images": raw.test_images, "test_labels": raw.test_labels}
     _save(arrays, {"classes": raw.classes, "notes": raw.notes}, path)
@@ -84,7 +84,8 @@ def resize(images: Images, size: int) -> Images:
         return matrix
 
     scaled = np.einsum("hi,ncij,wj->nchw", weights(height), images, weights(width), optimize=True)
-    return np.round(scaled).astype(np.uint8)
+    resized: Images = np.round(scaled).astype(np.uint8)
+    return resized
 
 
 def stratified(labels: Labels, share: float, seed: int) -> tuple[Indices, Indices]:
@@ -120,8 +121,8 @@ def few(labels: Labels, per_class: int | None, classes: list[int], seed: int) ->
 def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[str, Any]:
     """Split, resize and store a study's data; returns what the record says of it.
 
-    ``settings`` is the config's ``data`` block. Stored are uint8 images of the three splits, labels,
-    and index arrays into the training split: ``few.all`` and ``few.target``.
+    ``settings`` is the config's ``data`` block. Stored are uint8 images of the three splits,
+    labels, and index arrays into the training split: ``few.all`` and ``few.target``.
     """
     seed = settings["split_seed"]
     images = raw.images
@@ -144,7 +145,7 @@ def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[st
         )
     target = [number for number in classes if number not in settings["source_classes"]]
     labels = raw.labels[train]
-    size = settings.get("image_size", images.shape[2])
+    size = int(settings.get("image_size") or images.shape[2])
     arrays: dict[str, NDArray[Any]] = {
         "train.images": resize(images[train], size),
         "train.labels": labels,

@@ -45,11 +45,12 @@ def costs(network: Network, architecture: Architecture) -> list[dict[str, str | 
     """A row an exit: ``exit``, ``parameters``, ``macs``.
 
     Exit k counts what runs for its answer alone: the backbone up to stage k and its own head. A
-    network with one exit has the row ``final``; one with several ends with ``ensemble``, everything.
+    network with one exit has the row ``final``; one with several ends with ``ensemble``,
+    everything.
     """
     macs = layer_macs(network, architecture)
     parameters = {name: p.numel() for name, p in network.named_parameters()}
-    rows = []
+    rows: list[dict[str, str | int]] = []
     for label, prefixes in _prefixes(network).items():
         rows.append(
             {

@@ -2,10 +2,11 @@
 
 The paper names the effect but does not define it (abstract only); these are our definitions. On a
 fixed probe - the run's training and validation images, at most 1,024 each, unaugmented, batch norm
-in evaluation mode - a row holds, before a step: the gradient norm of the run's own loss with respect
-to the backbone (and to each part), the backbone's relative displacement, each stage's linear CKA to
-the start, and how well a ridge classifier refitted on the pooled features does. Step 0 is the first
-at which the backbone may move. The probe only looks: it leaves gradients and statistics alone.
+in evaluation mode - a row holds, before a step: the gradient norm of the run's own loss with
+respect to the backbone (and to each part), the backbone's relative displacement, each stage's
+linear CKA to the start, and how well a ridge classifier refitted on the pooled features does. Step
+0 is the first at which the backbone may move. The probe only looks: it leaves gradients and
+statistics alone.
 """
 
 from typing import Any
@@ -36,7 +37,7 @@ def linear_cka(start: Tensor, now: Tensor) -> float:
     """
     start, now = start - start.mean(0), now - now.mean(0)
     cross = (start.T @ now).square().sum()
-    return (cross / ((start.T @ start).norm() * (now.T @ now).norm())).item()
+    return float(cross / ((start.T @ start).norm() * (now.T @ now).norm()))
 
 
 def ridge_accuracy(features: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
@@ -49,7 +50,7 @@ def ridge_accuracy(features: Tensor, labels: Tensor, test: Tensor, test_labels: 
     penalty = 1e-3 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
     target = one_hot(labels).double()
     answer = check @ torch.linalg.solve(gram + penalty, design.T @ target)
-    return 100 * (answer.argmax(1) == test_labels).float().mean().item()
+    return 100 * float((answer.argmax(1) == test_labels).double().mean())
 
 
 class ShockProbe:

@@ -1,7 +1,7 @@
 """MSKD: every exit of the student imitates the teacher's output (Appl. Sci. 2022, 12:9453).
 
-L = Σ_k w_ce CE(z_k) + w_kd T² KL(z^t ‖ z_k) over the exits k, each with weight 1. The paper's loss is
-not printed in what is available: this is its minimal reading, which with one exit is plain KD.
+L = Σ_k w_ce CE(z_k) + w_kd T² KL(z^t ‖ z_k) over the exits k, each with weight 1. The paper's loss
+is not printed in what is available: this is its minimal reading, which with one exit is plain KD.
 """
 
 import torch

@@ -24,7 +24,9 @@ def oto_loss(
     teacher's deepest ones; one with more raises ``ValueError``.
     """
     if len(exits) > len(teacher_exits):
-        raise ValueError(f"{len(exits)} student exits, but only {len(teacher_exits)} of the teacher")
+        raise ValueError(
+            f"{len(exits)} student exits, but only {len(teacher_exits)} of the teacher"
+        )
     pairs = zip(exits, teacher_exits[-len(exits) :], strict=True)
     return torch.stack([soft_target_loss(z, z_t, temperature) for z, z_t in pairs]).sum()
 

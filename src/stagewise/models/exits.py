@@ -1,11 +1,12 @@
 """Exits on the stages of a backbone (paper B; head layouts from the closest public code line).
 
-``sepatt`` (default): an attention gate on the tap, then separable convolutions that halve the map and
-double the channels up to the last stage's, pooling, a linear layer. ``linear``: pooling and a linear
-layer, for ablation. The paper does not print its heads; both are reconstructions (see docs/fidelity).
+``sepatt`` (default): an attention gate on the tap, then separable convolutions that halve the map
+and double the channels up to the last stage's, pooling, a linear layer. ``linear``: pooling and a
+linear layer, for ablation. The paper does not print its heads; both are reconstructions.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from stagewise.models.features import Features, Network
 
 
 def separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Two depthwise-separable 3x3 convolutions with batch norm and ReLU; the first has the stride."""
+    """Two depthwise-separable 3x3 convolutions, batch norm and ReLU; the first has the stride."""
 
     def half(channels: int, stride: int) -> list[nn.Module]:
         depthwise = nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs, bias=False)
@@ -51,7 +52,7 @@ class Pool(nn.Module):
 def sepatt(shapes: list[torch.Size], classes: int) -> nn.Sequential:
     """Head from the tap of shape ``shapes[0]`` to the depth of ``shapes[-1]``."""
     layers: list[nn.Module] = [Gate(shapes[0][1])]
-    for here, following in zip(shapes, shapes[1:], strict=False):
+    for here, following in pairwise(shapes):
         layers.append(separable(here[1], following[1], max(1, here[2] // following[2])))
     return nn.Sequential(*layers, Pool(), nn.Linear(shapes[-1][1], classes))
 

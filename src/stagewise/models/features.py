@@ -10,7 +10,8 @@ from torch import Tensor, nn
 @dataclass(frozen=True)
 class Batch:
     """One training batch of B images: normalised ``images`` (B, C, H, W), ``labels`` (B,) int64,
-    ``index`` (B,) int64, each image's number in the training set, ``view`` (B,) int64, the number of
+    ``index`` (B,) int64, each image's number in the training set, ``view`` (B,) int64, the number
+    of
     the crop and flip that was drawn of it."""
 
     images: Tensor
@@ -24,8 +25,8 @@ class Features(NamedTuple):
 
     ``logits``: (B, classes), of the last classifier. ``taps``: name → (B, C, H, W), post-activation
     outputs of the stem and of each stage, and ``<stage>.pre``, the same before their last ReLU.
-    ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of every exit, shallow to
-    deep, the last being ``logits``; empty where the network has one exit.
+    ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of every exit, shallow
+    to deep, the last being ``logits``; empty where the network has one exit.
     """
 
     logits: Tensor

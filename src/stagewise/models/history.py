@@ -1,7 +1,8 @@
 """A pruning history as plain JSON, and the network that it makes of the dense one.
 
-An entry is ``[layer, whether its output channels were removed, their numbers]``, the numbers counted
-at the moment of removal; Torch-Pruning removes the channels of all coupled layers along with it.
+An entry is ``[layer, whether its output channels were removed, their numbers]``, the numbers
+counted at the moment of removal; Torch-Pruning removes the channels of all coupled layers along
+with it.
 """
 
 from torch import Tensor
@@ -17,7 +18,7 @@ def outputs(features: Features) -> list[Tensor]:
 
 
 def replay(network: Network, example: Tensor, history: History) -> None:
-    """Remove from ``network``, in place, what ``history`` says; ``example`` is a (2, C, H, W) batch."""
+    """Remove from ``network``, in place, what ``history`` says; ``example``: (2, C, H, W)."""
     import torch_pruning as tp
 
     network.requires_grad_(True)  # the graph is traced through autograd

@@ -9,7 +9,14 @@ from torch.nn.functional import relu
 
 from stagewise.models.features import Features, Network
 
-NETWORKS = {"resnet8": 1, "resnet14": 2, "resnet20": 3, "resnet32": 5, "resnet56": 9, "resnet110": 18}
+NETWORKS = {
+    "resnet8": 1,
+    "resnet14": 2,
+    "resnet20": 3,
+    "resnet32": 5,
+    "resnet56": 9,
+    "resnet110": 18,
+}
 """Network name → blocks a stage."""
 
 

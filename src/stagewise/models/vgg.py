@@ -1,7 +1,8 @@
 """VGG with batch norm for small images (Simonyan & Zisserman 2015), as in the CRD benchmark.
 
-Five blocks of w, 2w, 4w, 8w and 8w channels (w = ``width``, 64 in the papers); max-pooling after the
-first three, global average pooling at the end, one linear classifier. The first block is the stem.
+Five blocks of w, 2w, 4w, 8w and 8w channels (w = ``width``, 64 in the papers); max-pooling after
+the first three, global average pooling at the end, one linear classifier. The first block is the
+stem.
 """
 
 import math
@@ -68,7 +69,8 @@ class VGG(Network):
 
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
-        x, taps = images, {}
+        x = images
+        taps: dict[str, Tensor] = {}
         for name in ("stem", *self.stages):
             layers = self.get_submodule(name)
             assert isinstance(layers, nn.ModuleList)

@@ -73,7 +73,11 @@ def prune(
     graph = pruner.DG
     for _ in range(STEPS):
         for group in pruner.step(interactive=True):
-            layer, handler, indices = group[0].dep.target.module, group[0].dep.handler, group[0].idxs
+            layer, handler, indices = (
+                group[0].dep.target.module,
+                group[0].dep.handler,
+                group[0].idxs,
+            )
             spare = graph.get_out_channels(layer) - limits.least(pruner.layer_init_out_ch[layer])
             removed = list(indices[: max(0, spare)])
             if removed and macs > target:

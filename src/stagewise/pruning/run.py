@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from stagewise.data.batches import load_task
-from stagewise.files import sha256_file, write_json
+from stagewise.files import write_json
 from stagewise.models.store import load_network
 from stagewise.pruning.prune import Limits, prune
 from stagewise.training.run import Inputs, Spec, timing, write_run

@@ -1,8 +1,8 @@
 """What exists: networks, methods, recipes and data sets, read from the source files.
 
 A method, recipe or data set is a file of its room; its name is the file's name. A network is a key
-of the ``NETWORKS`` dict of a file in ``models/``. Names, options and needs are read with ``ast``, so
-planning a study imports none of these modules (nor torch), and a new file is known at once.
+of the ``NETWORKS`` dict of a file in ``models/``. Names, options and needs are read with ``ast``,
+so planning a study imports none of these modules (nor torch), and a new file is known at once.
 """
 
 import ast
@@ -43,7 +43,11 @@ def _keywords(function: ast.FunctionDef) -> dict[str, Any]:
 
 def _function(tree: ast.AST, name: str) -> ast.FunctionDef | None:
     return next(
-        (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == name),
+        (
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef) and node.name == name
+        ),
         None,
     )
 

@@ -4,7 +4,7 @@ Every problem is reported at once, each with file, key, value and mend, before a
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,7 @@ def load_yaml(path: Path | str) -> Any:
     """Read one YAML file; raises ``UserError`` where it is missing or is not YAML."""
     try:
         with open(path, encoding="utf-8") as stream:
-            loader = _Loader(stream)
-            try:
-                return loader.get_single_data()
-            finally:
-                loader.dispose()
+            return yaml.load(stream, _Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; name an existing configuration") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -61,7 +57,7 @@ def resolve_config(raw: Any, name: str = "config") -> Config:
     """Fill in defaults and validate; ``name`` stands for the file in messages."""
     if not isinstance(raw, dict):
         raise UserError(f"{name}: must be a mapping of keys, not {type(raw).__name__}")
-    config = _with_defaults(raw, _schema(), _schema()["$defs"])
+    config: Config = _with_defaults(raw, _schema(), _schema()["$defs"])
     problems = [_explain(error) for error in _validator().iter_errors(config)]
     if not problems:
         problems = list(_semantic_problems(config))
@@ -72,7 +68,8 @@ def resolve_config(raw: Any, name: str = "config") -> Config:
 
 @cache
 def _schema() -> dict[str, Any]:
-    return dict(yaml.safe_load((Path(__file__).parent / "schema.yaml").read_text("utf-8")))
+    schema: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "schema.yaml").read_text())
+    return schema
 
 
 @cache
@@ -112,22 +109,25 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _explain(error: jsonschema.ValidationError) -> str:
     """One line: key, value, what is wrong, the mend."""
     key = ".".join(map(str, error.absolute_path)) or "(top level)"
-    if error.validator == "additionalProperties":
-        known = error.schema["properties"]
-        unknown = sorted(set(error.instance) - set(known))
-        hints = "; ".join(f"'{name}': {nearest(name, known)}" for name in unknown)
-        return f"{key}: unknown key {hints}"
-    if error.validator == "required":
-        return f"{key}: {error.message}; add it"
-    if error.validator == "enum":
-        return f"{key}: {error.instance!r} is unknown; {nearest(str(error.instance), map(str, error.validator_value))}"
+    rule, limit, schema = str(error.validator), error.validator_value, error.schema
+    assert isinstance(schema, Mapping)
+    value: Any = error.instance
+    if rule == "additionalProperties":
+        known = schema["properties"]
+        unknown = sorted(set(value) - set(known))
+        hints = [f"'{name}': {nearest(name, known)}" for name in unknown]
+        return f"{key}: unknown key {'; '.join(hints)}"
+    if rule == "enum":
+        assert isinstance(limit, list)
+        return f"{key}: {value!r} is unknown; {nearest(str(value), limit)}"
     mends = {
+        "required": "add it",
         "uniqueItems": "remove the repeated entry",
-        "type": f"give a value of type {error.validator_value}",
+        "type": f"give a value of type {limit}",
         "pattern": "use lower-case letters, digits and '-'",
     }
-    limit = error.schema.get("description") or "choose a value within the limit"
-    return f"{key}: {error.message}; {mends.get(str(error.validator), limit)}"
+    mend = mends.get(rule) or schema.get("description") or "choose a value within the limit"
+    return f"{key}: {error.message}; {mend}"
 
 
 def _unknown(key: str, value: str, known: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ def _module_path(module: str) -> Path | None:
 
 
 def _canonical(node: object) -> str:
-    """Text of a tree that is the same on every supported Python: class names and non-empty fields."""
+    """Text of a tree, the same on every supported Python: class names and non-empty fields."""
     if isinstance(node, list):
         return "[" + ",".join(map(_canonical, node)) + "]"
     if not isinstance(node, ast.AST):

@@ -530,8 +530,6 @@ class _Planner:
                         "criterion": criterion,
                         "ratio": float(ratio.removesuffix("x")) if ratio else 1.0,
                         "recovery": label,
-                        "display": display
-                        if ratio
-                        else "dense student, same extra epochs with KD",
+                        "display": display if ratio else "dense student, same extra epochs with KD",
                     },
                 )

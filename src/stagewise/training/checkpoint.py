@@ -1,7 +1,8 @@
 """Training state on disk: what a killed run needs to go on bit for bit.
 
-The state lives in an undeclared folder keyed by spec, code and inputs, so that it can never be taken
-for another run's, and under a lock, so that an orphaned process and its successor never both write.
+The state lives in an undeclared folder keyed by spec, code and inputs, so that it can never be
+taken for another run's, and under a lock, so that an orphaned process and its successor never both
+write.
 """
 
 import fcntl
@@ -33,7 +34,7 @@ class Checkpoint:
             save_file(contiguous, temporary, {"position": json.dumps(position)})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The last saved state, or None; a damaged file counts as none, and training starts anew."""
+        """The last saved state, or None; a damaged file counts as none: training starts anew."""
         if not self.path.exists():
             return None
         try:

@@ -62,9 +62,7 @@ def from_scratch(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
     options = {key: value for key, value in spec["network"].items() if key != "network"}
     channels, size = data.shape
     name = spec["network"]["network"]
-    architecture = Architecture(
-        name, options, len(data.classes), channels, size, spec.get("exits")
-    )
+    architecture = Architecture(name, options, len(data.classes), channels, size, spec.get("exits"))
     return build(architecture, spec["seed"]), architecture
 
 
@@ -107,7 +105,7 @@ def train_run(
     work: Path,
     device: torch.device,
     title: str,
-    log: Path | None = None,
+    live: bool = False,
     budget: float | None = None,
 ) -> None:
     """Train one run to its end and write its folder.
@@ -151,7 +149,7 @@ def train_run(
             phases,
             settings,
             checkpoint=Checkpoint(folder),
-            progress=Progress(title, sum(phase.epochs for phase in phases), log),
+            progress=Progress(title, sum(phase.epochs for phase in phases), live),
             probe=probe,
             budget=budget,
         )
@@ -196,11 +194,9 @@ def write_run(
     logits = {name: predict(network, data, split).cpu() for name, split in splits.items()}
     labels = {name: split.labels.cpu() for name, split in splits.items()}
     with atomic(out / "logits.npz") as temporary, open(temporary, "wb") as stream:
-        np.savez(
-            stream,
-            **{name: values.numpy() for name, values in logits.items()},
-            **{f"{name}_labels": values.numpy() for name, values in labels.items()},
-        )
+        arrays = {name: values.numpy() for name, values in logits.items()}
+        arrays |= {f"{name}_labels": values.numpy() for name, values in labels.items()}
+        np.savez(stream, allow_pickle=False, **arrays)
     accuracy = {
         name: 100 * (logits[name].mean(0).argmax(1) == labels[name]).double().mean().item()
         for name in splits

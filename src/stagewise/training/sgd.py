@@ -1,7 +1,7 @@
 """SGD with momentum and weight decay, in a few fused calls.
 
-The same update, bit for bit, as ``torch.optim.SGD(foreach=True)`` (a test says so); that class's first
-use alone costs a second of start-up, because it imports the compiler.
+The same update, bit for bit, as ``torch.optim.SGD(foreach=True)`` (a test says so); that class's
+first use alone costs a second of start-up, because it imports the compiler.
 """
 
 from collections.abc import Iterable

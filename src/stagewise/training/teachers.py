@@ -1,9 +1,9 @@
 """A frozen teacher's answers to training batches: computed anew, or from a table of views.
 
-Under crop and flip an image has finitely many views, and a frozen teacher answers each the same way.
-The table computes an answer once and is exact: rows are computed in fixed blocks of 64 (short ones
-padded), because float32 results differ in the last bits with the batch size, so the order in which
-views are met never changes an answer.
+Under crop and flip an image has finitely many views, and a frozen teacher answers each the same
+way. The table computes an answer once and is exact: rows are computed in fixed blocks of 64 (short
+ones padded), because float32 results differ in the last bits with the batch size, so the order in
+which views are met never changes an answer.
 """
 
 from typing import Protocol

@@ -23,7 +23,7 @@ from stagewise.training.teachers import Teacher
 
 Row = dict[str, Any]
 SAVE_SECONDS = 1.0
-"""Least training time between two checkpoints: an epoch of a small set can be shorter than a write."""
+"""Least training time between checkpoints: a small set's epoch can be shorter than a write."""
 
 
 class OutOfTime(Exception):
@@ -53,9 +53,9 @@ def predict(network: Network, data: TaskData, split: Split, batch_size: int = 25
 class Trainer:
     """Trains ``network`` in place.
 
-    ``weights``: loss term → weight; the total is their weighted sum. ``teacher``: what answers for a
-    batch (a ``LiveTeacher`` or a ``TeacherTable``), or None. ``settings``: the spec's ``training`` block. ``budget``: seconds after
-    which training stops at the next epoch's end.
+    ``weights``: loss term → weight; the total is their weighted sum. ``teacher``: what answers for
+    a batch (a ``LiveTeacher`` or a ``TeacherTable``), or None. ``settings``: the spec's
+    ``training`` block. ``budget``: seconds after which training stops at the next epoch's end.
     """
 
     def __init__(

@@ -1,0 +1,44 @@
+# Two commands for a fresh machine: `make reproduce` and `make test`. All else is typed inside the
+# environment, as always: snakemake --cores N, pytest, dvc …
+PYTHON ?= python3
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONNOUSERSITE := 1
+
+.PHONY: help install reproduce test test-system lint lock readme clean-work
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: .venv/installed  ## Make .venv from the hash-checked lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "error: $(PYTHON) is no Python 3.11, 3.12 or 3.13; say which is: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+reproduce: install  ## Run the default study; ends with the verdicts and where the report is
+	snakemake
+	@python scripts/headline.py --claims results/digits/claims.csv --report results/digits/report.html
+
+test: install  ## Pass the tests (no root, nothing installed on the system)
+	pytest
+
+test-system: install  ## Tests that need a browser (chromium)
+	pytest tests/system
+
+lint: install  ## ruff, mypy, snakefmt, snakemake --lint
+	ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow && snakemake --lint
+
+lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+
+readme: install  ## Copy the default study's results into README.md and docs/
+	python scripts/readme.py
+
+clean-work:  ## Remove training states and locks that killed runs left; results stay
+	rm -rf work .snakemake/locks .snakemake/incomplete

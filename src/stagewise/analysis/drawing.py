@@ -1,0 +1,78 @@
+"""What the figures share: colours, the dots-and-mean mark, and bytes that depend on data only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stagewise.analysis.statistics import paired
+from stagewise.files import atomic
+
+WIDTH = 4.6  # inches: one text column
+INK = "#1b1b1f"  # as in style.mplstyle; the report lets it follow the reader's colour scheme
+GREY = "#7a7a80"
+# Okabe and Ito's colours: distinct for all common kinds of colour blindness.
+BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+)
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The project's matplotlib style, around both making and saving a figure."""
+    with (
+        as_file(files("stagewise.analysis").joinpath("style.mplstyle")) as path,
+        matplotlib.style.context(path),
+    ):
+        yield
+
+
+def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
+    """Write ``name.svg`` and ``name.png``; equal figures give equal bytes."""
+    with atomic(folder / f"{name}.svg") as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+    with atomic(folder / f"{name}.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
+
+
+def notice(text: str) -> Figure:
+    """A figure that says why it shows nothing: a study need not have every step."""
+    figure = Figure(figsize=(WIDTH, 0.8))
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=INK)
+    return figure
+
+
+def mean_interval(values: pd.Series) -> tuple[float, float, float]:
+    """Mean and the ends of its 95 % t interval (the mean itself where there is none)."""
+    result = paired(values)
+    if not np.isfinite(result.low):
+        return result.mean, result.mean, result.mean
+    return result.mean, result.low, result.high
+
+
+def row_of_seeds(axes: Axes, y: float, values: pd.Series, colour: str) -> None:
+    """One horizontal row: every seed a dot, the mean a diamond, its interval a bar."""
+    spread = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
+    axes.plot(values, y + spread, "o", color=colour, markersize=3, alpha=0.55, mew=0)
+    mean, low, high = mean_interval(values)
+    axes.plot([low, high], [y, y], color=colour, linewidth=1.8)
+    axes.plot([mean], [y], "D", color=colour, markersize=5, mec="#fefefe", mew=0.7)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """One legend for the whole figure, under it."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)

@@ -1,0 +1,105 @@
+"""The figure of accuracy against MACs: dense, pruned and recovered networks of each chain."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from stagewise.analysis import drawing
+from stagewise.analysis.drawing import COLOURS, GREY, INK, MARKERS, WIDTH
+from stagewise.analysis.results import Results, dense_students
+from stagewise.analysis.summary import main_exits
+
+RECOVERIES = {
+    "none": "pruned, no recovery",
+    "bn": "BN re-estimated",
+    "ce": "recovered with CE",
+    "kd": "recovered with KD",
+    "two_stage_kd": "recovered with two-stage KD",
+    "scratch_kd": "same shape from scratch, KD",
+}
+
+
+def compression(results: Results) -> Figure:
+    """Accuracy against MACs for the dense student, pruned and recovered networks."""
+    main = main_exits(results.summary)
+    chained = main[main["chain"] != ""]
+    if chained.empty:
+        return drawing.notice("this study prunes no network")
+    panels = list(chained.groupby(["pair", "chain"], sort=False))
+    figure = Figure(figsize=(WIDTH, 2.35 * len(panels) + 0.75))
+    grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for axes, ((pair, chain), part) in zip(grid, panels, strict=True):
+        dense = dense_students(results.study, main, part)
+        _operating_points(axes, dense, part)
+        source = "two-stage student" if chain == "two_stage" else "student alone"
+        axes.set_title(f"{pair}, {source}")
+        axes.set_ylabel("test accuracy, %")
+    grid[-1].set_xlabel("million MACs per image")
+    used = [name for name in RECOVERIES if name in set(chained["recovery"])]
+    handles = [
+        Line2D([], [], ls="", marker="*", color=INK, markersize=7, label="dense student"),
+        Line2D(
+            [], [], ls="", marker="*", color=_colour("kd"), markersize=7, label="dense, extra KD"
+        ),
+        *(
+            Line2D([], [], ls="", marker=_marker(n), color=_colour(n), label=RECOVERIES[n])
+            for n in used
+        ),
+    ]
+    if (chained["criterion"] == "random").any():
+        handles.append(
+            Line2D([], [], ls="", marker="o", color=GREY, mfc="#fefefe", label="hollow: random")
+        )
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _colour(recovery: str) -> str:
+    return COLOURS[list(RECOVERIES).index(recovery)]
+
+
+def _marker(recovery: str) -> str:
+    return MARKERS[list(RECOVERIES).index(recovery)]
+
+
+def _operating_points(axes: Axes, dense: pd.DataFrame, part: pd.DataFrame) -> None:
+    """One chain's points; those far below the recovered ones sit on the floor with their value."""
+    trained = part[~part["recovery"].isin(["none", "bn"])]
+    everything = pd.concat([trained, dense]).groupby("arm")["test_accuracy"]
+    lowest = min(drawing.mean_interval(values)[1] for _, values in everything)
+    highest = max(drawing.mean_interval(values)[2] for _, values in everything)
+    floor = lowest - 0.25 * max(highest - lowest, 1.0)
+    ticks = {}
+    for ratio, shaped in part.groupby("ratio", sort=False):
+        arms = [arm for _, arm in shaped.groupby("arm", sort=False)]
+        arms = [dense, *arms] if ratio == 1 else arms
+        centre = shaped["macs"].mean() / 1e6
+        ticks[centre] = f"{centre:.3g}" + ("" if ratio == 1 else f"\n({ratio:g}× fewer)")
+        # Networks of one shape have equal MACs: they stand side by side around them.
+        step = min(1.08, 1.6 ** (1 / max(len(arms) - 1, 1)))
+        for index, arm in enumerate(arms):
+            _point(axes, arm, centre * step ** (index - (len(arms) - 1) / 2), floor)
+    axes.set_xscale("log")
+    axes.set_xticks(list(ticks), list(ticks.values()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(floor - 0.08 * (highest - floor), highest + 0.08 * (highest - floor))
+
+
+def _point(axes: Axes, arm: pd.DataFrame, x: float, floor: float) -> None:
+    """One arm: mean and 95 % interval."""
+    recovery, criterion = arm[["recovery", "criterion"]].iloc[0]
+    mean, low, high = drawing.mean_interval(arm["test_accuracy"])
+    is_dense = criterion in ("", "dense")
+    colour = _colour(recovery) if recovery else INK
+    face = "#fefefe" if criterion == "random" else colour
+    marker, size = ("*", 8) if is_dense else (_marker(recovery), 5)
+    axes.plot([x], [max(mean, floor)], marker, color=colour, mfc=face, markersize=size)
+    if mean < floor:
+        place, text = (0, 5), f"{mean:.0f}"
+        axes.annotate(
+            text, (x, floor), place, textcoords="offset points", ha="center", fontsize=6.5
+        )
+    else:
+        axes.plot([x, x], [max(low, floor), high], color=colour, lw=1.1, zorder=1.5)

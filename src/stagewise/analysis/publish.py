@@ -1,0 +1,46 @@
+"""Tables on disk: CSV with plain numbers, Markdown for people, and ``study.md``."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from stagewise.analysis.claims import study_gate
+from stagewise.analysis.results import Results
+from stagewise.analysis.tables import all_tables
+from stagewise.files import write_text
+
+
+def markdown(shown: pd.DataFrame) -> str:
+    """A GitHub table; the first text columns left, others as they are."""
+    rows = [list(map(str, shown.columns)), ["---"] * shown.shape[1]]
+    rows += [[str(cell).replace("|", "\\|") for cell in row] for row in shown.to_numpy()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def protocol_lines(results: Results) -> list[str]:
+    """How the numbers were made, in sentences."""
+    summary, config = results.summary, results.study.config
+    gate = study_gate(results.study, summary)
+    leads = ", ".join(f"{pair} {lead:+.1f}" for pair, lead in gate.leads.items())
+    first = summary.iloc[0]
+    return [
+        f"Study {results.study.name}: {summary['path'].nunique()} runs, "
+        f"seeds {', '.join(map(str, config['seeds']))}; data source {config['data']['source']}.",
+        f"Reported: test accuracy after the {first['selection'] or 'last epoch'}. Choices "
+        "(learning rates, gate) were made on validation images; the test set made none.",
+        "Paired by seed: the seed fixes initialisation, data order and augmentation of all arms; "
+        "one teacher per pair serves all seeds, so its own variation is not in the intervals.",
+        f"Study gate (validation, teacher minus baseline, points): {leads or 'no pair'}; needed "
+        f"{gate.needed:g} in every pair: {gate.reason or 'passed'}.",
+    ]
+
+
+def write_tables(results: Results, folder: Path) -> None:
+    """Write ``NAME.csv`` and ``NAME.md`` of every table, and ``study.md`` with the protocol."""
+    parts = [f"# {results.study.title}\n", *(f"{line}\n" for line in protocol_lines(results))]
+    for table in all_tables(results):
+        text = markdown(table.shown)
+        write_text(folder / f"{table.name}.csv", table.data.to_csv(index=False))
+        write_text(folder / f"{table.name}.md", f"{table.caption}\n\n{text}")
+        parts.append(f"## {table.name.capitalize()}\n\n{table.caption}\n\n{text}")
+    write_text(folder / "study.md", "\n".join(parts))

@@ -1,0 +1,171 @@
+"""A synthetic study on disk: the digits plan with made-up records, logits and logs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stagewise.analysis.evaluation import evaluate
+from stagewise.analysis.records import Study, read_study
+from stagewise.analysis.results import Results
+from stagewise.analysis.summary import summarise
+from stagewise.study import make_plan, resolve_config
+
+IMAGES, CLASSES, EXITS = 200, 10, 3
+CONFIG: dict[str, Any] = {
+    "study": "toy",
+    "title": "A synthetic study",
+    "claims_tested": ["A4", "A5", "B1", "B2", "B4"],
+    "data": {"source": "digits", "source_classes": [0, 1, 2, 3, 4]},
+    "pairs": {
+        "resnet": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}},
+        "vgg": {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8"}},
+    },
+    "methods": {"kd": {}},
+    "distillation": {"pairs": ["resnet", "vgg"], "methods": ["kd"]},
+    "two_stage": {"pairs": ["resnet"]},
+    "multi_exit": {"pairs": ["resnet"]},
+    "pruning": [
+        {
+            "pair": "resnet",
+            "ratios": [2, 4],
+            "recover": ["bn", "ce", "kd", "two_stage_kd", "scratch_kd"],
+        },
+        {"pair": "resnet", "criterion": "random", "ratios": [2]},
+        {"pair": "resnet", "chain": "two_stage", "ratios": [2]},
+        {"pair": "vgg", "ratios": [2]},
+    ],
+}
+
+Accuracy = Callable[[str], float]
+
+
+def made_logits(rng: np.random.Generator, labels: np.ndarray, accuracy: float) -> np.ndarray:
+    """(images, classes) float32 logits of which ``accuracy`` percent, rounded, are right."""
+    logits = rng.normal(0, 0.7, (len(labels), CLASSES)).astype(np.float32)
+    right = np.zeros(len(labels), bool)
+    right[: round(accuracy / 100 * len(labels))] = True
+    rng.shuffle(right)
+    top = np.where(right, labels, (labels + 1) % CLASSES)
+    logits[np.arange(len(labels)), top] = logits.max(axis=1) + 1.5
+    return logits
+
+
+def write_run(root: Path, row: dict[str, Any], accuracy: float, seed: int, noise: float) -> None:
+    """One run folder as the trainer would leave it; ``noise``: sd over seeds in points."""
+    folder = root / row["path"]
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng([seed, *row["path"].encode()])
+    many = row["step"] == "multi_exit" or row["name"].endswith(".exits")
+    exits = EXITS if many else 1
+    labels = np.random.default_rng(7).integers(0, CLASSES, IMAGES)
+    level = accuracy + rng.normal(0, noise) if noise else accuracy
+    splits: dict[str, np.ndarray] = {}
+    for split in ("validation", "test"):
+        drops = [2.0 * (exits - 1 - k) for k in range(exits)]
+        splits[split] = np.stack([made_logits(rng, labels, level - drop) for drop in drops])
+        splits[f"{split}_labels"] = labels
+    np.savez(folder / "logits.npz", **splits)
+    macs = int(4_000_000 / row.get("ratio", 1.0)) * (4 if row.get("network") == "teacher" else 1)
+    names = ["final"] if exits == 1 else [*map(str, range(1, exits + 1)), "ensemble"]
+    record = {
+        "spec": {"seed": row["seed"], "training": {"lr": row.get("rate", 0.05)}},
+        "parents": {k: {"path": p, "sha256": "a" * 64} for k, p in row["parents"].items()},
+        "data_sha256": "d" * 64,
+        "model_sha256": "b" * 64,
+        "code": "c" * 12,
+        "classes": [str(c) for c in range(CLASSES)],
+        "costs": [{"exit": n, "parameters": macs // 50, "macs": macs} for n in names],
+        "file_bytes": macs // 10,
+        "final": {"train_loss": 0.1, "validation_accuracy": level, "test_accuracy": level},
+        "protocol": {
+            "selection": "last epoch",
+            "epochs": 100,
+            "dtype": "float32",
+            "device": "cpu",
+            "threads": 1,
+        },
+    }
+    (folder / "record.json").write_text(json.dumps(record))
+    epochs = np.arange(1, 101)
+    curve = np.where(epochs % 25 == 0, level - 40 * np.exp(-epochs / 20), np.nan)
+    history = pd.DataFrame(
+        {"epoch": epochs, "phase": "all", "lr": 0.05, "train_loss": 1 / epochs}
+    ).assign(train_accuracy=level, validation_accuracy=curve, validation_loss=0.3, ce=0.2)
+    history.to_csv(folder / "history.csv", index=False)
+    if row["task"] == "target" and row["step"] in ("two_stage", "students"):
+        write_shock(folder, rng, "one-stage" in row["name"])
+
+
+def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
+    """A shock log with a ratio of about 8 (shaken) or 2, and a probe that falls by 4 or 1."""
+    steps = np.array([*range(21), 50, *range(90, 101)])
+    peak, fall = (8.0, 4.0) if shaken else (2.0, 1.0)
+    shape = np.exp(-steps / 8)
+    log = pd.DataFrame(
+        {
+            "step": steps,
+            "phase": "all",
+            "lr": 0.05,
+            "g_backbone": 1 + (peak - 1) * shape + rng.normal(0, 0.02, len(steps)),
+            "displacement": 0.3 * (1 - shape),
+            "cka_stage1": 1 - 0.1 * (1 - shape),
+            "cka_stage2": 1 - 0.3 * (1 - shape),
+            "probe_accuracy": 90 - fall * np.exp(-((steps - 10) ** 2) / 40),
+            "validation_loss": 1.0,
+        }
+    )
+    log.loc[~log["step"].isin([0, 1, 2, 5, 10, 20, 50, 100]), "probe_accuracy"] = np.nan
+    log.to_csv(folder / "shock.csv", index=False)
+
+
+def usual(arm: str) -> float:
+    """Accuracies, percent, of a study in which all is as the papers say, roughly."""
+    if arm.startswith("teachers"):
+        return 97.0
+    if arm.startswith("pruning"):
+        return 45.0
+    if arm.endswith(".bn"):
+        return 70.0
+    learned = 3.0 if "kd" in arm or "oto" in arm or "mskd" in arm else 0.0
+    return 88.0 + learned - (1.5 if "4x" in arm else 0.0)
+
+
+Make = Callable[..., Study]
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> Make:
+    """Function that writes a study and returns it: ``accuracy`` by arm, percent."""
+
+    def make(
+        accuracy: Accuracy = usual,
+        seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5),
+        noise: float = 0.6,
+        draw: int = 0,
+        **changes: Any,
+    ) -> Study:
+        config = resolve_config({**CONFIG, "seeds": list(seeds), **changes})
+        rows = make_plan(config).rows()
+        for row in rows:
+            write_run(tmp_path, row, accuracy(row["arm"]), draw, noise)
+        plan = {"study": "toy", "title": config["title"], "config": config, "runs": rows}
+        (tmp_path / "plan.json").write_text(json.dumps(plan))
+        return read_study(tmp_path / "plan.json", tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def make_results(make_study: Make) -> Callable[..., Results]:
+    """The same, evaluated and summarised."""
+
+    def make(*args: Any, **options: Any) -> Results:
+        study = make_study(*args, **options)
+        return Results(study, summarise(study, evaluate(study)))
+
+    return make

@@ -1,0 +1,123 @@
+import os
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from stagewise.errors import UserError
+from stagewise.files import canonical_json, sha256_text
+from stagewise.study import make_plan, resolve_config
+from stagewise.study.fingerprint import fingerprint
+from stagewise.study.plan import STEPS, run_path
+
+CONFIG_NAME = " + ".join(map(str, workflow.configfiles)) or "config"
+SCRIPTS = Path(workflow.basedir) / "scripts"
+
+try:
+    PLAN = make_plan(resolve_config(config, CONFIG_NAME), CONFIG_NAME)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+SETTINGS = PLAN.config
+STUDY = SETTINGS["study"]
+POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
+
+# The device is no setting of a study: it is the machine's. A job asks for a GPU only where it has one.
+DEVICE = os.environ.get("STAGEWISE_DEVICE") or (
+    "cuda" if Path("/dev/nvidia0").exists() else "cpu"
+)
+GPUS = int(DEVICE.startswith("cuda"))
+
+# Runs that log gradient shock leave one more file.
+PROBED = ["shock.csv"] if SETTINGS["two_stage"]["probe"] else []
+
+
+# Every training step is called the same way. An edit of this text retrains everything.
+TRAIN = (
+    "python scripts/train.py --spec {params.spec:q} --code {params.code}"
+    " --data {input.data} {params.parents} --out {params.folder} --work work/{params.folder}"
+    " --device {resources.device} --title {resources.title:q} --live > {log} 2>&1"
+)
+
+
+wildcard_constraints:
+    name="[^/]+",
+    seed="[0-9]+",
+
+
+def results(name):
+    """A file of the study's results."""
+    return f"results/{STUDY}/{name}"
+
+
+def code(script, *modules):
+    """Fingerprint of what a script and the modules that it imports do."""
+    return fingerprint(SCRIPTS / script, *modules)
+
+
+def planned(step):
+    """A function from wildcards to the planned run of a step."""
+
+    def run(wildcards):
+        return PLAN.runs[run_path(STUDY, f"{step}/{wildcards.name}", wildcards.seed)]
+
+    return run
+
+
+def inputs(step):
+    """Input function: the data, and the weights of the run's parents by role."""
+
+    def files(wildcards):
+        parents = planned(step)(wildcards).parents
+        weights = {role: f"{path}/model.safetensors" for role, path in parents.items()}
+        return {"data": f"data/{STUDY}/prepared.safetensors", **weights}
+
+    return files
+
+
+def run_files(step, *more):
+    """Outputs of a step: what a run's folder holds."""
+    names = ("model.safetensors", "record.json", "logits.npz", "timing.json", *more)
+    folder = f"runs/{STUDY}/{step}/{{name}}/seed-{{seed}}"
+    return {Path(name).stem: f"{folder}/{name}" for name in names}
+
+
+def log_file(step):
+    """Log of a step's runs."""
+    return f"logs/{STUDY}/{step}/{{name}}.seed-{{seed}}.log"
+
+
+def parent_flags(wildcards, input):
+    """Params function: one flag for each parent's weights."""
+    given = [(role, path) for role, path in input.items() if role != "data"]
+    return " ".join(f"--{role} {path}" for role, path in given)
+
+
+def run_params(step, script):
+    """Params of a step: exactly the settings that a run uses, and the fingerprint of its code."""
+    run = planned(step)
+    return {
+        "spec": lambda wildcards: canonical_json(run(wildcards).spec),
+        "code": lambda wildcards: code(script, *run(wildcards).modules),
+        "parents": parent_flags,
+        "folder": lambda wildcards, output: str(Path(output.record).parent),
+    }
+
+
+def job(step):
+    """Resources of a step: what may differ from start to start without rerunning anything."""
+
+    def title(wildcards):
+        run = planned(step)(wildcards)
+        return f"[{POSITION[run.path]}/{len(PLAN.runs)}] {run.arm} seed {run.seed}"
+
+    return {"gpu": GPUS, "device": DEVICE, "title": title, "mem_mb": 2000}
+
+
+def threads_of(step):
+    """Threads function: as many as the run computes with."""
+    return lambda wildcards: planned(step)(wildcards).spec["training"]["threads"]
+
+
+def records(*steps):
+    """The records of all runs of some steps."""
+    return [f"{run.path}/record.json" for run in PLAN.step(*steps)]

@@ -1,0 +1,4 @@
+rule runs:
+    """Target: every run of the study."""
+    input:
+        records(*STEPS),
