@@ -29,4 +29,4 @@ include: "workflow/rules/results.smk"
 rule all:
     default_target: True
     input:
-        rules.runs.input,
+        final_files(),

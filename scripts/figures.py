@@ -17,9 +17,10 @@ def main() -> None:
     arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
     arguments.add_argument("--name", choices=[*FIGURES, "all"], default="all", help="which figure")
+    arguments.add_argument("--dpi", type=int, default=150, help="of the PNGs")
     args = arguments.parse_args()
     results = Results(read_study(args.plan, args.root), read_table(args.summary, REQUIRED))
-    write_figures(results, args.out, list(FIGURES) if args.name == "all" else [args.name])
+    write_figures(results, args.out, list(FIGURES) if args.name == "all" else [args.name], args.dpi)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from stagewise.errors import UserError
+from stagewise.machine import default_device
 from stagewise.scripting import parser, run_script
 from stagewise.training.run import Inputs, train_run
 from stagewise.training.trainer import OutOfTime
@@ -36,7 +37,7 @@ def main() -> int:
     options.add_argument("--out", type=Path, required=True, help="the run's folder")
     options.add_argument("--work", type=Path, required=True, help="folder for the training state")
     options.add_argument("--code", default="", help="code fingerprint, stored in the record")
-    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, …")
+    options.add_argument("--device", default=default_device(), help="cpu, cuda, cuda:1")
     options.add_argument("--budget", default="", help="stop after this time (90s, 9m, 2h)")
     options.add_argument("--title", default="", help="what to call the run in messages")
     options.add_argument("--live", action="store_true", help="also show progress on the terminal")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stagewise.analysis.records import read_study, read_table
-from stagewise.analysis.tuning import choose_rates, rates_yaml
+from stagewise.analysis.tuning import at_the_edge, choose_rates, rates_yaml
 from stagewise.files import write_text
 from stagewise.scripting import parser, run_script
 
@@ -20,6 +20,8 @@ def main() -> None:
     table = choose_rates(read_study(args.plan), evaluation)
     write_text(args.out, table.to_csv(index=False))
     write_text(args.rates, rates_yaml(table))
+    if edge := at_the_edge(table):
+        print(f"best at the grid's edge, so perhaps beyond it: {', '.join(edge)}")
 
 
 if __name__ == "__main__":

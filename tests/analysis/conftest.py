@@ -1,7 +1,10 @@
 """A synthetic study on disk: the digits plan with made-up records, logits and logs."""
 
 import json
+import runpy
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from stagewise.analysis.results import Results
 from stagewise.analysis.summary import summarise
 from stagewise.study import make_plan, resolve_config
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 IMAGES, CLASSES, EXITS = 200, 10, 3
 CONFIG: dict[str, Any] = {
     "study": "toy",
@@ -106,6 +110,7 @@ def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
     steps = np.array([*range(21), 50, *range(90, 101)])
     peak, fall = (8.0, 4.0) if shaken else (2.0, 1.0)
     shape = np.exp(-steps / 8)
+    dip = fall + rng.normal(0, 0.2)
     log = pd.DataFrame(
         {
             "step": steps,
@@ -115,7 +120,7 @@ def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
             "displacement": 0.3 * (1 - shape),
             "cka_stage1": 1 - 0.1 * (1 - shape),
             "cka_stage2": 1 - 0.3 * (1 - shape),
-            "probe_accuracy": 90 - fall * np.exp(-((steps - 10) ** 2) / 40),
+            "probe_accuracy": 90 - dip * np.exp(-((steps - 10) ** 2) / 40),
             "validation_loss": 1.0,
         }
     )
@@ -135,33 +140,32 @@ def usual(arm: str) -> float:
     return 88.0 + learned - (1.5 if "4x" in arm else 0.0)
 
 
-Make = Callable[..., Study]
+def write_study(
+    root: Path,
+    accuracy: Accuracy = usual,
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5),
+    noise: float = 0.6,
+    draw: int = 0,
+    **changes: Any,
+) -> Study:
+    """Write a study and read its plan: ``accuracy`` by arm, percent; ``changes`` to the config."""
+    config = resolve_config({**CONFIG, "seeds": list(seeds), **changes})
+    rows = make_plan(config).rows()
+    for row in rows:
+        write_run(root, row, accuracy(row["arm"]), draw, noise)
+    plan = {"study": "toy", "title": config["title"], "config": config, "runs": rows}
+    (root / "plan.json").write_text(json.dumps(plan))
+    return read_study(root / "plan.json", root)
 
 
 @pytest.fixture
-def make_study(tmp_path: Path) -> Make:
-    """Function that writes a study and returns it: ``accuracy`` by arm, percent."""
-
-    def make(
-        accuracy: Accuracy = usual,
-        seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5),
-        noise: float = 0.6,
-        draw: int = 0,
-        **changes: Any,
-    ) -> Study:
-        config = resolve_config({**CONFIG, "seeds": list(seeds), **changes})
-        rows = make_plan(config).rows()
-        for row in rows:
-            write_run(tmp_path, row, accuracy(row["arm"]), draw, noise)
-        plan = {"study": "toy", "title": config["title"], "config": config, "runs": rows}
-        (tmp_path / "plan.json").write_text(json.dumps(plan))
-        return read_study(tmp_path / "plan.json", tmp_path)
-
-    return make
+def make_study(tmp_path: Path) -> Callable[..., Study]:
+    """``write_study`` into the test's own folder."""
+    return partial(write_study, tmp_path)
 
 
 @pytest.fixture
-def make_results(make_study: Make) -> Callable[..., Results]:
+def make_results(make_study: Callable[..., Study]) -> Callable[..., Results]:
     """The same, evaluated and summarised."""
 
     def make(*args: Any, **options: Any) -> Results:
@@ -169,3 +173,44 @@ def make_results(make_study: Make) -> Callable[..., Results]:
         return Results(study, summarise(study, evaluate(study)))
 
     return make
+
+
+def script(folder: Path, name: str, *arguments: str) -> None:
+    """Run a script in this process, in ``folder``; raises ``SystemExit`` where it fails."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", [name, *arguments])
+        try:
+            runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
+        except SystemExit as end:
+            if end.code:
+                raise
+
+
+@pytest.fixture
+def run_script() -> Callable[..., None]:
+    """``script`` for tests."""
+    return script
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a study with every step, taken by the scripts from its plan to its report.
+
+    Shared by all tests: read it, change nothing.
+    """
+    folder = tmp_path_factory.mktemp("published")
+    write_study(folder, title="<script>alert(1)</script>")
+    latency = "arm,batch,milliseconds\nstudents/vgg.baseline,1,0.5\nstudents/vgg.baseline,128,9\n"
+    (folder / "latency.csv").write_text(latency)
+    plan, summary = ("--plan", "plan.json"), ("--summary", "summary.csv")
+    measured = ("--latency", "latency.csv")
+    made = ("--evaluation", "evaluation.csv", "--out", "summary.csv", "--metrics", "metrics.json")
+    drawn = ("--claims", "claims.csv", "--figures", "figures", "--out", "report.html")
+    script(folder, "evaluate", *plan, "--out", "evaluation.csv")
+    script(folder, "summarise", *plan, *made)
+    script(folder, "claims", *plan, *summary, "--out", "claims.csv")
+    script(folder, "tables", *plan, *summary, *measured, "--out", "tables")
+    script(folder, "figures", *plan, *summary, "--out", "figures")
+    script(folder, "report", *plan, *summary, *measured, *drawn)
+    return folder

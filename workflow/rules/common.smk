@@ -4,15 +4,22 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from stagewise.errors import UserError
-from stagewise.files import canonical_json, sha256_text
-from stagewise.study import make_plan, resolve_config
+from stagewise.files import canonical_json
+from stagewise.machine import default_device
+from stagewise.study import catalogue, make_plan, resolve_config
+from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
-from stagewise.study.plan import STEPS, run_path
+from stagewise.study.plan import run_path
 
 CONFIG_NAME = " + ".join(map(str, workflow.configfiles)) or "config"
-SCRIPTS = Path(workflow.basedir) / "scripts"
+# Relative, so that the rules read the same in every clone.
+SCRIPTS = os.path.relpath(os.path.join(workflow.basedir, "scripts"))
 
 try:
+    for path in workflow.configfiles:
+        load_yaml(
+            path
+        )  # Snakemake's own reader keeps the last of a repeated key silently
     PLAN = make_plan(resolve_config(config, CONFIG_NAME), CONFIG_NAME)
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -22,9 +29,7 @@ STUDY = SETTINGS["study"]
 POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
 
 # The device is no setting of a study: it is the machine's. A job asks for a GPU only where it has one.
-DEVICE = os.environ.get("STAGEWISE_DEVICE") or (
-    "cuda" if Path("/dev/nvidia0").exists() else "cpu"
-)
+DEVICE = default_device()
 GPUS = int(DEVICE.startswith("cuda"))
 
 # Runs that log gradient shock leave one more file.
@@ -33,7 +38,8 @@ PROBED = ["shock.csv"] if SETTINGS["two_stage"]["probe"] else []
 
 # Every training step is called the same way. An edit of this text retrains everything.
 TRAIN = (
-    "python scripts/train.py --spec {params.spec:q} --code {params.code}"
+    f"python {SCRIPTS}/train.py"
+    " --spec {params.spec:q} --code {params.code}"
     " --data {input.data} {params.parents} --out {params.folder} --work work/{params.folder}"
     " --device {resources.device} --title {resources.title:q} --live > {log} 2>&1"
 )
@@ -49,9 +55,16 @@ def results(name):
     return f"results/{STUDY}/{name}"
 
 
+def packaged(name):
+    """A data file of the analysis, relative like the scripts."""
+    return os.path.relpath(
+        os.path.join(workflow.basedir, "src/stagewise/analysis", name)
+    )
+
+
 def code(script, *modules):
     """Fingerprint of what a script and the modules that it imports do."""
-    return fingerprint(SCRIPTS / script, *modules)
+    return fingerprint(Path(workflow.basedir, "scripts", script), *modules)
 
 
 def planned(step):
@@ -121,3 +134,25 @@ def threads_of(step):
 def records(*steps):
     """The records of all runs of some steps."""
     return [f"{run.path}/record.json" for run in PLAN.step(*steps)]
+
+
+def all_files(*names, trained_only=False):
+    """Files of every run's folder."""
+    runs = [
+        run
+        for run in PLAN.runs.values()
+        if not (trained_only and run.step == "pruning")
+    ]
+    return [f"{run.path}/{name}" for run in runs for name in names]
+
+
+def probed_files(name):
+    """A file of the folder of every run that logs gradient shock."""
+    return [f"{run.path}/{name}" for run in PLAN.runs.values() if run.spec.get("probe")]
+
+
+def final_files():
+    """What a study ends with: its report, or a tuning study's choice."""
+    if "tune" in SETTINGS:
+        return [results("choice.csv"), results("learning_rates.yaml")]
+    return [results("report.html")]

@@ -13,12 +13,13 @@ rule prune:
     message:
         "Pruning {wildcards.name}, seed {wildcards.seed}"
     shell:
-        "python scripts/prune.py --spec {params.spec:q} --code {params.code}"
+        f"python {SCRIPTS}/prune.py"
+        " --spec {params.spec:q} --code {params.code}"
         " --data {input.data} {params.parents} --out {params.folder} > {log} 2>&1"
 
 
 use rule train_teacher as recover with:
-    # Train a pruned student again, or the dense one for as long.
+    """Train a pruned student again, or the dense one for as long."""
     input:
         unpack(inputs("recovery")),
     output:

@@ -1,5 +1,5 @@
 rule download:
-    # Fetch the data source, or read it from its package, and check its content.
+    """Fetch the data source, or read it from its package, and check its content."""
     output:
         f"data/raw/{SETTINGS['data']['source']}.safetensors",
     log:
@@ -11,12 +11,13 @@ rule download:
     message:
         "Data: {params.source}"
     shell:
-        "python scripts/download.py --source {params.source} --options {params.options:q}"
+        f"python {SCRIPTS}/download.py"
+        " --source {params.source} --options {params.options:q}"
         " --out {output} > {log} 2>&1"
 
 
 rule prepare:
-    # Split into train, validation and test images; choose the few that students see.
+    """Split into train, validation and test images; choose the few that students see."""
     input:
         rules.download.output,
     output:
@@ -30,11 +31,12 @@ rule prepare:
     message:
         "Data: splits"
     shell:
-        "python scripts/prepare.py --raw {input} --settings {params.settings:q}"
+        f"python {SCRIPTS}/prepare.py"
+        " --raw {input} --settings {params.settings:q}"
         " --out {output.data} --summary {output.summary} > {log} 2>&1"
 
 
 rule data:
-    # Target: the data, downloaded and split.
+    """Target: the data, downloaded and split."""
     input:
         rules.prepare.output,

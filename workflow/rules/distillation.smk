@@ -1,5 +1,5 @@
 use rule train_teacher as distill with:
-    # Distil a teacher into a student with one method.
+    """Distil a teacher into a student with one method."""
     input:
         unpack(inputs("distillation")),
     output:
@@ -18,7 +18,7 @@ use rule train_teacher as distill with:
 
 
 use rule train_teacher as distill_two_stage with:
-    # Two-stage distillation of pretrained features, and its one-stage twin.
+    """Two-stage distillation of pretrained features, and its one-stage twin."""
     input:
         unpack(inputs("two_stage")),
     output:
@@ -37,7 +37,7 @@ use rule train_teacher as distill_two_stage with:
 
 
 use rule train_teacher as train_multi_exit with:
-    # Train a student with exits: MSKD, OtO, or no teacher.
+    """Train a student with exits: MSKD, OtO, or no teacher."""
     input:
         unpack(inputs("multi_exit")),
     output:

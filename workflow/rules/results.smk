@@ -1,4 +1,258 @@
-rule runs:
-    """Target: every run of the study."""
+FIGURES = catalogue.figures()
+TABLES = ["accuracy", "pruning", "exits", "shock", "quality", "latency"]
+
+
+rule plan:
+    """Write down the study's runs: what results are made from, beside the records."""
+    output:
+        results("plan.json"),
+    log:
+        f"logs/{STUDY}/plan.log",
+    localrule: True
+    params:
+        settings=canonical_json({k: v for k, v in SETTINGS.items() if k != "figures"}),
+        code=code("plan.py"),
+    message:
+        "Plan of {STUDY}"
+    shell:
+        f"python {SCRIPTS}/plan.py"
+        " --settings {params.settings:q} --out {output} > {log} 2>&1"
+
+
+rule evaluate:
+    """Measure every run on validation and test images, from the logits that it left."""
     input:
-        records(*STEPS),
+        plan=rules.plan.output,
+        runs=all_files("record.json", "logits.npz"),
+    output:
+        results("evaluation.csv"),
+    log:
+        f"logs/{STUDY}/evaluate.log",
+    localrule: True
+    params:
+        code=code("evaluate.py"),
+    message:
+        "Evaluation of all runs"
+    shell:
+        f"python {SCRIPTS}/evaluate.py"
+        " --plan {input.plan} --out {output} > {log} 2>&1"
+
+
+rule measure_latency:
+    """Time one network of every arm: alone on the machine, after everything else."""
+    input:
+        plan=rules.plan.output,
+        after=rules.evaluate.output,
+        models=all_files("model.safetensors"),
+    output:
+        report(
+            results("latency.csv"),
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "latency, raw"},
+        ),
+    log:
+        f"logs/{STUDY}/latency.log",
+    threads: workflow.cores
+    params:
+        code=code("latency.py"),
+    message:
+        "Latency of every arm"
+    shell:
+        f"python {SCRIPTS}/latency.py"
+        " --plan {input.plan} --threads {threads} --out {output}"
+        " > {log} 2>&1"
+
+
+rule summarise:
+    """One row for each run and exit: settings, checksums, metrics, costs."""
+    input:
+        plan=rules.plan.output,
+        evaluation=rules.evaluate.output,
+        runs=all_files("record.json"),
+    output:
+        summary=report(
+            results("summary.csv"),
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "every run and exit"},
+        ),
+        metrics=results("metrics.json"),
+    log:
+        f"logs/{STUDY}/summarise.log",
+    localrule: True
+    params:
+        code=code("summarise.py"),
+    message:
+        "Summary of all runs"
+    shell:
+        f"python {SCRIPTS}/summarise.py"
+        " --plan {input.plan} --evaluation {input.evaluation}"
+        " --out {output.summary} --metrics {output.metrics} > {log} 2>&1"
+
+
+rule make_tables:
+    """The result tables, as CSV and Markdown."""
+    input:
+        plan=rules.plan.output,
+        summary=rules.summarise.output.summary,
+        latency=rules.measure_latency.output,
+        shock=probed_files("shock.csv"),
+    output:
+        report(
+            expand(results("tables/{table}.csv"), table=TABLES),
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "as published"},
+        ),
+        expand(results("tables/{table}.md"), table=TABLES),
+        results("tables/study.md"),
+    log:
+        f"logs/{STUDY}/tables.log",
+    localrule: True
+    params:
+        folder=lambda wildcards, output: str(Path(output[0]).parent),
+        code=code("tables.py"),
+    message:
+        "Tables"
+    shell:
+        f"python {SCRIPTS}/tables.py"
+        " --plan {input.plan} --summary {input.summary}"
+        " --latency {input.latency} --out {params.folder} > {log} 2>&1"
+
+
+rule draw:
+    """One figure, as SVG and PNG."""
+    input:
+        plan=rules.plan.output,
+        summary=rules.summarise.output.summary,
+        histories=all_files("history.csv", trained_only=True),
+        shock=probed_files("shock.csv"),
+        style=packaged("style.mplstyle"),
+    output:
+        svg=report(
+            results("figures/{figure}.svg"),
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        png=results("figures/{figure}.png"),
+    log:
+        f"logs/{STUDY}/figures/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
+    localrule: True
+    params:
+        folder=lambda wildcards, output: str(Path(output.svg).parent),
+        dpi=SETTINGS["figures"]["dpi"],
+        code=code("figures.py"),
+    message:
+        "Figure {wildcards.figure}"
+    shell:
+        f"python {SCRIPTS}/figures.py"
+        " --plan {input.plan} --summary {input.summary}"
+        " --dpi {params.dpi} --name {wildcards.figure} --out {params.folder} > {log} 2>&1"
+
+
+rule judge:
+    """The verdict on each published claim."""
+    input:
+        plan=rules.plan.output,
+        summary=rules.summarise.output.summary,
+        shock=probed_files("shock.csv"),
+        claims=packaged("claims.yaml"),
+    output:
+        report(
+            results("claims.csv"),
+            caption="../report/table.rst",
+            category="Claims",
+            labels={"table": "verdicts"},
+        ),
+    log:
+        f"logs/{STUDY}/claims.log",
+    localrule: True
+    params:
+        code=code("claims.py"),
+    message:
+        "Verdicts"
+    shell:
+        f"python {SCRIPTS}/claims.py"
+        " --plan {input.plan} --summary {input.summary} --out {output}"
+        " > {log} 2>&1"
+
+
+rule write_report:
+    """The page that shows everything."""
+    input:
+        plan=rules.plan.output,
+        summary=rules.summarise.output.summary,
+        claims=rules.judge.output,
+        latency=rules.measure_latency.output,
+        tables=rules.make_tables.output,
+        figures=expand(results("figures/{figure}.svg"), figure=FIGURES),
+        template=packaged("report.html.j2"),
+    output:
+        report(
+            results("report.html"),
+            caption="../report/report.rst",
+            category="Report",
+            labels={"page": "report"},
+        ),
+    log:
+        f"logs/{STUDY}/report.log",
+    localrule: True
+    params:
+        figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
+        code=code("report.py"),
+    message:
+        "Report"
+    shell:
+        f"python {SCRIPTS}/report.py"
+        " --plan {input.plan} --summary {input.summary}"
+        " --claims {input.claims} --figures {params.figures} --latency {input.latency}"
+        " --out {output} > {log} 2>&1"
+
+
+rule choose_rates:
+    """Of a tuning study: the learning rate of each arm that does best on validation."""
+    input:
+        plan=rules.plan.output,
+        evaluation=rules.evaluate.output,
+    output:
+        choice=results("choice.csv"),
+        rates=results("learning_rates.yaml"),
+    log:
+        f"logs/{STUDY}/choose_rates.log",
+    localrule: True
+    params:
+        code=code("tune_choice.py"),
+    message:
+        "Choice of learning rates"
+    shell:
+        f"python {SCRIPTS}/tune_choice.py"
+        " --plan {input.plan} --evaluation {input.evaluation}"
+        " --out {output.choice} --rates {output.rates} > {log} 2>&1"
+
+
+rule tables:
+    """Target: the result tables."""
+    input:
+        rules.make_tables.output,
+
+
+rule figures:
+    """Target: the figures."""
+    input:
+        expand(results("figures/{figure}.{form}"), figure=FIGURES, form=["svg", "png"]),
+
+
+rule claims:
+    """Target: the verdicts."""
+    input:
+        rules.judge.output,
+
+
+rule report:
+    """Target: the report."""
+    input:
+        rules.write_report.output,

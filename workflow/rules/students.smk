@@ -1,5 +1,5 @@
 use rule train_teacher as train_student with:
-    # Train a student alone, from scratch.
+    """Train a student alone, from scratch."""
     input:
         unpack(inputs("students")),
     output:
@@ -18,7 +18,7 @@ use rule train_teacher as train_student with:
 
 
 use rule train_teacher as train_pretrained_student with:
-    # Fine-tune a pretrained student with the labels alone; log gradient shock.
+    """Fine-tune a pretrained student with the labels alone; log gradient shock."""
     input:
         unpack(inputs("students")),
     output:

@@ -20,7 +20,7 @@ rule train_teacher:
 
 
 use rule train_teacher as train_teacher_exits with:
-    # Train exits on a teacher's frozen backbone (OtO).
+    """Train exits on a teacher's frozen backbone (OtO)."""
     input:
         unpack(inputs("teachers")),
     output:
@@ -39,7 +39,7 @@ use rule train_teacher as train_teacher_exits with:
 
 
 use rule train_teacher as pretrain with:
-    # Train a student's backbone on the source classes.
+    """Train a student's backbone on the source classes."""
     input:
         unpack(inputs("pretraining")),
     output:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from stagewise.analysis import drawing
 from stagewise.analysis.claims import HEADLINE, judge_claims
@@ -19,6 +19,7 @@ from stagewise.analysis.records import ENSEMBLE, FINAL, read_table
 from stagewise.analysis.results import COMPRESSION, TASKS, Results, display
 from stagewise.analysis.shock import EARLY, WINDOW, read_shock, shock_runs
 from stagewise.analysis.summary import main_exits
+from stagewise.analysis.words import number
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,13 @@ def differences(results: Results) -> Figure:
             va="center",
             fontsize=7,
             fontweight="bold" if main else "normal",
+            bbox={"facecolor": "#fefefe", "edgecolor": "none", "pad": 0.8},
         )
         for offset, (_, row) in enumerate(rows.iterrows()):
             index = pairs.index(row["pair"])
             level = y - 0.04 + 0.26 * offset
             _interval_row(axes, row, level, index, main, limit)
-    axes.axvline(0, color=INK, linewidth=0.9)
+    axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
     axes.set_xlim(-limit, limit)
     axes.set_ylim(len(groups) - 0.4, -0.7)
     axes.set_yticks([])
@@ -103,7 +105,7 @@ def _interval_row(
         side = np.sign(row["mean"])
         axes.plot([side * limit * 0.97], [level], "<" if side < 0 else ">", color=colour)
         axes.annotate(
-            f"{row['mean']:+.0f}",
+            number(row["mean"], 0),
             (side * limit * 0.94, level),
             ha="left" if side < 0 else "right",
             va="center",
@@ -188,6 +190,7 @@ def shock(results: Results) -> Figure:
         axes.set_ylabel(label)
     grid[0, 0].set_yscale("log")
     for axes in grid[0]:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     handles = [Line2D([], [], color=COLOURS[i], label=name) for i, name in enumerate(names)]
@@ -269,9 +272,8 @@ FIGURES: dict[str, Drawn] = {
 }
 
 
-def write_figures(results: Results, folder: Path, names: Sequence[str]) -> None:
-    """Write NAME.svg and NAME.png for each name."""
-    dpi = int(results.study.config.get("figures", {}).get("dpi", 150))
+def write_figures(results: Results, folder: Path, names: Sequence[str], dpi: int = 150) -> None:
+    """Write NAME.svg and NAME.png (at ``dpi`` dots per inch) for each name."""
     with drawing.style():
         for name in names:
             drawing.save(FIGURES[name].draw(results), folder, name, dpi)

@@ -97,7 +97,8 @@ def _point(axes: Axes, arm: pd.DataFrame, x: float, floor: float) -> None:
     marker, size = ("*", 8) if is_dense else (_marker(recovery), 5)
     axes.plot([x], [max(mean, floor)], marker, color=colour, mfc=face, markersize=size)
     if mean < floor:
-        place, text = (0, 5), f"{mean:.0f}"
+        # Two neighbours can both be below: their numbers stand at two heights.
+        place, text = (0, 12 if recovery == "bn" else 5), f"{mean:.0f}"
         axes.annotate(
             text, (x, floor), place, textcoords="offset points", ha="center", fontsize=6.5
         )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from stagewise.analysis.claims import study_gate
 from stagewise.analysis.results import Results
-from stagewise.analysis.tables import all_tables
+from stagewise.analysis.tables import TABLES
 from stagewise.files import write_text
 
 
@@ -36,10 +36,14 @@ def protocol_lines(results: Results) -> list[str]:
 
 
 def write_tables(results: Results, folder: Path) -> None:
-    """Write ``NAME.csv`` and ``NAME.md`` of every table, and ``study.md`` with the protocol."""
+    """Write ``NAME.csv`` and ``NAME.md`` of every table, and ``study.md`` with the protocol.
+
+    A table without rows is written too, and says so: the files are the same for every study.
+    """
     parts = [f"# {results.study.title}\n", *(f"{line}\n" for line in protocol_lines(results))]
-    for table in all_tables(results):
-        text = markdown(table.shown)
+    for make in TABLES.values():
+        table = make(results)
+        text = markdown(table.shown) if len(table.shown) else "This study has no such runs.\n"
         write_text(folder / f"{table.name}.csv", table.data.to_csv(index=False))
         write_text(folder / f"{table.name}.md", f"{table.caption}\n\n{text}")
         parts.append(f"## {table.name.capitalize()}\n\n{table.caption}\n\n{text}")

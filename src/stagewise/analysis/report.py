@@ -9,11 +9,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from stagewise.analysis.claims import study_gate
+from stagewise.analysis.drawing import BLUE, INK
 from stagewise.analysis.figures import FIGURES
 from stagewise.analysis.publish import protocol_lines
 from stagewise.analysis.results import Results
+from stagewise.analysis.rules import NOT_TESTABLE
 from stagewise.analysis.summary import main_exits
-from stagewise.analysis.tables import all_tables
+from stagewise.analysis.tables import TABLES
 from stagewise.analysis.words import by_claim, effect
 from stagewise.errors import UserError
 
@@ -29,6 +31,9 @@ PROVENANCE = {
     "teacher_sha256": "Teacher SHA-256",
 }
 
+# Colours of the figures that follow the reader's colour scheme.
+THEMED = {INK: "currentColor", "#fefefe": "var(--paper)", BLUE: "var(--blue)"}
+
 
 def render(results: Results, claims: pd.DataFrame, figures: Path) -> str:
     """The report as HTML; ``figures`` holds what ``figures.py`` drew.
@@ -40,16 +45,18 @@ def render(results: Results, claims: pd.DataFrame, figures: Path) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     source = files("stagewise.analysis").joinpath("report.html.j2").read_text(encoding="utf-8")
+    shown = [_claim(rows) for _, rows in by_claim(claims)]
     return environment.from_string(source).render(
         title=results.study.title,
         study=results.study.name,
-        claims=[_claim(rows) for _, rows in by_claim(claims)],
+        decided=[claim for claim in shown if claim["verdict"] != NOT_TESTABLE],
+        undecided=[claim for claim in shown if claim["verdict"] == NOT_TESTABLE],
         gate=study_gate(results.study, results.summary),
         figures=[
             {"name": name, "caption": drawn.caption, "svg": inline_svg(figures, name)}
             for name, drawn in FIGURES.items()
         ],
-        tables=all_tables(results),
+        tables=[table for make in TABLES.values() if len((table := make(results)).shown)],
         protocol=protocol_lines(results),
         provenance=_provenance(results.summary),
     )
@@ -105,7 +112,8 @@ def inline_svg(folder: Path, name: str) -> Markup:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg).replace("url(#", f"url(#{name}-")
-    svg = svg.replace("#1b1b1f", "currentColor").replace("#fefefe", "var(--paper)")
+    for colour, follows in THEMED.items():
+        svg = svg.replace(colour, follows)
     label = f'<svg role="img" aria-labelledby="caption-{name}" '
     # Our own drawing: matplotlib has escaped every label in it.
     return Markup(svg.replace("<svg ", label, 1))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from stagewise.analysis.records import ENSEMBLE, Study
 from stagewise.analysis.statistics import Paired, paired
+from stagewise.analysis.words import number
 
 BASELINES = {"all": "students/{pair}.baseline", "target": "students/{pair}.pretrained"}
 TASKS = {"all": "all classes", "source": "source classes", "target": "target classes"}
@@ -56,8 +57,8 @@ def interval(effect: Paired) -> str:
     if not np.isfinite(effect.mean):
         return "–"
     if not np.isfinite(effect.low):
-        return f"{effect.mean:+.1f}"
-    return f"{effect.mean:+.1f} [{effect.low:+.1f}, {effect.high:+.1f}]"
+        return number(effect.mean, 1)
+    return f"{number(effect.mean, 1)} [{number(effect.low, 1)}, {number(effect.high, 1)}]"
 
 
 def count(value: float) -> str:

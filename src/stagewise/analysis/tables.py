@@ -263,9 +263,3 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "quality": quality,
     "latency": latency,
 }
-
-
-def all_tables(results: Results) -> list[Table]:
-    """Every table that the study has rows for."""
-    made = [make(results) for make in TABLES.values()]
-    return [table for table in made if len(table.data)]

@@ -15,7 +15,7 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     rate. A diverged run (NaN NLL) counts with its accuracy.
 
     Raises:
-        UserError: the study is no tuning study.
+        UserError: the study is no tuning study, or a run was not evaluated.
     """
     runs = study.runs[study.runs["tuned_arm"] != ""][["path", "tuned_arm", "rate"]]
     if runs.empty:
@@ -23,6 +23,9 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     validation = evaluation[evaluation["split"] == "validation"]
     chosen_exit = validation.groupby("path")["exit"].transform(main_exit)
     main = validation[validation["exit"] == chosen_exit]
+    missing = runs.loc[~runs["path"].isin(main["path"]), "path"]
+    if len(missing):  # rates judged on different seeds would not be comparable
+        raise UserError(f"{missing.iloc[0]}: not in the evaluation; evaluate the whole study again")
     table = (
         runs.merge(main[["path", "accuracy", "nll"]], on="path")
         .groupby(["tuned_arm", "rate"], sort=False)
@@ -42,6 +45,12 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     best = ranked.drop_duplicates("arm").index
     table["chosen"] = table.index.isin(best)
     return table[COLUMNS]
+
+
+def at_the_edge(table: pd.DataFrame) -> list[str]:
+    """Arms whose chosen rate is the least or the largest tried: their best may lie beyond."""
+    ends = {table["rate"].min(), table["rate"].max()}
+    return [str(arm) for arm in table.loc[table["chosen"] & table["rate"].isin(ends), "arm"]]
 
 
 def rates_yaml(table: pd.DataFrame) -> str:

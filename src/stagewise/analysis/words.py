@@ -5,17 +5,22 @@ from collections.abc import Hashable
 import pandas as pd
 
 
+def number(value: float, digits: int = 2, signed: bool = True) -> str:
+    """A number with a true minus sign, and a plus where ``signed``; no minus before zero."""
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    text = text.replace("-", "+" if signed else "") if float(text) == 0 else text
+    return text.replace("-", "−")
+
+
 def effect(row: pd.Series) -> str:
-    """One row's effect, such as ``+1.2 points (95 % interval +0.3 to +2.1, n = 6)``."""
-    signed = "+" if row["control"] else ""
+    """One row's effect, such as ``+1.20 points (95 % interval +0.30 to +2.10, n = 6)``."""
+    signed = bool(row["control"])
     unit = {"points": " points", "ratio": "×", "relative": ""}[row["unit"]]
-    value = f"{row['mean']:{signed}.2f}{unit}"
+    value = number(row["mean"], signed=signed) + unit
     if pd.isna(row["low"]):
         return f"{value} (n = {row['n']:.0f})"
-    return (
-        f"{value} (95 % interval {row['low']:{signed}.2f} to {row['high']:{signed}.2f}, "
-        f"n = {row['n']:.0f})"
-    )
+    low, high = number(row["low"], signed=signed), number(row["high"], signed=signed)
+    return f"{value} (95 % interval {low} to {high}, n = {row['n']:.0f})"
 
 
 def contrast_line(row: pd.Series) -> str:

@@ -5,6 +5,7 @@ from torch.nn.functional import cross_entropy
 from stagewise.methods.base import DistillationMethod, Losses
 from stagewise.models.features import Batch, Features
 
+NAME = "CE"
 NEEDS = ()
 WEIGHTS = {"ce": 1.0}
 

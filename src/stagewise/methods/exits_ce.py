@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from stagewise.methods.base import DistillationMethod, Losses
 from stagewise.models.features import Batch, Features
 
+NAME = "exits, no teacher"
 NEEDS = ("exits",)
 WEIGHTS = {"ce": 1.0}
 

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from stagewise.methods.base import DistillationMethod, Losses, soft_target_loss
 from stagewise.models.features import Batch, Features
 
+NAME = "KD"
 NEEDS = ("teacher",)
 WEIGHTS = {"ce": 0.1, "kd": 0.9}
 

@@ -11,6 +11,7 @@ from stagewise.methods.base import DistillationMethod, Losses, soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.models.features import Batch, Features
 
+NAME = "MSKD"
 NEEDS = ("exits", "teacher")
 WEIGHTS = {"ce": 0.1, "kd": 0.9}
 

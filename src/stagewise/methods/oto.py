@@ -11,6 +11,7 @@ from stagewise.methods.base import DistillationMethod, Losses, soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.models.features import Batch, Features
 
+NAME = "OtO"
 NEEDS = ("exits", "teacher", "teacher_exits")
 WEIGHTS = {"ce": 0.1, "kd": 0.9}
 

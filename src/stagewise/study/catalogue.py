@@ -88,6 +88,14 @@ def networks() -> dict[str, Path]:
     return found
 
 
+def figures() -> list[str]:
+    """Figure names: the keys of ``FIGURES`` in analysis/figures.py."""
+    for node in _tree(PACKAGE / "analysis/figures.py").body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            return [ast.literal_eval(key) for key in node.value.keys if key is not None]
+    return []
+
+
 def module_name(path: Path) -> str:
     """``…/stagewise/methods/kd.py`` → ``stagewise.methods.kd``."""
     return ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))
@@ -102,6 +110,11 @@ def method_options(name: str) -> dict[str, Any]:
 def method_weights(name: str) -> dict[str, float]:
     """Loss term → default weight (``WEIGHTS`` of the method's file)."""
     return dict(_literal(_tree(methods()[name]), "WEIGHTS") or {})
+
+
+def method_title(name: str) -> str:
+    """What tables call a method: ``NAME`` of its file, else the file's name."""
+    return str(_literal(_tree(methods()[name]), "NAME") or name)
 
 
 def method_needs(name: str) -> frozenset[str]:

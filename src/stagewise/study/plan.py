@@ -184,6 +184,11 @@ class _Planner:
         weights = {**catalogue.method_weights(name), **entry.get("weights", {})}
         return {"method": {"method": name, **options}, "weights": weights}
 
+    def title(self, label: str) -> str:
+        """What tables call a method: its own name, or the label of a variant of it."""
+        name = method_entry(self.config, label)["method"]
+        return catalogue.method_title(name) if name == label else label
+
     def network(self, pair: str, role: str) -> dict[str, Any]:
         """A network's name with every option filled in."""
         entry = self.config["pairs"][pair][role]
@@ -321,7 +326,7 @@ class _Planner:
                             "pair": pair,
                             "task": "all",
                             "network": "student",
-                            "display": method.upper(),
+                            "display": self.title(method),
                         },
                     )
 
@@ -355,8 +360,8 @@ class _Planner:
             arms = {f"students/{pair}.pretrained": ("ce", {"recipe": "one_stage"}, "standard")}
             for method in block["methods"]:
                 one, two = f"two_stage/{pair}.one-stage.{method}", f"two_stage/{pair}.{method}"
-                arms[one] = (method, {"recipe": "one_stage"}, f"one-stage {method.upper()}")
-                arms[two] = (method, stages, f"two-stage {method.upper()}")
+                arms[one] = (method, {"recipe": "one_stage"}, f"one-stage {self.title(method)}")
+                arms[two] = (method, stages, f"two-stage {self.title(method)}")
             for arm, (method, recipe, display) in arms.items():
                 for seed in config["seeds"]:
                     yield self.run(
@@ -407,9 +412,7 @@ class _Planner:
                             "pair": pair,
                             "task": "all",
                             "network": "student",
-                            "display": {"exits_ce": "exits, no teacher"}.get(
-                                method, method.upper()
-                            ),
+                            "display": self.title(method),
                         },
                     )
 

@@ -1,0 +1,158 @@
+"""The pipeline end to end on the smoke study, and what reruns after an edit."""
+
+import csv
+import json
+from pathlib import Path
+
+TOY_METHOD = '''"""A toy: the squared distance of the logits."""
+
+from torch.nn.functional import cross_entropy, mse_loss
+
+from stagewise.methods.base import DistillationMethod, Losses
+from stagewise.models.features import Batch, Features
+
+NEEDS = ("teacher",)
+WEIGHTS = {"ce": 1.0, "distance": 0.01}
+
+
+class Method(DistillationMethod):
+    """L = CE + w * |z_s - z_t|^2."""
+
+    def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
+        """Both terms."""
+        assert teacher is not None
+        return {
+            "ce": cross_entropy(student.logits, batch.labels),
+            "distance": mse_loss(student.logits, teacher.logits),
+        }
+'''
+
+
+def test_every_step_leaves_its_files(finished):
+    results = finished.folder / "results/smoke"
+    plan = json.loads((results / "plan.json").read_text())
+    steps = {run["step"] for run in plan["runs"]}
+    assert steps == {
+        "pretraining", "teachers", "students", "distillation", "two_stage", "multi_exit",
+        "pruning", "recovery",
+    }  # fmt: skip
+    for run in plan["runs"]:
+        folder = finished.folder / run["path"]
+        names = {path.name for path in folder.iterdir()}
+        assert {"model.safetensors", "record.json", "logits.npz", "timing.json"} <= names
+    with open(results / "summary.csv") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["arm"] for row in rows} == {run["arm"] for run in plan["runs"]}
+    assert {"1", "2", "3", "ensemble"} <= {r["exit"] for r in rows if r["step"] == "multi_exit"}
+    assert "<html" in (results / "report.html").read_text()
+    assert (results / "claims.csv").stat().st_size > 0
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in finished.snakemake("-n")
+
+
+def test_touched_files_and_reformatted_sources_rerun_nothing(project):
+    for path in (project.folder / "runs").rglob("model.safetensors"):
+        path.touch()
+    for name in ("kd.py", "base.py"):
+        file = project.folder / "src/stagewise/methods" / name
+        file.write_text(file.read_text() + "\n\n# a comment\n")
+    config = project.folder / "config/smoke.yaml"
+    lines = config.read_text().splitlines()
+    moved = [line for line in lines if line.startswith("seeds:")]
+    others = [line for line in lines if not line.startswith(("seeds:", "#"))]
+    config.write_text("\n".join([*others, "# moved", *moved]) + "\n")
+    assert "Nothing to be done" in project.snakemake("-n")
+
+
+def test_a_methods_setting_reruns_that_methods_runs(project):
+    with open(project.folder / "config/smoke.yaml", "a") as config:
+        config.write("methods: {kd: {temperature: 2.0}}\n")
+    training = {line for line in project.planned() if "seed" in line}
+    assert training == {
+        "Distillation resnet.kd, seed 0",
+        "Two stages resnet.kd, seed 0",
+        "Two stages resnet.one-stage.kd, seed 0",
+        "Recovery resnet.baseline.dense.kd, seed 0",
+        "Recovery resnet.baseline.l2-2x.two_stage_kd, seed 0",
+    }
+
+
+def test_another_seed_adds_runs_and_repeats_none(project):
+    project.replace("config/smoke.yaml", "seeds: [0]", "seeds: [0, 1]")
+    training = {line for line in project.planned() if "seed" in line}
+    assert training
+    assert all(line.endswith("seed 1") for line in training)
+
+
+def test_an_edit_of_one_method_reruns_only_its_runs(project):
+    project.replace("src/stagewise/methods/oto.py", "if len(exits) >", "if 0 + len(exits) >")
+    training = {line for line in project.planned() if "seed" in line}
+    assert training == {"Multi-exit resnet.oto, seed 0"}
+
+
+def test_a_figure_setting_reruns_only_figures(project):
+    with open(project.folder / "config/smoke.yaml", "a") as config:
+        config.write("figures: {dpi: 90}\n")
+    jobs = project.planned()
+    assert jobs
+    assert all(job.startswith(("Figure", "Report")) for job in jobs)
+
+
+def test_a_method_is_one_file_and_one_config_line(project):
+    (project.folder / "src/stagewise/methods/toy.py").write_text(TOY_METHOD)
+    project.replace("config/smoke.yaml", "methods: [kd]}", "methods: [kd, toy]}")
+    record = "runs/smoke/distillation/resnet.toy/seed-0/record.json"
+    project.snakemake(record)
+    written = json.loads((project.folder / record).read_text())
+    assert written["spec"]["weights"] == {"ce": 1.0, "distance": 0.01}
+    assert "toy" in project.snakemake("-n")
+    training = {line for line in project.planned() if "seed" in line}
+    assert training == set()
+
+
+def test_bad_input_is_refused_before_any_job(project):
+    project.replace("config/smoke.yaml", "methods: [kd]}", "methods: [kdd]}")
+    text = project.snakemake("-n", check=False)
+    assert "config/smoke.yaml: distillation.methods.0: 'kdd' is unknown; did you mean 'kd'?" in text
+    assert "Traceback" not in text
+
+
+def test_snakemakes_linter_is_content(finished):
+    assert "good condition" in finished.snakemake("--lint")
+
+
+def test_targets_are_documented(finished):
+    listed = finished.snakemake("--list")
+    for target in (
+        "data", "teachers", "students", "distillation", "multi_exit", "pruning", "recovery",
+        "tables", "figures", "claims", "report",
+    ):  # fmt: skip
+        assert f"\n{target} (Target:" in listed
+
+
+def test_snakemakes_own_report_holds_the_figures(finished, tmp_path):
+    page = tmp_path / "report.zip"
+    finished.snakemake("--report", str(page))
+    assert page.stat().st_size > 10_000
+
+
+def test_the_default_study_plans_every_kind_of_step():
+    from stagewise.study import load_config, make_plan
+
+    plan = make_plan(load_config(Path(__file__).resolve().parents[2] / "config.yaml"))
+    assert len(plan.config["seeds"]) == 6
+    arms = {run.arm for run in plan.runs.values()}
+    wanted = {
+        f"recovery/resnet.baseline.l2-{ratio}x.{arm}"
+        for ratio in (2, 4)
+        for arm in ("bn", "ce", "kd", "two_stage_kd", "scratch_kd")
+    }
+    for criterion in ("random", "l2"):
+        pair = "resnet" if criterion == "random" else "vgg"
+        wanted |= {
+            f"recovery/{pair}.baseline.{criterion}-2x.{arm}" for arm in ("ce", "kd", "two_stage_kd")
+        }
+    wanted |= {"recovery/resnet.baseline.dense.kd", "students/vgg.pretrained", "two_stage/vgg.kd"}
+    assert wanted <= arms
