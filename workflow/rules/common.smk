@@ -6,7 +6,8 @@ from snakemake.exceptions import WorkflowError
 from stagewise.errors import UserError
 from stagewise.files import canonical_json
 from stagewise.machine import default_device
-from stagewise.study import catalogue, make_plan, resolve_config
+from stagewise import catalogue
+from stagewise.study import make_plan, resolve_config
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.plan import run_path

@@ -126,6 +126,7 @@ rule draw:
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
+        records=all_files("record.json"),
         histories=all_files("history.csv", trained_only=True),
         shock=probed_files("shock.csv"),
         style=packaged("style.mplstyle"),
@@ -159,6 +160,7 @@ rule judge:
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
+        records=all_files("record.json"),
         shock=probed_files("shock.csv"),
         claims=packaged("claims.yaml"),
     output:
@@ -186,6 +188,8 @@ rule write_report:
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
+        records=all_files("record.json"),
+        shock=probed_files("shock.csv"),
         claims=rules.judge.output,
         latency=rules.measure_latency.output,
         tables=rules.make_tables.output,

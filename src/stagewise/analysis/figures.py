@@ -62,8 +62,9 @@ def differences(results: Results) -> Figure:
         return drawing.notice("this study has none of the contrasts")
     pairs = list(results.study.config["pairs"])
     groups = list(claims.groupby(["claim", "contrast"], sort=False))
-    bounds = claims.loc[claims["role"] == HEADLINE, ["mean", "low", "high"]].abs().max().max()
-    limit = 1.2 * float(np.nanmax([bounds, 2.0]))
+    bounds = claims.loc[claims["role"] == HEADLINE, ["mean", "low", "high"]].abs().to_numpy()
+    # A quantile: with few seeds one interval can be wider than all others together.
+    limit = 1.3 * max(float(np.nanquantile(bounds, 0.95)), 2.0)
     figure = Figure(figsize=(WIDTH, 0.37 * len(groups) + 0.9))
     axes = figure.subplots()
     for y, ((claim, contrast), rows) in enumerate(groups):

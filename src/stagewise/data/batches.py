@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from stagewise.data.prepare import load_arrays
+from stagewise.data.arrays import load_arrays
 from stagewise.errors import UserError
 from stagewise.models.features import Batch
 

@@ -1,17 +1,14 @@
 """Splits: stratified train, validation and test images, and the few that students see."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from stagewise.data.sources.base import Images, Labels, RawData, content_sha256
+from stagewise.data.arrays import load_arrays, save_arrays
+from stagewise.data.sources.base import Images, Labels, RawData
 from stagewise.errors import UserError
-from stagewise.files import atomic, canonical_json
 
 Indices = NDArray[np.int64]
 
@@ -21,7 +18,7 @@ def save_raw(raw: RawData, path: Path | str) -> None:
     arrays: dict[str, NDArray[Any]] = {"images": raw.images, "labels": raw.labels}
     if raw.test_images is not None and raw.test_labels is not None:
         arrays |= {"test_images": raw.test_images, "test_labels": raw.test_labels}
-    _save(arrays, {"classes": raw.classes, "notes": raw.notes}, path)
+    save_arrays(arrays, {"classes": raw.classes, "notes": raw.notes}, path)
 
 
 def load_raw(path: Path | str) -> RawData:
@@ -35,36 +32,6 @@ def load_raw(path: Path | str) -> RawData:
         arrays.get("test_labels"),
         info["notes"],
     )
-
-
-def _save(arrays: dict[str, NDArray[Any]], info: dict[str, Any], path: Path | str) -> None:
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    sums = {name: content_sha256(array) for name, array in arrays.items()}
-    metadata = {"info": canonical_json({**info, "sha256": sums})}
-    with atomic(path) as temporary:
-        save_file(arrays, temporary, metadata)
-
-
-def load_arrays(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Arrays and metadata of a data file, every array checked against its checksum.
-
-    Raises:
-        UserError: the file is missing, truncated, not ours, or an array was changed.
-    """
-    try:
-        with safe_open(str(path), "np") as stream:
-            info = json.loads((stream.metadata() or {})["info"])
-            arrays = {name: stream.get_tensor(name) for name in info["sha256"]}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such data file; run `snakemake data`") from None
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a data file of this project ({error}); delete it and run `snakemake data`"
-        ) from None
-    for name, array in arrays.items():
-        if content_sha256(array) != info["sha256"][name]:
-            raise UserError(f"{path}: '{name}' is damaged; delete it and run `snakemake data`")
-    return arrays, info
 
 
 def resize(images: Images, size: int) -> Images:
@@ -164,5 +131,5 @@ def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[st
         "std": scaled.std((0, 2, 3)).tolist(),
         "counts": {name: len(array) for name, array in arrays.items()},
     }
-    _save(arrays, info, path)
+    save_arrays(arrays, info, path)
     return info

@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
+from stagewise import catalogue
 from stagewise.models.features import Batch, Features
-from stagewise.study import catalogue
 
 Losses = dict[str, Tensor]
 

@@ -10,12 +10,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from stagewise import catalogue
 from stagewise.errors import UserError
 from stagewise.files import atomic, canonical_json
 from stagewise.models.exits import MultiExit
 from stagewise.models.features import Network
 from stagewise.models.history import History, replay
-from stagewise.study import catalogue
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def prune_run(spec: Spec, inputs: Inputs, out: Path, *, code: str) -> None:
         checksums=inputs.sha256(),
         code=code,
         device=device,
-        extra={"epochs": 0},
+        extra={"epochs": 0, "steps_per_epoch": 0},
         pruning=measured,
     )
     timing(out, 0.0, time.perf_counter() - began, 0, device)

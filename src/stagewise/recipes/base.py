@@ -4,7 +4,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from stagewise.study import catalogue
+from stagewise import catalogue
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import jsonschema
 import yaml
 from jsonschema.protocols import Validator
 
+from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.study import catalogue
 
 Config = dict[str, Any]
 

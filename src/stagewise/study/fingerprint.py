@@ -12,7 +12,7 @@ from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
-from stagewise.study.catalogue import PACKAGE
+from stagewise.catalogue import PACKAGE
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.study import catalogue
 from stagewise.study.config import Config, method_entry, nearest
 
 Spec = dict[str, Any]

@@ -169,7 +169,11 @@ def train_run(
             checksums=checksums,
             code=code,
             device=device,
-            extra={"epochs": len(history), "train_loss": history[-1]["train_loss"]},
+            extra={
+                "epochs": len(history),
+                "steps_per_epoch": len(batches),
+                "train_loss": history[-1]["train_loss"],
+            },
         )
         timing(out, seconds, time.perf_counter() - began, len(history), device)
 
@@ -221,6 +225,7 @@ def write_run(
         "protocol": {
             "selection": "last epoch",
             "epochs": extra["epochs"],
+            "steps_per_epoch": extra["steps_per_epoch"],
             "dtype": "float32",
             "device": device.type,
             "threads": torch.get_num_threads(),

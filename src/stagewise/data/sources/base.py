@@ -1,6 +1,5 @@
 """What a data source gives, and how a name becomes one."""
 
-import hashlib
 import importlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stagewise.study import catalogue
+from stagewise import catalogue
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -32,12 +31,3 @@ def load_source(name: str, options: dict[str, Any]) -> RawData:
     module = importlib.import_module(catalogue.module_name(catalogue.sources()[name]))
     raw: RawData = module.load(**options)
     return raw
-
-
-def content_sha256(*arrays: NDArray[Any]) -> str:
-    """Checksum of the arrays' shapes, types and values."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.shape}{array.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

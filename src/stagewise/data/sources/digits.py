@@ -5,7 +5,8 @@
 
 import numpy as np
 
-from stagewise.data.sources.base import RawData, content_sha256
+from stagewise.data.arrays import content_sha256
+from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
 
 SHA256 = "e27fab79110531085aa1489acfc16bb2eb24ab24bd1be2726a06b182fceb87af"

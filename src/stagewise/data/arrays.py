@@ -1,0 +1,54 @@
+"""Data files: safetensors with a checksum of every array, never a pickle."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from stagewise.errors import UserError
+from stagewise.files import atomic, canonical_json
+
+
+def content_sha256(*arrays: NDArray[Any]) -> str:
+    """Checksum of the arrays' shapes, types and values."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape}{array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def save_arrays(arrays: dict[str, NDArray[Any]], info: dict[str, Any], path: Path | str) -> None:
+    """Store arrays and ``info`` with the checksum of each array, atomically."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    sums = {name: content_sha256(array) for name, array in arrays.items()}
+    metadata = {"info": canonical_json({**info, "sha256": sums})}
+    with atomic(path) as temporary:
+        save_file(arrays, temporary, metadata)
+
+
+def load_arrays(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and metadata of a data file, every array checked against its checksum.
+
+    Raises:
+        UserError: the file is missing, truncated, not ours, or an array was changed.
+    """
+    try:
+        with safe_open(str(path), "np") as stream:
+            info = json.loads((stream.metadata() or {})["info"])
+            arrays = {name: stream.get_tensor(name) for name in info["sha256"]}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such data file; run `snakemake data`") from None
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a data file of this project ({error}); delete it and run `snakemake data`"
+        ) from None
+    for name, array in arrays.items():
+        if content_sha256(array) != info["sha256"][name]:
+            raise UserError(f"{path}: '{name}' is damaged; delete it and run `snakemake data`")
+    return arrays, info

@@ -1,0 +1,93 @@
+"""What the catalogue reads from source files is what the imported modules really define."""
+
+import importlib
+import inspect
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import helpers
+import pytest
+import torch
+
+from stagewise.methods.base import make_method
+from stagewise.study import catalogue
+
+
+def module(path: Path) -> ModuleType:
+    return importlib.import_module(catalogue.module_name(path))
+
+
+def keywords(function: Any) -> dict[str, Any]:
+    return {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def test_networks_are_the_ones_that_their_files_define() -> None:
+    assert catalogue.networks()
+    for path in set(catalogue.networks().values()):
+        listed = {name for name, file in catalogue.networks().items() if file == path}
+        assert listed == set(module(path).NETWORKS)
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.networks()))
+def test_network_options_are_those_of_build(name: str) -> None:
+    assert catalogue.network_options(name) == keywords(module(catalogue.networks()[name]).build)
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.methods()))
+def test_method_options_are_those_of_its_class(name: str) -> None:
+    method = module(catalogue.methods()[name]).Method
+    own = keywords(method.__init__) if "__init__" in vars(method) else {}
+    assert catalogue.method_options(name) == own
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.methods()))
+def test_weights_name_exactly_the_terms_that_the_method_returns(name: str) -> None:
+    exits = [torch.randn(3, 4, requires_grad=True) for _ in range(3)]
+    answer = helpers.features(exits[-1], exits)
+    method = make_method({"method": name, **catalogue.method_options(name)})
+    terms = method(answer, answer, helpers.whole_batch(helpers.task_data(3)))
+    assert catalogue.method_weights(name) == module(catalogue.methods()[name]).WEIGHTS
+    assert terms.keys() == catalogue.method_weights(name).keys()
+    assert all(term.shape == () and term.dtype == torch.float32 for term in terms.values())
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.methods()))
+def test_needs_are_those_of_the_file(name: str) -> None:
+    needs = catalogue.method_needs(name)
+    assert needs == frozenset(module(catalogue.methods()[name]).NEEDS)
+    assert needs <= {"teacher", "exits", "teacher_exits"}
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.recipes()))
+def test_every_recipe_has_phases(name: str) -> None:
+    parameters = list(inspect.signature(module(catalogue.recipes()[name]).phases).parameters)
+    assert parameters[:2] == ["epochs", "lr"]
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.sources()))
+def test_source_options_are_those_of_load(name: str) -> None:
+    assert catalogue.source_options(name) == keywords(module(catalogue.sources()[name]).load)
+
+
+def test_shared_files_are_no_members() -> None:
+    for members in (catalogue.methods(), catalogue.recipes(), catalogue.sources()):
+        assert members
+        assert not {"base", "__init__"} & members.keys()
+
+
+def test_a_new_file_is_a_new_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods/toy.py").write_text(
+        'NEEDS = ("teacher",)\nWEIGHTS = {"ce": 1.0, "toy": 0.5}\n\n\nclass Method:\n'
+        "    def __init__(self, *, power: int = 2) -> None: ...\n"
+    )
+    monkeypatch.setattr(catalogue, "PACKAGE", tmp_path)
+    assert list(catalogue.methods()) == ["toy"]
+    assert catalogue.method_options("toy") == {"power": 2}
+    assert catalogue.method_weights("toy") == {"ce": 1.0, "toy": 0.5}
+    assert catalogue.method_needs("toy") == {"teacher"}

@@ -1,0 +1,283 @@
+"""A plan: which runs there are, who descends from whom, and what each spec depends on."""
+
+import copy
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stagewise.errors import UserError
+from stagewise.study import Plan, Run, make_plan, resolve_config
+
+FULL: dict[str, Any] = {
+    "study": "toy",
+    "seeds": [0, 1],
+    "data": {"source": "digits", "source_classes": [0, 1, 2]},
+    "pairs": {
+        "resnet": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}},
+        "vgg": {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8", "width": 16}},
+    },
+    "methods": {"kd": {}, "hot": {"method": "kd", "temperature": 8.0}},
+    "students": {"training": {"epochs": 30}},
+    "distillation": {"pairs": ["resnet", "vgg"], "methods": ["kd", "hot"]},
+    "two_stage": {"pairs": ["resnet"], "training": {"epochs": 20}},
+    "multi_exit": {"pairs": ["resnet"]},
+    "pruning": [
+        {
+            "pair": "resnet",
+            "ratios": [2, 4],
+            "recover": ["bn", "ce", "kd", "two_stage_kd", "scratch_kd"],
+        },
+        {
+            "pair": "resnet",
+            "chain": "two_stage",
+            "criterion": "random",
+            "ratios": [2],
+            "recover": ["ce"],
+        },
+    ],
+    "recovery": {"training": {"epochs": 10}},
+}
+COUNTS = {
+    "teachers": 4,  # two on all classes, one on the target's, one with exits
+    "students": 2 * (2 * 2 + 1),  # baseline and large for both pairs, one pretrained
+    "distillation": 2 * 2 * 2,
+    "pretraining": 1,
+    "two_stage": 2 * 2,  # two-stage and its one-stage twin
+    "multi_exit": 2 * 3,
+    "pruning": 2 * (2 + 1),
+    "recovery": 2 * (5 + 5 + 1 + 2),  # and both dense students given the same extra epochs
+}
+Change = Callable[[dict[str, Any]], None]
+
+
+def plan(change: Change | None = None) -> Plan:
+    raw = copy.deepcopy(FULL)
+    if change:
+        change(raw)
+    return make_plan(resolve_config(raw), "toy.yaml")
+
+
+def arm(name: str, seed: int = 0, among: Plan | None = None) -> Run:
+    return (among or plan()).runs[f"runs/toy/{name}/seed-{seed}"]
+
+
+def edited(path: str, value: Any) -> Change:
+    """A change of the configuration: the value under a dotted path is replaced."""
+
+    def change(raw: dict[str, Any]) -> None:
+        *keys, last = path.split(".")
+        place: Any = raw
+        for key in keys:
+            place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+        place[int(last) if isinstance(place, list) else last] = value
+
+    return change
+
+
+def test_every_step_has_its_runs() -> None:
+    assert Counter(run.step for run in plan().runs.values()) == COUNTS
+
+
+def test_parents_stand_before_their_children() -> None:
+    seen: set[str] = set()
+    for path, run in plan().runs.items():
+        assert path == run.path
+        assert {*run.parents.values()} <= seen, path
+        seen.add(path)
+
+
+def test_every_parent_and_reference_is_in_the_plan() -> None:
+    runs = plan().runs
+    for run in runs.values():
+        assert {*run.parents.values(), run.reference or run.path} <= runs.keys(), run.path
+
+
+def test_a_reference_is_a_teacher_of_the_same_task() -> None:
+    runs = plan().runs
+    for run in runs.values():
+        if run.reference:
+            reference = runs[run.reference]
+            assert reference.step == "teachers"
+            assert reference.spec["data"]["task"] == run.spec["data"]["task"], run.path
+
+
+def test_specs_hold_settings_only() -> None:
+    training = {"seed", "data", "init", "method", "weights", "recipe", "training", "network"}
+    pruning = {"network", "seed", "data", "criterion", "ratio", "min_channels", "min_share"}
+    pruning |= {"tolerance", "threads"}
+    for run in plan().runs.values():
+        known = pruning if run.step == "pruning" else training | {"exits", "probe"}
+        assert run.spec.keys() <= known, run.path
+        text = json.dumps(run.spec)
+        for label in ("display", "pair", "chain", "study", "toy"):
+            assert f'"{label}"' not in text, run.path
+
+
+def test_a_step_asks_for_its_teacher_only_where_its_method_does() -> None:
+    for run in plan().runs.values():
+        if "method" in run.spec:
+            distils = run.spec["method"]["method"] in ("kd", "mskd", "oto")
+            assert ("teacher" in run.parents) == distils, run.path
+
+
+def test_oto_learns_from_the_teacher_with_exits() -> None:
+    assert arm("multi_exit/resnet.oto").parents["teacher"].endswith("teachers/resnet.exits/seed-0")
+    assert arm("multi_exit/resnet.mskd").parents["teacher"].endswith("teachers/resnet/seed-0")
+
+
+def test_defaults_of_methods_and_networks_are_written_into_the_spec() -> None:
+    run = arm("distillation/resnet.kd")
+    assert run.spec["method"] == {"method": "kd", "temperature": 4.0}
+    assert run.spec["weights"] == {"ce": 0.1, "kd": 0.9}
+    assert run.spec["network"] == {"network": "resnet8", "width": 16}
+
+
+ADDITIONS: dict[str, tuple[Change, int]] = {
+    "a seed": (edited("seeds", [0, 1, 2]), sum(COUNTS.values()) // 2 - 2),
+    "a ratio": (edited("pruning.0.ratios", [2, 3, 4]), 2 * (1 + 5)),
+    "a method": (edited("distillation.methods", ["kd", "hot", "ce"]), 2 * 2),
+    "a pair": (edited("two_stage.pairs", ["resnet", "vgg"]), 2 * 3 + 2),
+    "a recovery": (edited("pruning.1.recover", ["ce", "kd"]), 2),
+    "a criterion": (edited("pruning.1.criterion", "l2"), 2 * 2),
+}
+
+
+@pytest.mark.parametrize("addition", list(ADDITIONS)[:5])
+def test_adding_only_adds_runs(addition: str) -> None:
+    change, more = ADDITIONS[addition]
+    before, after = plan().runs, plan(change).runs
+    assert {path: after[path] for path in before} == before
+    if addition != "a seed":
+        assert len(after) - len(before) == more
+
+
+def test_a_seed_adds_each_arm_once() -> None:
+    after = plan(ADDITIONS["a seed"][0]).runs.values()
+    swept = {run.arm for run in after if run.seed == 1}
+    assert {run.arm for run in after if run.seed == 2} == swept
+    assert len(after) == len(plan().runs) + len(swept)
+
+
+def differing(change: Change) -> set[str]:
+    """Arms whose specs a change of the configuration touches; it may add or remove no run."""
+    before, after = plan().runs, plan(change).runs
+    assert before.keys() == after.keys()
+    return {run.arm for path, run in after.items() if run.spec != before[path].spec}
+
+
+def test_a_temperature_touches_its_own_method_only() -> None:
+    touched = differing(edited("methods.hot.temperature", 9.0))
+    assert touched == {"distillation/resnet.hot", "distillation/vgg.hot"}
+
+
+def test_a_tuned_rate_touches_its_own_arm_only() -> None:
+    rates = {"two_stage/resnet.kd": 0.033}
+    assert differing(edited("learning_rates", rates)) == {"two_stage/resnet.kd"}
+    assert arm("two_stage/resnet.kd", among=plan(edited("learning_rates", rates))).spec[
+        "training"
+    ]["lr"] == pytest.approx(0.033)
+
+
+def test_a_width_touches_its_own_pair_only() -> None:
+    touched = differing(edited("pairs.vgg.student.width", 24))
+    assert touched == {"students/vgg.baseline", "distillation/vgg.kd", "distillation/vgg.hot"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("title", "another"),
+        ("claims_tested", ["A4"]),
+        ("evaluation.ece_bins", 10),
+        ("gate.points", 1),
+        ("figures.dpi", 99),
+        ("data.student_images_per_class", 5),
+    ],
+)
+def test_what_no_run_uses_touches_no_spec(path: str, value: Any) -> None:
+    assert differing(edited(path, value)) == set()
+
+
+def test_an_unknown_arm_of_a_learning_rate_is_named_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"toy\.yaml: learning_rates.*'two_stage/resnet\.kd'\?"):
+        plan(edited("learning_rates", {"two_stage/resnet.kdd": 0.1}))
+
+
+def test_one_and_two_stages_differ_in_the_recipe_alone() -> None:
+    one, two = arm("two_stage/resnet.one-stage.kd"), arm("two_stage/resnet.kd")
+    assert one.parents == two.parents
+    assert {k for k in one.spec if one.spec[k] != two.spec[k]} == {"recipe"}
+
+
+def test_recovery_arms_have_the_same_budget() -> None:
+    epochs = {
+        run.labels["recovery"]: run.spec["training"]["epochs"]
+        for run in plan().step("recovery")
+        if run.labels["chain"] == "baseline"
+    }
+    assert epochs.pop("scratch_kd") == 30 + 10
+    assert set(epochs.values()) == {10}
+
+
+def test_the_dense_student_is_given_the_same_extra_epochs_as_the_pruned_one() -> None:
+    dense, pruned = arm("recovery/resnet.baseline.dense.kd"), arm("recovery/resnet.baseline.l2-2x.kd")
+    assert dense.spec == pruned.spec
+    assert dense.parents["init"].endswith("students/resnet.baseline/seed-0")
+    assert pruned.parents["init"].endswith("pruning/resnet.baseline.l2-2x/seed-0")
+
+
+def test_recovery_goes_on_from_the_pruned_network_of_its_own_seed() -> None:
+    runs = plan().runs
+    for run in runs.values():
+        if run.step in ("pruning", "recovery"):
+            assert runs[run.parents["init"]].seed == run.seed
+
+
+RATES = [0.1, 0.02, 0.5]
+
+
+def test_tuning_gives_every_arm_the_same_grid() -> None:
+    tuned = [run for run in plan(edited("tune", {"rates": RATES})).runs.values()]
+    variants = [run for run in tuned if "tuned_arm" in run.labels]
+    grids = Counter((run.labels["tuned_arm"], run.seed) for run in variants)
+    assert set(grids.values()) == {len(RATES)}
+    expected = {
+        run.arm
+        for run in plan().step("students", "distillation", "two_stage", "multi_exit", "recovery")
+        if run.labels.get("recovery") != "bn"
+    }
+    assert {name for name, _ in grids} == expected
+
+
+def test_tuned_variants_differ_from_their_arm_in_the_rate_alone() -> None:
+    plain = plan().runs
+    for run in plan(edited("tune", {"rates": RATES})).runs.values():
+        if "tuned_arm" in run.labels:
+            original = plain[f"runs/toy/{run.labels['tuned_arm']}/seed-{run.seed}"]
+            training = {**original.spec["training"], "lr": run.labels["rate"]}
+            assert run.spec == {**original.spec, "training": training}
+            assert run.parents == original.parents
+
+
+def test_tuning_runs_what_the_arms_descend_from_and_no_more() -> None:
+    runs = plan(edited("tune", {"rates": RATES})).runs
+    assert "runs/toy/students/resnet.baseline/seed-0" in runs  # it is pruned
+    assert "runs/toy/distillation/resnet.kd/seed-0" not in runs
+    for run in runs.values():
+        assert {*run.parents.values(), run.reference or run.path} <= runs.keys()
+
+
+def test_planning_imports_no_torch() -> None:
+    check = "import sys, stagewise.study; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_rows_are_plain_json() -> None:
+    rows = plan().rows()
+    assert json.loads(json.dumps(rows)) == rows
+    assert len(rows) == sum(COUNTS.values())
