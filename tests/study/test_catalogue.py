@@ -10,8 +10,8 @@ import helpers
 import pytest
 import torch
 
+from stagewise import catalogue
 from stagewise.methods.base import make_method
-from stagewise.study import catalogue
 
 
 def module(path: Path) -> ModuleType:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stagewise.study import catalogue, fingerprint, make_plan, resolve_config
+from stagewise import catalogue
+from stagewise.study import fingerprint, make_plan, resolve_config
 from stagewise.study.fingerprint import modules
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -37,7 +37,7 @@ from stagewise.models.store import (
 from stagewise.recipes.base import make_phases
 from stagewise.training.checkpoint import Checkpoint, state_folder
 from stagewise.training.progress import Progress
-from stagewise.training.teachers import TeacherTable
+from stagewise.training.teachers import teacher_for
 from stagewise.training.trainer import Row, Trainer, predict
 
 Spec = dict[str, Any]
@@ -144,7 +144,7 @@ def train_run(
             network,
             method,
             spec["weights"],
-            TeacherTable(teacher, batches) if teacher else None,
+            teacher_for(teacher, batches) if teacher else None,
             batches,
             phases,
             settings,

@@ -15,6 +15,8 @@ from stagewise.data.batches import TrainingBatches
 from stagewise.models.features import Batch, Features, Network
 
 BLOCK = 64
+TABLE_BYTES = 2**28
+"""Most memory that a table may take."""
 
 
 class Teacher(Protocol):
@@ -57,7 +59,10 @@ class TeacherTable:
         logits, pooled, *exits = (column[rows] for column in self.columns)
         return Features(logits, {}, pooled, tuple(exits))
 
-    def _fill(self, rows: Tensor) -> None:
+    def _fill(self, wanted: Tensor) -> None:
+        self.filled[wanted] = True
+        others = (~self.filled).nonzero().flatten()[: BLOCK - len(wanted)]
+        rows = torch.cat([wanted, others])
         padded = rows[torch.arange(BLOCK, device=rows.device) % len(rows)]
         index, view = padded // self.batches.views, padded % self.batches.views
         features: Features = self.network(self.batches.images(index, view))
@@ -68,3 +73,12 @@ class TeacherTable:
         for column, value in zip(self.columns, values, strict=True):
             column[rows] = value[: len(rows)]
         self.filled[rows] = True
+
+
+def teacher_for(network: Network, batches: TrainingBatches) -> Teacher:
+    """A table where it takes at most ``TABLE_BYTES``, else the network itself."""
+    rows = len(batches.data.train.labels) * batches.views
+    width = sum(layer.in_features + layer.out_features for layer in network.classifiers())
+    if 4 * rows * width <= TABLE_BYTES:
+        return TeacherTable(network, batches)
+    return LiveTeacher(network)

@@ -1,0 +1,177 @@
+"""Weight files: they rebuild the same network, byte for byte, and refuse what is not theirs."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import ROOT, architecture, copied, network
+from safetensors.torch import load_file, save_file
+
+from stagewise.errors import UserError
+from stagewise.models.store import (
+    Architecture,
+    build,
+    load_architecture,
+    load_network,
+    new_classifier,
+    save_network,
+)
+
+
+def saved(path: Path, shape: Architecture, seed: int = 0) -> Path:
+    save_network(build(shape, seed), shape, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["resnet8", "vgg8"])
+@pytest.mark.parametrize("exits", [None, "linear", "sepatt"])
+def test_a_network_survives_its_file(tmp_path: Path, name: str, exits: str | None) -> None:
+    shape = architecture(name, exits=exits)
+    original = build(shape, seed=9)
+    original.train()(torch.randn(6, 1, 8, 8))  # running statistics of its own
+    save_network(original, shape, tmp_path / "model")
+    back, stated = load_network(tmp_path / "model")
+    assert stated == shape
+    images = torch.randn(4, 1, 8, 8)
+    assert torch.equal(back.eval()(images).answer, original.eval()(images).answer)
+    assert copied(back).keys() == copied(original).keys()
+
+
+def test_loading_does_not_execute_or_move_the_generator_of_others(tmp_path: Path) -> None:
+    path = saved(tmp_path / "model", architecture())
+    first = copied(load_network(path)[0])
+    torch.manual_seed(1)
+    assert all(torch.equal(t, first[n]) for n, t in copied(load_network(path)[0]).items())
+
+
+def test_equal_networks_give_equal_bytes_in_every_process(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom helpers import architecture\n"
+        "from stagewise.models.store import build, save_network\n"
+        "shape = architecture(exits='sepatt')\n"
+        "save_network(build(shape, 4), shape, sys.argv[1])\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "theirs")]
+    environment = {"PYTHONPATH": str(ROOT / "tests"), "PYTHONHASHSEED": "77"}
+    subprocess.run(command, check=True, env=environment)
+    ours = saved(tmp_path / "ours", architecture(exits="sepatt"), seed=4)
+    assert ours.read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+@pytest.mark.parametrize("kept", [0, 5, 60, -1])
+def test_a_truncated_file_is_refused(tmp_path: Path, kept: int) -> None:
+    path = saved(tmp_path / "model", architecture())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UserError, match=f"{path}: not a weight file"):
+        load_network(path)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(UserError, match=f"{path}: not a weight file of this project"):
+        load_network(path)
+    path.write_text("not safetensors at all, but long enough for a header")
+    with pytest.raises(UserError, match=f"{path}: not a weight file of this project"):
+        load_architecture(path)
+
+
+def test_a_pickle_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    torch.save({"weight": torch.zeros(3)}, path)
+    with pytest.raises(UserError, match=f"{path}: not a weight file"):
+        load_network(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent: no such weight file; run"):
+        load_network(tmp_path / "absent")
+
+
+def restated(path: Path, **changes: object) -> Path:
+    """The file with other words in its architecture."""
+    stated = {**vars(load_architecture(path)), **changes}
+    save_file(load_file(path), path, {"architecture": json.dumps(stated)})
+    return path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"options": {"width": 5}},
+        {"network": "resnet14"},
+        {"classes": 5},
+        {"exits": "linear"},
+        {"exits": "none such"},
+        {"options": {"depth": 3}},
+        {"pruned": [["stage1.0.first.0", True, [0]]]},
+        {"pruned": [["none.such", True, [0]]]},
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = restated(saved(tmp_path / "model", architecture()), **changes)
+    with pytest.raises(UserError, match=f"{path}: its weights do not fit"):
+        load_network(path)
+
+
+def test_an_unknown_network_is_named(tmp_path: Path) -> None:
+    path = restated(saved(tmp_path / "model", architecture()), network="resnet9")
+    with pytest.raises(UserError, match=f"{path}: states an unknown network 'resnet9'"):
+        load_network(path)
+
+
+def test_an_unknown_key_in_the_architecture_is_refused(tmp_path: Path) -> None:
+    path = restated(saved(tmp_path / "model", architecture()), code="import os")
+    with pytest.raises(UserError, match=f"{path}: not a weight file"):
+        load_network(path)
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "model", architecture())
+    before = path.read_bytes()
+
+    def full(tensors: object, temporary: Path, metadata: object) -> None:
+        temporary.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("stagewise.models.store.save_file", full)
+    with pytest.raises(OSError, match="no space"):
+        saved(path, architecture(), seed=1)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_new_classifier_leaves_the_backbone_alone() -> None:
+    built = network(seed=2)
+    before = copied(built)
+    new_classifier(built, 7, seed=0)
+    assert built.classifier.weight.shape == (7, 16)
+    for name, tensor in before.items():
+        if not name.startswith("classifier."):
+            assert torch.equal(tensor, built.state_dict()[name])
+
+
+def test_arms_of_a_seed_get_the_same_new_classifier() -> None:
+    first, second, other = network(seed=2), network(seed=3), network(seed=2)
+    for built, seed in ((first, 0), (second, 0), (other, 1)):
+        new_classifier(built, 7, seed)
+    assert torch.equal(first.classifier.weight, second.classifier.weight)
+    assert not torch.equal(first.classifier.weight, other.classifier.weight)
+
+
+def test_an_architecture_is_plain_data() -> None:
+    shape = replace(architecture(), pruned=[("stem.0", True, [1])])
+    assert Architecture(**json.loads(json.dumps(vars(shape)))).pruned == [["stem.0", True, [1]]]
+
+
+def test_nothing_in_the_library_unpickles() -> None:
+    loads = re.compile(r"torch\.load\(|import pickle|pickle\.load|allow_pickle=True|joblib")
+    for path in (ROOT / "src/stagewise").rglob("*.py"):
+        assert not loads.search(path.read_text()), path

@@ -1,0 +1,285 @@
+"""Pruning: the ratio that is asked for, minima kept, and a plain history that rebuilds it all."""
+
+import json
+import math
+import runpy
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from helpers import CPU, ROOT, train
+from helpers import run_spec as training_spec
+from torch import nn
+
+from stagewise.errors import UserError
+from stagewise.evaluation.cost import total_macs
+from stagewise.files import read_json, sha256_file
+from stagewise.models.features import Network
+from stagewise.models.store import Architecture, build, load_network, save_network
+from stagewise.pruning.prune import Limits, prune
+
+LIMITS = Limits(min_channels=4, min_share=0.25)
+
+
+class Pruned(NamedTuple):
+    dense: Network
+    network: Network
+    before: Architecture
+    after: Architecture
+    measured: dict[str, float]
+
+
+def architecture(name: str = "resnet8", exits: str | None = None) -> Architecture:
+    return Architecture(name, {"width": 16}, 10, 1, 16, exits)
+
+
+def small(exits: str | None = None) -> Architecture:
+    return Architecture("resnet8", {"width": 8}, 4, 1, 8, exits)
+
+
+def pruned(
+    shape: Architecture,
+    ratio: float = 2,
+    criterion: str = "random",
+    limits: Limits = LIMITS,
+    tolerance: float = 0.05,
+    seed: int = 0,
+    network: Network | None = None,
+) -> Pruned:
+    dense = build(shape, seed=3)
+    network = network or build(shape, seed=3)
+    after, measured = prune(
+        network,
+        shape,
+        criterion=criterion,
+        ratio=ratio,
+        limits=limits,
+        tolerance=tolerance,
+        seed=seed,
+    )
+    return Pruned(dense, network, shape, after, measured)
+
+
+def images(shape: Architecture) -> torch.Tensor:
+    return torch.randn(4, shape.channels, shape.image_size, shape.image_size)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(n, c, r) for n in ("resnet8", "vgg8") for c in ("l2", "random") for r in (2, 4)],
+    ids=lambda param: "-".join(map(str, param)),
+)
+def case(request: pytest.FixtureRequest) -> tuple[Pruned, float]:
+    name, criterion, ratio = request.param
+    return pruned(architecture(name), ratio, criterion), ratio
+
+
+def test_the_ratio_is_reached(case: tuple[Pruned, float]) -> None:
+    done, ratio = case
+    macs = total_macs(done.network, done.after)
+    target = total_macs(done.dense, done.before) / ratio
+    assert abs(macs - target) <= 0.05 * target
+    assert done.measured == {
+        "macs_before": total_macs(done.dense, done.before),
+        "macs_after": macs,
+        "ratio_reached": pytest.approx(total_macs(done.dense, done.before) / macs),
+    }
+
+
+def test_every_layer_keeps_its_minimum(case: tuple[Pruned, float]) -> None:
+    done, _ = case
+    before = dict(done.dense.named_modules())
+    fewer = 0
+    for name, layer in done.network.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            dense = before[name]
+            assert isinstance(dense, nn.Conv2d)
+            least = max(4, math.ceil(0.25 * dense.out_channels))
+            assert least <= layer.out_channels <= dense.out_channels, name
+            assert layer.weight.shape[0] == layer.out_channels, name
+            fewer += layer.out_channels < dense.out_channels
+    assert fewer > 0
+
+
+def test_classes_and_input_stay_whole(case: tuple[Pruned, float]) -> None:
+    done, _ = case
+    assert done.network.classifier.out_features == 10
+    first = next(m for m in done.network.modules() if isinstance(m, nn.Conv2d))
+    assert first.in_channels == 1
+    assert done.network.eval()(images(done.after)).logits.shape == (4, 10)
+
+
+def test_the_file_rebuilds_the_same_network(case: tuple[Pruned, float], tmp_path: Path) -> None:
+    done, _ = case
+    done.network.train()(images(done.after))  # statistics of its own
+    save_network(done.network, done.after, tmp_path / "model")
+    back, shape = load_network(tmp_path / "model")
+    x = images(shape)
+    assert torch.equal(back.eval()(x).logits, done.network.eval()(x).logits)
+    assert total_macs(back, shape) == done.measured["macs_after"]
+    save_network(done.dense, done.before, tmp_path / "dense")
+    assert (tmp_path / "model").stat().st_size < (tmp_path / "dense").stat().st_size
+
+
+def test_the_history_is_plain_json(case: tuple[Pruned, float]) -> None:
+    done, _ = case
+    history = [list(entry) for entry in done.after.pruned]
+    assert json.loads(json.dumps(history)) == history
+    layers = dict(done.dense.named_modules())
+    for name, outputs, numbers in history:
+        assert name in layers
+        assert isinstance(outputs, bool)
+        assert all(type(number) is int for number in numbers)
+
+
+def test_pruned_weights_are_those_of_the_dense_network() -> None:
+    done = pruned(small(), 2, "l2", Limits(2, 0.25))
+    stem = done.network.get_submodule("stem.0").get_parameter("weight").flatten(1)
+    dense = done.dense.get_submodule("stem.0").get_parameter("weight").flatten(1)
+    for row in stem:
+        assert (dense == row).all(1).any()
+
+
+def test_l2_removes_weak_channels_first() -> None:
+    shape = small()
+    network = build(shape, seed=3)
+    weak = [1, 4, 6]
+    with torch.no_grad():
+        for name in ("first.0", "first.1"):
+            network.get_submodule(f"stage3.0.{name}").get_parameter("weight")[weak] *= 1e-4
+        network.get_submodule("stage3.0.second.0").get_parameter("weight")[:, weak] *= 1e-4
+    done = pruned(shape, 1.1, "l2", Limits(2, 0.25), network=network, tolerance=0.2)
+    kept = done.network.get_submodule("stage3.0.first.0").get_parameter("weight")
+    strength = kept.flatten(1).norm(dim=1)
+    assert strength.min() > 1e-2
+    assert len(kept) <= 32 - len(weak)
+
+
+def test_random_pruning_follows_its_seed() -> None:
+    first, second, other = (pruned(small(), seed=seed) for seed in (1, 1, 2))
+    assert first.after.pruned == second.after.pruned
+    assert first.after.pruned != other.after.pruned
+
+
+def test_an_impossible_ratio_names_the_value_reached() -> None:
+    with pytest.raises(UserError, match=r"\d+\.\d\dx fewer MACs reached, not 50x.*smaller ratio"):
+        pruned(small(), 50)
+
+
+def test_limits_round_up_and_never_exceed_a_layer() -> None:
+    assert Limits(4, 0.25).least(64) == 16
+    assert Limits(4, 0.25).least(18) == 5
+    assert Limits(4, 0.25).least(8) == 4
+    assert Limits(4, 0.25).least(3) == 3
+
+
+@pytest.mark.parametrize("head", ["linear", "sepatt"])
+def test_a_multi_exit_network_can_be_pruned(head: str, tmp_path: Path) -> None:
+    done = pruned(small(head), 2, limits=Limits(2, 0.25))
+    assert done.measured["ratio_reached"] == pytest.approx(2, rel=0.06)
+    save_network(done.network, done.after, tmp_path / "model")
+    back, shape = load_network(tmp_path / "model")
+    x = images(shape)
+    exits = back.eval()(x).exits
+    assert len(exits) == 3
+    expected = done.network.eval()(x).exits
+    assert all(torch.equal(a, b) for a, b in zip(exits, expected, strict=True))
+
+
+def test_a_pruned_network_can_be_pruned_again(tmp_path: Path) -> None:
+    limits = Limits(2, 0.25)
+    once = pruned(small(), 1.5, limits=limits)
+    twice = pruned(once.after, 1.5, limits=limits, network=once.network, seed=1)
+    assert twice.after.pruned[: len(once.after.pruned)] == once.after.pruned
+    assert len(twice.after.pruned) > len(once.after.pruned)
+    dense = total_macs(build(small(), 0), small())
+    assert dense / twice.measured["macs_after"] == pytest.approx(1.5**2, rel=0.1)
+    save_network(twice.network, twice.after, tmp_path / "model")
+    back, shape = load_network(tmp_path / "model")
+    x = images(shape)
+    assert torch.equal(back.eval()(x).logits, twice.network.eval()(x).logits)
+
+
+def test_a_pruned_network_trains() -> None:
+    done = pruned(small(), 2)
+    out = done.network.train()(images(done.after))
+    out.logits.square().sum().backward()
+    absorbed = {"classifier.bias"}
+    for name, p in done.network.named_parameters():
+        assert p.grad is not None or name in absorbed, name
+        assert p.grad is None or p.grad.shape == p.shape
+
+
+# -- the script ----------------------------------------------------------------------------------
+
+
+def spec(**changes: object) -> dict[str, object]:
+    return {
+        "network": {"network": "resnet8", "width": 4},
+        "seed": 0,
+        "data": {"task": "all", "images": "few"},
+        "criterion": "l2",
+        "ratio": 1.5,
+        "min_channels": 1,
+        "min_share": 0.2,
+        "tolerance": 0.1,
+        "threads": 1,
+        **changes,
+    }
+
+
+def script(
+    monkeypatch: pytest.MonkeyPatch, data: Path, init: Path, out: Path, **changes: object
+) -> int | str | None:
+    path = str(ROOT / "scripts/prune.py")
+    arguments = ["--spec", json.dumps(spec(**changes)), "--data", str(data)]
+    arguments += ["--init", str(init), "--out", str(out), "--code", "abc"]
+    monkeypatch.setattr(sys, "argv", [path, *arguments])
+    with pytest.raises(SystemExit) as done:
+        runpy.run_path(path, run_name="__main__")
+    return done.value.code
+
+
+def test_the_script_leaves_a_run_folder_that_recovery_starts_from(
+    tmp_path: Path,
+    prepared: Path,
+    parents: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "pruned"
+    assert not script(monkeypatch, prepared, parents["student"], out)
+    record = read_json(out / "record.json")
+    network, shape = load_network(out / "model.safetensors")
+    assert record["code"] == "abc"
+    assert record["parents"]["init"]["sha256"] == sha256_file(parents["student"])
+    assert record["model_sha256"] == sha256_file(out / "model.safetensors")
+    assert record["costs"][0]["macs"] == record["pruning"]["macs_after"]
+    assert record["costs"][0]["macs"] == total_macs(network.to(CPU), shape)
+    assert record["pruning"]["ratio_reached"] == pytest.approx(1.5, rel=0.12)
+    assert read_json(out / "pruning.json") == [list(entry) for entry in shape.pruned]
+    with np.load(out / "logits.npz") as logits:
+        assert logits["test"].shape == (1, 12, 4)
+    again = tmp_path / "again"
+    assert not script(monkeypatch, prepared, parents["student"], again)
+    for name in ("model.safetensors", "record.json", "pruning.json", "logits.npz"):
+        assert (again / name).read_bytes() == (out / name).read_bytes()
+    for init in ("parent", "shape"):
+        recovered = train(
+            training_spec(init=init), prepared, tmp_path / init, init=out / "model.safetensors"
+        )
+        assert load_network(recovered)[1] == shape
+
+
+def test_the_script_says_what_was_reached(
+    tmp_path: Path,
+    prepared: Path,
+    parents: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code = script(monkeypatch, prepared, parents["student"], tmp_path / "out", ratio=60)
+    assert str(code).startswith("error: pruning: ")
+    assert "x fewer MACs reached, not 60x" in str(code)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,157 @@
+"""Recipes: epochs add up, and each phase moves exactly the parts that it names."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import CE, EXITS_CE, changed, copied, make_trainer, network, task_data
+from torch import Tensor
+
+from stagewise.catalogue import recipes
+from stagewise.errors import UserError
+from stagewise.methods.base import make_method
+from stagewise.models.features import Network
+from stagewise.recipes.base import Phase, make_phases
+from stagewise.training.run import csv_text
+
+OPTIONS = {"two_stage": {"stage1_share": 0.1, "stage1_lr": 0.2}}
+
+
+@pytest.mark.parametrize("name", sorted(recipes()))
+@pytest.mark.parametrize("epochs", [2, 3, 10, 41, 240])
+def test_the_phases_take_the_whole_budget(name: str, epochs: int) -> None:
+    phases = make_phases({"recipe": name, **OPTIONS.get(name, {})}, epochs=epochs, lr=0.1)
+    assert sum(phase.epochs for phase in phases) == epochs
+    assert all(phase.epochs >= 1 for phase in phases)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.25, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("epochs", [2, 3, 10, 100])
+def test_both_stages_have_at_least_one_epoch(share: float, epochs: int) -> None:
+    entry = {"recipe": "two_stage", "stage1_share": share, "stage1_lr": 0.2}
+    first, second = make_phases(entry, epochs=epochs, lr=0.1)
+    assert first.epochs >= 1
+    assert second.epochs >= 1
+    assert abs(first.epochs - share * epochs) <= 1
+
+
+def test_the_stages_have_their_own_rates_and_parts() -> None:
+    entry = {"recipe": "two_stage", "stage1_share": 0.1, "stage1_lr": 0.2}
+    assert make_phases(entry, epochs=125, lr=0.1) == [
+        Phase("stabilise", 12, 0.2, trains=("classifier",)),
+        Phase("distil", 113, 0.1),
+    ]
+
+
+def trained(student: Network, phases: list[Phase], method: str = "ce", crop: int = 1) -> set[str]:
+    """Names of parameters and statistics that training moves."""
+    before = copied(student)
+    entry = {"ce": CE, "exits_ce": EXITS_CE}[method]
+    trainer = make_trainer(
+        student, task_data(16), phases, method=make_method(entry["method"]), crop=crop
+    )
+    trainer.run()
+    return changed(before, student)
+
+
+def part(name: str, parts: set[str]) -> bool:
+    return any(name.startswith(f"{each}.") for each in parts)
+
+
+@pytest.mark.parametrize("family", ["resnet8", "vgg8"])
+def test_stage_one_leaves_the_backbone_alone(family: str) -> None:
+    entry = {"recipe": "two_stage", "stage1_share": 0.5, "stage1_lr": 0.2}
+    first, _ = make_phases(entry, epochs=6, lr=0.1)
+    assert trained(network(family), [first]) == {"classifier.weight", "classifier.bias"}
+
+
+def test_stage_one_leaves_batch_norm_alone_after_a_phase_that_moved_it() -> None:
+    student = network()
+    trained(student, [Phase("train", 2, 0.1)])
+    moved = trained(student, [Phase("stabilise", 2, 0.1, trains=("classifier",))])
+    assert moved == {"classifier.weight", "classifier.bias"}
+
+
+def test_stage_two_moves_everything() -> None:
+    entry = {"recipe": "two_stage", "stage1_share": 0.5, "stage1_lr": 0.2}
+    student = network()
+    assert trained(student, make_phases(entry, epochs=4, lr=0.1)) == set(student.state_dict())
+
+
+@pytest.mark.parametrize("family", ["resnet8", "vgg8"])
+def test_exits_only_leaves_the_whole_backbone_alone(family: str) -> None:
+    student = network(family, exits="sepatt")
+    phases = make_phases({"recipe": "exits_only"}, epochs=3, lr=0.1)
+    moved = trained(student, phases, "exits_ce")
+    assert moved == {name for name in student.state_dict() if name.startswith("exits.")}
+
+
+def statistics(student: Network) -> set[str]:
+    return {n for n in student.state_dict() if "running_" in n or "num_batches" in n}
+
+
+def test_reestimation_moves_nothing_but_statistics() -> None:
+    student = network()
+    trained(student, [Phase("train", 1, 0.1)])
+    phases = make_phases({"recipe": "reestimate_batch_norm"}, epochs=3, lr=0.1)
+    assert trained(student, phases) == statistics(student)
+
+
+def test_reestimated_statistics_are_the_average_over_all_batches() -> None:
+    student = network()
+    with torch.no_grad():
+        for name, buffer in student.named_buffers():
+            if "running_" in name:
+                buffer.add_(50)  # what was there before must not count
+    phases = [Phase("reestimate", 2, 0.1, reestimate_batch_norm=True)]
+    trainer = make_trainer(student, task_data(16), phases, batch_size=8)
+    trainer.run()
+    stem = student.get_submodule("stem")
+    outputs: list[Tensor] = [
+        stem.get_submodule("0")(batch.images)
+        for epoch in range(2)
+        for batch in trainer.batches.epoch(epoch)
+    ]
+    means = torch.stack([output.mean((0, 2, 3)) for output in outputs])
+    variances = torch.stack([output.var((0, 2, 3)) for output in outputs])
+    norm = stem.get_submodule("1")
+    assert torch.allclose(norm.get_buffer("running_mean"), means.mean(0), atol=1e-5)
+    assert torch.allclose(norm.get_buffer("running_var"), variances.mean(0), rtol=1e-4)
+    assert norm.get_buffer("num_batches_tracked").item() == 4
+
+
+def test_training_after_a_reestimation_uses_running_averages_again() -> None:
+    student = network()
+    trained(student, [Phase("reestimate", 1, 0.1, reestimate_batch_norm=True)])
+    trained(student, [Phase("train", 1, 0.1)])
+    norms = [m for m in student.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {norm.momentum for norm in norms} == {0.1}
+
+
+def test_every_phase_starts_with_a_new_optimiser() -> None:
+    data, phase = task_data(16), Phase("train", 2, 0.1)
+    twice, again = network(), network()
+    make_trainer(twice, data, [phase, Phase("more", 2, 0.1)], schedule="constant").run()
+    first = make_trainer(again, data, [phase], schedule="constant")
+    first.run()
+    second = make_trainer(again, data, [Phase("more", 2, 0.1)], schedule="constant")
+    second.at.epoch = 2  # the same images and views as the second phase sees
+    second.phases = [Phase("more", 2, 0.1)]
+    second.run()
+    assert changed(copied(twice), again) == set()
+
+
+def test_the_learning_rate_follows_the_schedule_of_its_phase(tmp_path: Path) -> None:
+    phases = [Phase("one", 2, 0.4, trains=("classifier",)), Phase("two", 2, 0.1)]
+    history = make_trainer(network(), task_data(16), phases, schedule="cosine").run()
+    assert [row["phase"] for row in history] == ["one", "one", "two", "two"]
+    # the last step of the first of two epochs of two steps: a quarter of the phase is done
+    assert history[0]["lr"] == pytest.approx(0.4 * 0.85355339)
+    assert history[2]["lr"] == pytest.approx(0.1 * 0.85355339)
+    assert csv_text(history).startswith("epoch,phase,lr,train_loss")
+
+
+def test_a_part_that_the_network_lacks_is_named() -> None:
+    trainer = make_trainer(network(), task_data(16), [Phase("exits", 1, 0.1, trains=("exits",))])
+    with pytest.raises(UserError, match=r"phase 'exits' trains \['exits'\].*'classifier'"):
+        trainer.run()
