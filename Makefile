@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help install reproduce test test-system lint lock readme clean-work
+.PHONY: help install reproduce test test-system lint lock readme pull-records clean-work
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,5 +40,15 @@ lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
 readme: install  ## Copy the default study's results into README.md and docs/
 	python scripts/readme.py
 
-clean-work:  ## Remove training states and locks that killed runs left; results stay
-	rm -rf work .snakemake/locks .snakemake/incomplete
+pull-records:  ## Pull records and results alone: enough to redraw, without data and weights
+	dvc list --recursive --dvc-only . runs | grep -E '\.(json|csv)$$' | sed 's,^,runs/,' \
+	  | xargs dvc pull results .snakemake/metadata
+
+# Snakemake's marks of unfinished outputs stay: without them a half-made output would count as made.
+clean-work:  ## After the worst kill: remove training states, stale locks, temporary files
+	@for pid in $$(pgrep -f '(bin/|-m )[s]nakemake'); do \
+	  case "$$(readlink /proc/$$pid/cwd)" in "$(CURDIR)" | "$(CURDIR)/.smoke") \
+	    echo "error: process $$pid, a Snakemake, still runs here; wait for it, or end it"; exit 1;; \
+	  esac; done
+	rm -rf {.,.smoke}/{work,.snakemake/locks}
+	rm -f $$(find . -path ./.venv -prune -o -name '.*.tmp' -type f -print)

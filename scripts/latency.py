@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from stagewise.analysis.records import read_study
 from stagewise.evaluation.latency import measure
-from stagewise.files import read_json, write_text
+from stagewise.files import write_text
 from stagewise.scripting import parser, run_script
 from stagewise.training.run import csv_text
 
@@ -17,11 +18,11 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     options.add_argument("--out", type=Path, required=True, help="latency.csv")
     arguments = options.parse_args()
-    plan = read_json(arguments.plan)
-    settings = plan["config"]["evaluation"]
+    study = read_study(arguments.plan, arguments.root)
+    settings = study.config["evaluation"]
     first: dict[str, Path] = {}
-    for run in plan["runs"]:
-        first.setdefault(run["arm"], arguments.root / run["path"] / "model.safetensors")
+    for run in study.runs.to_dict("records"):
+        first.setdefault(str(run["arm"]), study.folder(str(run["path"])) / "model.safetensors")
     batches, repeats = settings["latency_batches"], settings["latency_repeats"]
     write_text(arguments.out, csv_text(measure(first, batches, repeats, arguments.threads)))
     print(f"{arguments.out}: {len(first)} networks, {arguments.threads} threads")

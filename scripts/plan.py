@@ -1,11 +1,11 @@
 """Write a study's plan: its runs with their labels and parents, and its settings."""
 
-import json
+import sys
 from pathlib import Path
 
 from stagewise.files import write_json
-from stagewise.scripting import parser, run_script
-from stagewise.study import load_config, make_plan, resolve_config
+from stagewise.scripting import json_object, parser, run_script
+from stagewise.study import advice, load_config, make_plan, resolve_config
 
 
 def main() -> None:
@@ -13,14 +13,14 @@ def main() -> None:
     options = parser(__doc__)
     source = options.add_mutually_exclusive_group(required=True)
     source.add_argument("--config", type=Path, help="a configuration file")
-    source.add_argument("--settings", help="a configuration as JSON")
+    source.add_argument("--settings", type=json_object, help="a configuration as JSON")
     options.add_argument("--out", type=Path, required=True, help="plan.json")
     arguments = options.parse_args()
-    if arguments.config:
-        config = load_config(arguments.config)
-    else:
-        config = resolve_config(json.loads(arguments.settings), "--settings")
-    plan = make_plan(config)
+    name = str(arguments.config or "--settings")
+    config = load_config(name) if arguments.config else resolve_config(arguments.settings, name)
+    plan = make_plan(config, name)
+    for line in advice(plan):
+        print(f"warning: {name}: {line}", file=sys.stderr)
     header = {"study": config["study"], "title": config["title"], "config": config}
     write_json(arguments.out, {**header, "runs": plan.rows()})
     print(f"{arguments.out}: {len(plan.runs)} runs")

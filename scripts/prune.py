@@ -1,24 +1,23 @@
 """Prune a trained network to a given factor fewer MACs; the result is a run without recovery."""
 
-import json
 from pathlib import Path
 
 from stagewise.pruning.run import prune_run
-from stagewise.scripting import parser, run_script
+from stagewise.scripting import json_object, parser, run_script
 from stagewise.training.run import Inputs
 
 
 def main() -> None:
     """Read arguments, prune, write the run folder."""
     options = parser(__doc__)
-    options.add_argument("--spec", required=True, help="the run's spec, as JSON")
+    options.add_argument("--spec", type=json_object, required=True, help="the run's spec, as JSON")
     options.add_argument("--data", type=Path, required=True, help="prepared.safetensors")
     options.add_argument("--init", type=Path, required=True, help="weights to prune")
     options.add_argument("--out", type=Path, required=True, help="the run's folder")
     options.add_argument("--code", default="", help="code fingerprint, stored in the record")
     arguments = options.parse_args()
     prune_run(
-        json.loads(arguments.spec),
+        arguments.spec,
         Inputs(arguments.data, {"init": arguments.init}),
         arguments.out,
         code=arguments.code,

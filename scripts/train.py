@@ -4,15 +4,14 @@ Stopped at any moment, the same command goes on from the last saved epoch and en
 bits.
 """
 
-import json
 import re
 from pathlib import Path
 
 import torch
 
 from stagewise.errors import UserError
-from stagewise.machine import default_device
-from stagewise.scripting import parser, run_script
+from stagewise.machine import claim_gpu, default_device
+from stagewise.scripting import json_object, parser, run_script
 from stagewise.training.run import Inputs, train_run
 from stagewise.training.trainer import OutOfTime
 
@@ -30,7 +29,7 @@ def seconds(text: str) -> float:
 def main() -> int:
     """Read arguments, train, write the run folder."""
     options = parser(__doc__)
-    options.add_argument("--spec", required=True, help="the run's spec, as JSON")
+    options.add_argument("--spec", type=json_object, required=True, help="the run's spec, as JSON")
     options.add_argument("--data", type=Path, required=True, help="prepared.safetensors")
     options.add_argument("--teacher", type=Path, help="weights of the teacher")
     options.add_argument("--init", type=Path, help="weights that the network starts from")
@@ -42,10 +41,12 @@ def main() -> int:
     options.add_argument("--title", default="", help="what to call the run in messages")
     options.add_argument("--live", action="store_true", help="also show progress on the terminal")
     arguments = options.parse_args()
+    if arguments.device == "cuda":
+        claim_gpu(Path("work/gpu-slots"))
     parents = {"teacher": arguments.teacher, "init": arguments.init}
     try:
         train_run(
-            json.loads(arguments.spec),
+            arguments.spec,
             Inputs(arguments.data, {role: path for role, path in parents.items() if path}),
             arguments.out,
             code=arguments.code,

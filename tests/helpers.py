@@ -63,7 +63,9 @@ def toy_data(path: Path, **changes: Any) -> Path:
     return path
 
 
-def task_data(images: int = 16, classes: int = CLASSES, size: int = SIZE, seed: int = 0) -> TaskData:
+def task_data(
+    images: int = 16, classes: int = CLASSES, size: int = SIZE, seed: int = 0
+) -> TaskData:
     """Random data in memory, the same images in every split."""
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (images, 1, size, size), generator=generator, dtype=torch.uint8)

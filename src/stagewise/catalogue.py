@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
+LARGEST_OPTION = 1024
+"""Largest value of a network's option, such as ``width``."""
 
 
 @cache
@@ -132,3 +134,41 @@ def source_options(name: str) -> dict[str, Any]:
     """Option → default of a data source: the keyword-only parameters of its file's ``load``."""
     load = _function(_tree(sources()[name]), "load")
     return _keywords(load) if load else {}
+
+
+def network_fact(name: str, constant: str) -> Any:
+    """A constant of a network's file; None where it has none.
+
+    ``WIDTHS``: channels of the stem and of each stage, in multiples of ``width``. ``SMALLEST``:
+    least image size.
+    """
+    return _literal(_tree(networks()[name]), constant)
+
+
+def source_fact(name: str, constant: str) -> Any:
+    """A constant of a source's file; None where it has none.
+
+    ``SIZE``: pixels of an image's side. ``CLASSES``. ``LEAST_IMAGES``: of the smallest class.
+    """
+    return _literal(_tree(sources()[name]), constant)
+
+
+def least_seeds() -> int:
+    """Seeds that a verdict needs (``MIN_SEEDS`` of analysis/rules.py)."""
+    return int(_literal(_tree(PACKAGE / "analysis/rules.py"), "MIN_SEEDS"))
+
+
+@cache
+def claims() -> dict[str, list[list[str]]]:
+    """Claim → the arms, with ``{pair}`` in them, that each of its headline contrasts compares."""
+    import yaml
+
+    book = yaml.safe_load((PACKAGE / "analysis/claims.yaml").read_text(encoding="utf-8"))
+    return {
+        claim["id"]: [
+            [contrast[side]["arm"] for side in ("treatment", "control") if side in contrast]
+            for contrast in claim["contrasts"]
+            if contrast["role"] == "headline"
+        ]
+        for claim in book["claims"]
+    }

@@ -59,8 +59,15 @@ def write_json(path: Path | str, value: Any) -> None:
 def read_json(path: Path | str) -> Any:
     """Read JSON; raises ``UserError`` naming the file where it is missing or broken."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the step that writes it") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; delete it and run again") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python reads but JSON does not know."""
+    raise ValueError(f"{name} is no JSON")

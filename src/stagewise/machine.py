@@ -1,6 +1,9 @@
 """What this machine offers; no setting of a study, so it never reruns anything."""
 
+import fcntl
+import itertools
 import os
+import platform
 from pathlib import Path
 
 
@@ -9,3 +12,36 @@ def default_device() -> str:
     return os.environ.get("STAGEWISE_DEVICE") or (
         "cuda" if Path("/dev/nvidia0").exists() else "cpu"
     )
+
+
+def visible_gpus(devices: Path = Path("/dev")) -> list[str]:
+    """GPUs that this process may use: CUDA_VISIBLE_DEVICES (Slurm sets it), else all."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        return [name for name in map(str.strip, listed.split(",")) if name]
+    numbers = (path.name.removeprefix("nvidia") for path in devices.glob("nvidia[0-9]*"))
+    return [str(number) for number in sorted(int(text) for text in numbers if text.isdigit())]
+
+
+def claim_gpu(folder: Path, devices: Path = Path("/dev")) -> str | None:
+    """Take the least shared GPU until this process ends, however it ends, and make it the only
+    visible one. Call it before CUDA starts. Returns its name, or None without any.
+
+    A slot is a locked file: the first of each GPU, then, when more jobs run than there are GPUs,
+    the second of each.
+    """
+    gpus = visible_gpus(devices)
+    if not gpus:
+        return None
+    slots = folder / platform.node()  # a shared file system serves several machines
+    slots.mkdir(parents=True, exist_ok=True)
+    for layer, gpu in ((n, gpu) for n in itertools.count(1) for gpu in gpus):
+        slot = os.open(slots / f"{gpu.replace('/', '-')}.{layer}", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(slot)
+        else:  # never closed: the kernel does it, also after SIGKILL
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+            return gpu
+    raise AssertionError("unreachable")

@@ -1,8 +1,10 @@
 """How a script starts: user errors become one line on stderr and exit code 1, never a traceback."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from stagewise.errors import UserError
 
@@ -20,3 +22,14 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """``type=`` of an argument that is a JSON object."""
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"not valid JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object: {...}")
+    return value

@@ -29,5 +29,5 @@ def test_grey_levels_are_spread_over_the_whole_range() -> None:
 
 def test_other_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits, "SHA256", "0" * 64)
-    with pytest.raises(UserError, match="SHA-256 e27fab79.*, not 0000"):
+    with pytest.raises(UserError, match=r"SHA-256 e27fab79.*, not 0000"):
         digits.load()

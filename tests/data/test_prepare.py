@@ -78,7 +78,7 @@ def test_other_seeds_choose_other_images() -> None:
 
 
 def test_more_images_than_there_are_is_refused() -> None:
-    with pytest.raises(UserError, match="7 images per class.*class 1 has 2.*lower"):
+    with pytest.raises(UserError, match=r"7 images per class.*class 1 has 2.*lower"):
         few(np.array([0] * 9 + [1] * 2), 7, [0, 1], seed=0)
 
 
@@ -93,7 +93,7 @@ def test_source_classes_that_leave_no_target_are_refused(tmp_path: Path) -> None
 
 
 def test_a_share_too_small_for_the_classes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="test|validation"):
+    with pytest.raises(UserError, match=r"test|validation"):
         toy_data(tmp_path / "prepared", test=0.01)
 
 

@@ -56,9 +56,7 @@ def test_every_learnable_parameter_moves_in_one_step(
     if "teacher_exits" in needs:
         teacher_family = family  # as many exits as the student has
     exits = "sepatt" if "exits" in needs else None
-    teacher = network(
-        teacher_family, seed=1, exits="sepatt" if "teacher_exits" in needs else None
-    )
+    teacher = network(teacher_family, seed=1, exits="sepatt" if "teacher_exits" in needs else None)
     before = copied(teacher)
     assert step(name, network(family, exits=exits), teacher) == set()
     assert all(torch.equal(tensor, before[key]) for key, tensor in copied(teacher).items())

@@ -222,4 +222,6 @@ def test_a_method_does_not_change_what_it_is_given(name: str) -> None:
     make_method({"method": name})(
         features(student[-1], student), features(teacher[-1], teacher), whole_batch(task_data(6))
     )
-    assert all(torch.equal(a, b) for a, b in zip(student + teacher, before[0] + before[1], strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(student + teacher, before[0] + before[1], strict=True)
+    )

@@ -159,7 +159,7 @@ def test_l2_removes_weak_channels_first() -> None:
 
 
 def test_random_pruning_follows_its_seed() -> None:
-    first, second, other = (pruned(small(), seed=seed) for seed in (1, 1, 2))
+    first, second, other = (pruned(small(), tolerance=0.2, seed=seed) for seed in (1, 1, 2))
     assert first.after.pruned == second.after.pruned
     assert first.after.pruned != other.after.pruned
 
@@ -178,8 +178,8 @@ def test_limits_round_up_and_never_exceed_a_layer() -> None:
 
 @pytest.mark.parametrize("head", ["linear", "sepatt"])
 def test_a_multi_exit_network_can_be_pruned(head: str, tmp_path: Path) -> None:
-    done = pruned(small(head), 2, limits=Limits(2, 0.25))
-    assert done.measured["ratio_reached"] == pytest.approx(2, rel=0.06)
+    done = pruned(small(head), 2, limits=Limits(2, 0.25), tolerance=0.2)
+    assert done.measured["ratio_reached"] == pytest.approx(2, rel=0.2)
     save_network(done.network, done.after, tmp_path / "model")
     back, shape = load_network(tmp_path / "model")
     x = images(shape)
@@ -191,12 +191,12 @@ def test_a_multi_exit_network_can_be_pruned(head: str, tmp_path: Path) -> None:
 
 def test_a_pruned_network_can_be_pruned_again(tmp_path: Path) -> None:
     limits = Limits(2, 0.25)
-    once = pruned(small(), 1.5, limits=limits)
-    twice = pruned(once.after, 1.5, limits=limits, network=once.network, seed=1)
+    once = pruned(small(), 1.5, limits=limits, tolerance=0.1)
+    twice = pruned(once.after, 1.5, limits=limits, tolerance=0.1, network=once.network, seed=1)
     assert twice.after.pruned[: len(once.after.pruned)] == once.after.pruned
     assert len(twice.after.pruned) > len(once.after.pruned)
     dense = total_macs(build(small(), 0), small())
-    assert dense / twice.measured["macs_after"] == pytest.approx(1.5**2, rel=0.1)
+    assert dense / twice.measured["macs_after"] == pytest.approx(1.5**2, rel=0.25)
     save_network(twice.network, twice.after, tmp_path / "model")
     back, shape = load_network(tmp_path / "model")
     x = images(shape)
@@ -204,7 +204,7 @@ def test_a_pruned_network_can_be_pruned_again(tmp_path: Path) -> None:
 
 
 def test_a_pruned_network_trains() -> None:
-    done = pruned(small(), 2)
+    done = pruned(small(), 2, tolerance=0.2)
     out = done.network.train()(images(done.after))
     out.logits.square().sum().backward()
     absorbed = {"classifier.bias"}

@@ -136,7 +136,10 @@ def pair(**student: Any) -> dict[str, Any]:
         ),
         ({"methods": {"hot": {"method": "kdd"}}}, ["methods.hot", "'kdd'", "'kd'"]),
         ({"methods": {"kd": {"temprature": 2}}}, ["methods.kd", "'temprature'", "'temperature'"]),
-        ({"methods": {"kd": {"weights": {"kl": 1}}}}, ["methods.kd.weights", "'kl'", "known: ce, kd"]),
+        (
+            {"methods": {"kd": {"weights": {"kl": 1}}}},
+            ["methods.kd.weights", "'kl'", "known: ce, kd"],
+        ),
         ({"methods": {"kd": {"weights": {"ce": 0, "kd": 0}}}}, ["methods.kd.weights", "all are 0"]),
         ({"methods": {"kd": {"temperature": 0}}}, ["methods.kd.temperature", "0"]),
         (

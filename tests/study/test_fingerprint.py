@@ -99,7 +99,9 @@ def test_comments_docstrings_and_format_move_nothing(tree: Tree) -> None:
 
 
 def test_a_docstring_added_or_removed_moves_nothing(tree: Tree) -> None:
-    moved = tree.after("methods/kd.py", '        """``ce`` and ``kd``, each a mean over the batch."""\n', "")
+    moved = tree.after(
+        "methods/kd.py", '        """``ce`` and ``kd``, each a mean over the batch."""\n', ""
+    )
     assert moved == set()
 
 

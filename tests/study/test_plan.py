@@ -178,9 +178,9 @@ def test_a_temperature_touches_its_own_method_only() -> None:
 def test_a_tuned_rate_touches_its_own_arm_only() -> None:
     rates = {"two_stage/resnet.kd": 0.033}
     assert differing(edited("learning_rates", rates)) == {"two_stage/resnet.kd"}
-    assert arm("two_stage/resnet.kd", among=plan(edited("learning_rates", rates))).spec[
-        "training"
-    ]["lr"] == pytest.approx(0.033)
+    assert arm("two_stage/resnet.kd", among=plan(edited("learning_rates", rates))).spec["training"][
+        "lr"
+    ] == pytest.approx(0.033)
 
 
 def test_a_width_touches_its_own_pair_only() -> None:
@@ -225,7 +225,10 @@ def test_recovery_arms_have_the_same_budget() -> None:
 
 
 def test_the_dense_student_is_given_the_same_extra_epochs_as_the_pruned_one() -> None:
-    dense, pruned = arm("recovery/resnet.baseline.dense.kd"), arm("recovery/resnet.baseline.l2-2x.kd")
+    dense, pruned = (
+        arm("recovery/resnet.baseline.dense.kd"),
+        arm("recovery/resnet.baseline.l2-2x.kd"),
+    )
     assert dense.spec == pruned.spec
     assert dense.parents["init"].endswith("students/resnet.baseline/seed-0")
     assert pruned.parents["init"].endswith("pruning/resnet.baseline.l2-2x/seed-0")
@@ -242,7 +245,7 @@ RATES = [0.1, 0.02, 0.5]
 
 
 def test_tuning_gives_every_arm_the_same_grid() -> None:
-    tuned = [run for run in plan(edited("tune", {"rates": RATES})).runs.values()]
+    tuned = plan(edited("tune", {"rates": RATES})).runs.values()
     variants = [run for run in tuned if "tuned_arm" in run.labels]
     grids = Counter((run.labels["tuned_arm"], run.seed) for run in variants)
     assert set(grids.values()) == {len(RATES)}

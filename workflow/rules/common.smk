@@ -1,13 +1,20 @@
 import os
+import shutil
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+# A clone, or DVC's temporary copy, runs its own library, whatever environment is active.
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+PYTHONPATH = [sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])]
+os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
 from stagewise.files import canonical_json
 from stagewise.machine import default_device
 from stagewise import catalogue
-from stagewise.study import make_plan, resolve_config
+from stagewise.study import advice, make_plan, resolve_config
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.plan import run_path
@@ -24,10 +31,18 @@ try:
     PLAN = make_plan(resolve_config(config, CONFIG_NAME), CONFIG_NAME)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+if workflow.is_main_process:
+    for line in advice(PLAN):
+        print(f"warning: {CONFIG_NAME}: {line}", file=sys.stderr)
 
 SETTINGS = PLAN.config
 STUDY = SETTINGS["study"]
 POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
+
+# A job dies with its Snakemake, however that ends: no orphan writes beside its successor.
+# `exec`, because the signal follows the direct parent; a prefix is no part of a rule's code.
+if shutil.which("setpriv"):
+    shell.prefix("set -euo pipefail; exec setpriv --pdeathsig KILL ")
 
 # The device is no setting of a study: it is the machine's. A job asks for a GPU only where it has one.
 DEVICE = default_device()
@@ -42,7 +57,7 @@ TRAIN = (
     f"python {SCRIPTS}/train.py"
     " --spec {params.spec:q} --code {params.code}"
     " --data {input.data} {params.parents} --out {params.folder} --work work/{params.folder}"
-    " --device {resources.device} --title {resources.title:q} --live > {log} 2>&1"
+    " --device {resources.device} --budget={resources.budget} --title {resources.title:q} --live > {log} 2>&1"
 )
 
 
@@ -117,6 +132,18 @@ def run_params(step, script):
     }
 
 
+def budget(wildcards, input, attempt, threads, rulename, async_run):
+    """Time after which training stops, saved: the job's `runtime` (its time limit on a cluster)
+    less a tenth, at least two minutes but never more than half. Without a limit: none."""
+    limit = workflow.get_rule(rulename).resources.get("runtime")
+    given = {"input": input, "attempt": attempt, "threads": threads}
+    given |= {"rulename": rulename, "async_run": async_run}
+    minutes = limit and limit.evaluate(wildcards, **given).value
+    if not minutes:
+        return ""
+    return f"{round(60 * minutes - min(30 * minutes, max(120, 6 * minutes)))}s"
+
+
 def job(step):
     """Resources of a step: what may differ from start to start without rerunning anything."""
 
@@ -124,7 +151,13 @@ def job(step):
         run = planned(step)(wildcards)
         return f"[{POSITION[run.path]}/{len(PLAN.runs)}] {run.arm} seed {run.seed}"
 
-    return {"gpu": GPUS, "device": DEVICE, "title": title, "mem_mb": 2000}
+    return {
+        "gpu": GPUS,
+        "device": DEVICE,
+        "title": title,
+        "budget": budget,
+        "mem_mb": 2000,
+    }
 
 
 def threads_of(step):

@@ -6,11 +6,17 @@ Everything later in this room reads a study through here, so the checks on files
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pandas as pd
+import yaml
+from jsonschema.protocols import Validator
 from numpy.typing import NDArray
 
 from stagewise.errors import UserError
@@ -30,9 +36,17 @@ LABELS = (
     "tuned_arm",
     "rate",
 )
-TEXT = ("exit", *(label for label in LABELS if label not in ("ratio", "rate")))
+TEXT = (
+    *("exit", "path", "arm", "split", "claim", "role", "verdict"),
+    *(label for label in LABELS if label not in ("ratio", "rate")),
+)
 SPLITS = ("validation", "test")
 FINAL, ENSEMBLE = "final", "ensemble"
+CORRUPTED = (
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, TypeError),
+    *(AttributeError, MemoryError, RuntimeError, SyntaxError, TokenError),
+)
+"""What numpy raises where an npz file is damaged, is another kind of file, or lies about sizes."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +76,38 @@ class Study:
 
     def record(self, path: str) -> dict[str, Any]:
         """A run's ``record.json``; raises ``UserError`` where it is missing or broken."""
-        record: dict[str, Any] = read_json(self.folder(path) / "record.json")
+        file = self.folder(path) / "record.json"
+        record: dict[str, Any] = _checked(
+            "record",
+            read_json(file),
+            f"{file}: is no record",
+            f"delete {file.parent} and run again",
+        )
         return record
+
+
+@cache
+def _validator(kind: str) -> Validator:
+    text = files("stagewise.analysis").joinpath("files.schema.yaml").read_text(encoding="utf-8")
+    return jsonschema.Draft202012Validator(yaml.safe_load(text)[kind])
+
+
+def _checked(kind: str, content: Any, problem: str, mend: str) -> Any:
+    """``content`` where it fits the schema of its kind of file."""
+    error = jsonschema.exceptions.best_match(_validator(kind).iter_errors(content))
+    if error:
+        key = ".".join(map(str, error.absolute_path)) or "(top level)"
+        raise UserError(f"{problem} ({key}: {error.message[:200]}); {mend}")
+    return content
 
 
 def read_study(plan: Path | str, root: Path | str = ".") -> Study:
     """Read ``plan.json``; raises ``UserError`` where it is missing, broken or empty."""
-    content = read_json(plan)
-    try:
-        rows, config = content["runs"], content["config"]
-        name, title = content["study"], content.get("title") or content["study"]
-    except (KeyError, TypeError):
-        raise UserError(f"{plan}: is no study plan; delete it and run again") from None
+    content = _checked(
+        "plan", read_json(plan), f"{plan}: is no study plan", "delete it and run again"
+    )
+    rows, config = content["runs"], content["config"]
+    name, title = content["study"], content.get("title") or content["study"]
     if not rows:
         raise UserError(f"{plan}: the study has no runs; add pairs or steps to its config")
     runs = pd.DataFrame(rows)
@@ -90,26 +124,50 @@ def read_logits(folder: Path) -> dict[str, Logits]:
         UserError: ``logits.npz`` is missing, corrupted, or its arrays do not fit together.
     """
     file = folder / "logits.npz"
+    mend = f"delete {folder} and run again"
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            splits = {s: Logits(arrays[s], arrays[f"{s}_labels"]) for s in SPLITS}
+            splits = {s: Logits(_array(arrays, s), _array(arrays, f"{s}_labels")) for s in SPLITS}
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; run the step that writes it") from None
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{file}: corrupted logits ({error}); delete {folder} and run again"
-        ) from None
+    except CORRUPTED as error:
+        raise UserError(f"{file}: corrupted logits ({error}); {mend}") from None
     for split, part in splits.items():
         if part.logits.ndim != 3 or part.logits.shape[1:2] != part.labels.shape:
             raise UserError(
                 f"{file}: {split} has logits {part.logits.shape} and labels {part.labels.shape}, "
-                f"expected (exits, images, classes) and (images,); delete {folder} and run again"
+                f"expected (exits, images, classes) and (images,); {mend}"
             )
+        if part.logits.dtype.kind != "f" or part.labels.dtype.kind not in "iu":
+            raise UserError(
+                f"{file}: {split} has logits of type {part.logits.dtype} and labels of type "
+                f"{part.labels.dtype}, expected floats and whole numbers; {mend}"
+            )
+        exits, images, classes = part.logits.shape
+        if 0 in part.logits.shape or not 0 <= part.labels.min() <= part.labels.max() < classes:
+            raise UserError(
+                f"{file}: {split} has {exits} exits, {images} images and {classes} classes, or "
+                f"labels that are none of these; {mend}"
+            )
+    shapes = [(part.logits.shape[0], part.logits.shape[2]) for part in splits.values()]
+    if len(set(shapes)) > 1:
+        raise UserError(
+            f"{file}: its splits have {' and '.join(map(str, shapes))} exits and classes; {mend}"
+        )
     return splits
 
 
+def _array(arrays: Any, name: str) -> NDArray[Any]:
+    """An array of an npz file, whose members can be anything."""
+    array = arrays[name]
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"'{name}' is no array")
+    return array
+
+
 def read_table(file: Path | str, required: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Read a CSV; raises ``UserError`` where it is missing, broken or lacks a column.
+    """Read a CSV; raises ``UserError`` where it is missing, broken or lacks a column, or where a
+    required column that is no text holds anything but numbers.
 
     ``exit`` stays text ("1" … "K", "ensemble", "final") and empty text cells stay empty.
     """
@@ -117,11 +175,20 @@ def read_table(file: Path | str, required: tuple[str, ...] = ()) -> pd.DataFrame
         table = pd.read_csv(file, dtype=dict.fromkeys(TEXT, str))
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; run the step that writes it") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: not a readable CSV ({error}); delete it and run again") from None
+    except (OSError, ValueError, OverflowError) as error:
+        reason = str(error).strip()
+        raise UserError(f"{file}: not a readable CSV ({reason}); delete it and run again") from None
     missing = [column for column in required if column not in table]
     if missing:
         raise UserError(f"{file}: lacks column '{missing[0]}'; delete it and run again")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise UserError(f"{file}: has rows longer than its header; delete it and run again")
+    for column in required:
+        if column not in TEXT and not pd.api.types.is_numeric_dtype(table[column]):
+            raise UserError(
+                f"{file}: column '{column}' holds something else than numbers;"
+                " delete it and run again"
+            )
     for column in table.columns:
         if table[column].dtype == object or isinstance(table[column].dtype, pd.StringDtype):
             table[column] = table[column].fillna("")

@@ -41,10 +41,10 @@ def load_arrays(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, An
     try:
         with safe_open(str(path), "np") as stream:
             info = json.loads((stream.metadata() or {})["info"])
-            arrays = {name: stream.get_tensor(name) for name in info["sha256"]}
+            arrays = {name: stream.get_tensor(name) for name in dict(info["sha256"])}
     except FileNotFoundError:
         raise UserError(f"{path}: no such data file; run `snakemake data`") from None
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path}: not a data file of this project ({error}); delete it and run `snakemake data`"
         ) from None
@@ -52,3 +52,32 @@ def load_arrays(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, An
         if content_sha256(array) != info["sha256"][name]:
             raise UserError(f"{path}: '{name}' is damaged; delete it and run `snakemake data`")
     return arrays, info
+
+
+def check_images(
+    path: Path | str, arrays: dict[str, NDArray[Any]], images: str, labels: str, classes: int
+) -> None:
+    """Images are uint8 (N, C, S, S), labels their int64 class numbers.
+
+    Raises:
+        UserError: an array is missing, of another type or shape, or a label is out of range.
+    """
+    for name, dtype, axes in ((images, np.uint8, 4), (labels, np.int64, 1)):
+        found = arrays.get(name)
+        if found is None or found.dtype != dtype or found.ndim != axes:
+            kind = "is missing" if found is None else f"is {found.dtype} {found.shape}"
+            raise UserError(
+                f"{path}: '{name}' {kind}, not {np.dtype(dtype)} with {axes} axes;"
+                " delete it and run `snakemake data`"
+            )
+    pixels, numbers = arrays[images], arrays[labels]
+    if not len(numbers) == len(pixels) > 0:
+        raise UserError(
+            f"{path}: {len(pixels)} '{images}' and {len(numbers)} '{labels}';"
+            " delete it and run `snakemake data`"
+        )
+    if not 0 <= numbers.min() <= numbers.max() < classes:
+        raise UserError(
+            f"{path}: '{labels}' go from {numbers.min()} to {numbers.max()}, but there are"
+            f" {classes} classes; delete it and run `snakemake data`"
+        )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from stagewise.data.arrays import load_arrays
+from stagewise.data.prepared import load_prepared
 from stagewise.errors import UserError
 from stagewise.models.features import Batch
 
@@ -54,10 +54,13 @@ def load_task(path: Path | str, task: str, images: str, device: torch.device) ->
 
     Validation and test sets always hold every image of the task's classes.
     """
-    arrays, info = load_arrays(path)
-    numbers = info["tasks"][task]
+    arrays, info = load_prepared(path)
+    numbers = info["tasks"].get(task, [])
     if len(numbers) < 2:
-        raise UserError(f"{path}: task '{task}' has {len(numbers)} classes; it needs at least two")
+        raise UserError(
+            f"{path}: task '{task}' has {len(numbers)} classes; it needs at least two: change"
+            " data.source_classes, or delete the file and run `snakemake data`"
+        )
     renumber = np.full(len(info["classes"]), -1)
     renumber[numbers] = np.arange(len(numbers))
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stagewise.data.arrays import load_arrays, save_arrays
+from stagewise.data.arrays import check_images, load_arrays, save_arrays
 from stagewise.data.sources.base import Images, Labels, RawData
 from stagewise.errors import UserError
 
@@ -22,15 +22,21 @@ def save_raw(raw: RawData, path: Path | str) -> None:
 
 
 def load_raw(path: Path | str) -> RawData:
-    """Read what ``save_raw`` wrote; raises ``UserError`` where the checksums do not agree."""
+    """Read what ``save_raw`` wrote; raises ``UserError`` where it is not raw data."""
     arrays, info = load_arrays(path)
+    classes, notes = info.get("classes"), info.get("notes")
+    if not isinstance(classes, list) or not isinstance(notes, dict):
+        raise UserError(f"{path}: states no classes or notes; delete it and run `snakemake data`")
+    check_images(path, arrays, "images", "labels", len(classes))
+    if arrays.keys() & {"test_images", "test_labels"}:
+        check_images(path, arrays, "test_images", "test_labels", len(classes))
     return RawData(
         arrays["images"],
         arrays["labels"],
-        info["classes"],
+        classes,
         arrays.get("test_images"),
         arrays.get("test_labels"),
-        info["notes"],
+        notes,
     )
 
 
@@ -56,12 +62,22 @@ def resize(images: Images, size: int) -> Images:
 
 
 def stratified(labels: Labels, share: float, seed: int) -> tuple[Indices, Indices]:
-    """Indices of the rest and of a ``share`` of every class, each sorted."""
+    """Indices of the rest and of a ``share`` of every class, each sorted.
+
+    Raises:
+        UserError: there are too few images for that.
+    """
     from sklearn.model_selection import train_test_split
 
-    rest, part = train_test_split(
-        np.arange(len(labels)), test_size=share, stratify=labels, random_state=seed
-    )
+    try:
+        rest, part = train_test_split(
+            np.arange(len(labels)), test_size=share, stratify=labels, random_state=seed
+        )
+    except ValueError as error:
+        raise UserError(
+            f"data: a share of {share:g} of {len(labels)} images cannot be set aside for every"
+            f" class ({error}); change validation or test"
+        ) from None
     return np.sort(rest), np.sort(part)
 
 
@@ -111,6 +127,11 @@ def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[st
             f" which has {len(classes)}; use 0 to {len(classes) - 1}"
         )
     target = [number for number in classes if number not in settings["source_classes"]]
+    if not target:
+        raise UserError(
+            f"data.source_classes: all {len(classes)} classes are listed, so none is the target;"
+            " leave at least two"
+        )
     labels = raw.labels[train]
     size = int(settings.get("image_size") or images.shape[2])
     arrays: dict[str, NDArray[Any]] = {

@@ -96,8 +96,12 @@ class ShockProbe:
 
     def restore(self, tensors: dict[str, Tensor], rows: list[dict[str, Any]]) -> None:
         """Take up an earlier process's observation."""
-        self.start = {name: tensors[f"start.{name}"] for name in self.start}
-        self.first = {name: tensors[f"first.{name}"] for name in self.first}
+        for name, tensor in self.start.items():
+            tensor.copy_(
+                tensors[f"start.{name}"]
+            )  # in its own memory layout: sums keep their order
+        for name, tensor in self.first.items():
+            tensor.copy_(tensors[f"first.{name}"])
         self.rows = rows
 
     def observe(self, step: int, total: int, per_epoch: int, phase: str, lr: float) -> None:
@@ -126,8 +130,9 @@ class ShockProbe:
             moved = sum((p - self.start[n]).square().sum().item() for n, p in backbone.items())
             size = sum(p.square().sum().item() for p in self.start.values())
         row = {"g_backbone": sum(squares.values()) ** 0.5, "displacement": (moved / size) ** 0.5}
-        for part in self.network.parts():
-            own = [square for name, square in squares.items() if name.split(".")[0] == part]
+        names = {id(p): name for name, p in backbone.items()}
+        for part, module in self.network.parts().items():
+            own = [squares[names[id(p)]] for p in module.parameters() if id(p) in names]
             row |= {f"g_{part}": sum(own) ** 0.5} if own else {}
         return row | (self._quality(features) if with_features else {})
 

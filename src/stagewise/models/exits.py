@@ -53,7 +53,7 @@ def sepatt(shapes: list[torch.Size], classes: int) -> nn.Sequential:
     """Head from the tap of shape ``shapes[0]`` to the depth of ``shapes[-1]``."""
     layers: list[nn.Module] = [Gate(shapes[0][1])]
     for here, following in pairwise(shapes):
-        layers.append(separable(here[1], following[1], max(1, here[2] // following[2])))
+        layers.append(separable(here[1], following[1], round(here[2] / following[2])))
     return nn.Sequential(*layers, Pool(), nn.Linear(shapes[-1][1], classes))
 
 

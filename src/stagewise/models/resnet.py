@@ -19,6 +19,9 @@ NETWORKS = {
 }
 """Network name → blocks a stage."""
 
+WIDTHS = (1, 1, 2, 4)
+"""Channels of the stem and of each stage, in multiples of ``width``."""
+
 
 def build(name: str, classes: int, channels: int, *, width: int = 16) -> "ResNet":
     """The network ``name`` for ``channels``-channel images of ``classes`` classes."""
@@ -56,9 +59,8 @@ class ResNet(Network):
         super().__init__()
         self.stem = conv_bn(channels, width, 3)
         inputs = width
-        for name, outputs, stride in zip(
-            self.stages, (width, 2 * width, 4 * width), (1, 2, 2), strict=True
-        ):
+        for name, factor, stride in zip(self.stages, WIDTHS[1:], (1, 2, 2), strict=True):
+            outputs = factor * width
             first = Block(inputs, outputs, stride)
             rest = [Block(outputs, outputs, 1) for _ in range(blocks - 1)]
             self.add_module(name, nn.ModuleList([first, *rest]))

@@ -17,6 +17,12 @@ from stagewise.models.exits import MultiExit
 from stagewise.models.features import Network
 from stagewise.models.history import History, replay
 
+LIMITS = {"classes": (2, 100_000), "channels": (1, 16), "image_size": (1, 512)}
+"""What a weight file may ask for; more is refused before any memory is taken."""
+
+LARGEST = 2**27
+"""Parameters of the largest network that a file may say it was pruned from (half a GiB)."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -50,11 +56,7 @@ def build(architecture: Architecture, seed: int) -> Network:
     Backbone and exits draw from streams of their own: the backbone of a multi-exit student starts
     from the same weights as the single-exit student with the same seed.
     """
-    path = catalogue.networks()[architecture.network]
-    factory = importlib.import_module(catalogue.module_name(path)).build
-    backbone: Network = factory(
-        architecture.network, architecture.classes, architecture.channels, **architecture.options
-    )
+    backbone = _backbone(architecture)
     network = backbone
     if architecture.exits:
         network = MultiExit(backbone, architecture.exits, architecture.example())
@@ -65,6 +67,15 @@ def build(architecture: Architecture, seed: int) -> Network:
     seeded(seed, "network")
     backbone.initialise()
     return network.to(memory_format=torch.channels_last)
+
+
+def _backbone(architecture: Architecture) -> Network:
+    path = catalogue.networks()[architecture.network]
+    factory = importlib.import_module(catalogue.module_name(path)).build
+    backbone: Network = factory(
+        architecture.network, architecture.classes, architecture.channels, **architecture.options
+    )
+    return backbone
 
 
 def new_classifier(network: Network, classes: int, seed: int) -> None:
@@ -90,13 +101,32 @@ def load_architecture(path: Path | str) -> Architecture:
     """
     try:
         with safe_open(str(path), "pt") as stream:
-            return Architecture(**json.loads((stream.metadata() or {})["architecture"]))
+            fields = json.loads((stream.metadata() or {})["architecture"])
+        architecture = Architecture(**fields)
+        _check(architecture)
     except FileNotFoundError:
         raise UserError(f"{path}: no such weight file; run the step that writes it") from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path}: not a weight file of this project ({error}); delete it and run again"
         ) from None
+    return architecture
+
+
+def _check(architecture: Architecture) -> None:
+    """Types and ranges of what a file states; raises ``ValueError``."""
+    if not isinstance(architecture.network, str):
+        raise ValueError(f"network: {architecture.network!r} is no name")
+    if not isinstance(architecture.exits, str | None):
+        raise ValueError(f"exits: {architecture.exits!r} is no name")
+    if not isinstance(architecture.options, dict):
+        raise ValueError(f"options: {architecture.options!r} are no options")
+    numbers = {name: (getattr(architecture, name), limits) for name, limits in LIMITS.items()}
+    for name, value in architecture.options.items():
+        numbers[f"options.{name}"] = (value, (1, catalogue.LARGEST_OPTION))
+    for name, (value, (least, most)) in numbers.items():
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"{name}: {value!r:.40} is no whole number from {least} to {most}")
 
 
 def load_network(path: Path | str) -> tuple[Network, Architecture]:
@@ -107,16 +137,42 @@ def load_network(path: Path | str) -> tuple[Network, Architecture]:
     """
     architecture = load_architecture(path)
     if architecture.network not in catalogue.networks():
-        raise UserError(f"{path}: states an unknown network '{architecture.network}'")
+        raise UserError(
+            f"{path}: states an unknown network '{architecture.network:.40}'; delete it and run"
+            " again, or use the version of this project that wrote it"
+        )
     try:
+        _check_sizes(path, architecture)
         network = build(architecture, seed=0)
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError, AttributeError, KeyError, TypeError) as error:
+        tensors = load_file(path)
+        for name, tensor in network.state_dict().items():
+            if name in tensors and tensors[name].dtype != tensor.dtype:
+                raise ValueError(f"'{name}' is of type {tensors[name].dtype}")
+        network.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path}: its weights do not fit its architecture ({reason}); delete it and run again"
         ) from None
     return network, architecture
+
+
+def _check_sizes(path: Path | str, architecture: Architecture) -> None:
+    """The tensors in a file against its architecture, built on torch's ``meta`` device, which
+    takes no memory; raises ``ValueError``."""
+    with torch.device("meta"):
+        backbone = _backbone(architecture)
+    if architecture.pruned:
+        count = sum(parameter.numel() for parameter in backbone.parameters())
+        if count > LARGEST:
+            raise ValueError(f"pruned from {count} parameters, at most {LARGEST} are taken")
+        return
+    prefix = "backbone." if architecture.exits else ""
+    with safe_open(str(path), "pt") as stream:
+        for name, tensor in backbone.state_dict(prefix=prefix).items():
+            found = stream.get_slice(name).get_shape()
+            if found != list(tensor.shape):
+                raise ValueError(f"'{name}' has shape {found}, not {list(tensor.shape)}")
 
 
 def with_exits(

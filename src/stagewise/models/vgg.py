@@ -21,8 +21,14 @@ NETWORKS = {
 }
 """Network name → convolutions of each block."""
 
+WIDTHS = (1, 2, 4, 8, 8)
+"""Channels of the stem and of each stage, in multiples of ``width``."""
+
 POOLED = ("stem", "stage1", "stage2")
 """Blocks that are followed by 2x2 max-pooling."""
+
+SMALLEST = 8
+"""Least image size: the three poolings leave one pixel of it."""
 
 
 def build(name: str, classes: int, channels: int, *, width: int = 64) -> "VGG":
@@ -41,7 +47,7 @@ class VGG(Network):
         super().__init__()
         inputs = channels
         names = ("stem", *self.stages)
-        for name, count, factor in zip(names, convolutions, (1, 2, 4, 8, 8), strict=True):
+        for name, count, factor in zip(names, convolutions, WIDTHS, strict=True):
             outputs = factor * width
             self.add_module(name, self._block(inputs, outputs, count))
             inputs = outputs

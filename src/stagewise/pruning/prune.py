@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 import torch_pruning as tp
 
 from stagewise.errors import UserError
@@ -95,5 +96,6 @@ def prune(
         (name, bool(out), [int(index) for index in indices])
         for name, out, indices in graph.pruning_history()
     ]
+    network.to(memory_format=torch.channels_last)  # as a rebuilt network is: the same bits
     pruned = replace(architecture, pruned=[*architecture.pruned, *history])
     return pruned, {"macs_before": before, "macs_after": macs, "ratio_reached": reached}

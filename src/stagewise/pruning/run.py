@@ -7,9 +7,8 @@ import torch
 
 from stagewise.data.batches import load_task
 from stagewise.files import write_json
-from stagewise.models.store import load_network
 from stagewise.pruning.prune import Limits, prune
-from stagewise.training.run import Inputs, Spec, timing, write_run
+from stagewise.training.run import Inputs, Spec, load_parent, timing, write_run
 
 
 def prune_run(spec: Spec, inputs: Inputs, out: Path, *, code: str) -> None:
@@ -22,7 +21,7 @@ def prune_run(spec: Spec, inputs: Inputs, out: Path, *, code: str) -> None:
     torch.set_num_threads(spec["threads"])
     device = torch.device("cpu")
     data = load_task(inputs.data, spec["data"]["task"], spec["data"]["images"], device)
-    network, architecture = load_network(inputs.parents["init"])
+    network, architecture = load_parent(inputs, "init", data)
     pruned, measured = prune(
         network,
         architecture,

@@ -1,6 +1,7 @@
 """From a configuration to a plan of runs. Nothing here imports torch."""
 
+from stagewise.study.advice import advice
 from stagewise.study.config import load_config, resolve_config
 from stagewise.study.plan import Plan, Run, make_plan
 
-__all__ = ["Plan", "Run", "load_config", "make_plan", "resolve_config"]
+__all__ = ["Plan", "Run", "advice", "load_config", "make_plan", "resolve_config"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.study.config import Config, method_entry, nearest
+from stagewise.study.checks import Config, method_entry, nearest
 
 Spec = dict[str, Any]
 
@@ -108,12 +108,15 @@ def make_plan(config: Config, name: str = "config") -> Plan:
         UserError: ``learning_rates`` names an arm that the study does not have.
     """
     planned = list(_Planner(config).all_runs())
-    arms = {run.arm for run in planned}
-    for arm in config["learning_rates"]:
-        if arm not in arms:
-            raise UserError(
+    arms = {run.arm for run in planned if "training" in run.spec}
+    unknown = [arm for arm in config["learning_rates"] if arm not in arms]
+    if unknown:
+        raise UserError(
+            "\n".join(
                 f"{name}: learning_rates: '{arm}' is no arm of this study; {nearest(arm, arms)}"
+                for arm in unknown
             )
+        )
     if "tune" in config:
         planned = _tuning_runs(planned, config["tune"]["rates"])
     return Plan(config, {run.path: run for run in planned})

@@ -39,9 +39,9 @@ class Checkpoint:
             return None
         try:
             with safe_open(str(self.path), "pt") as stream:
-                position = json.loads((stream.metadata() or {})["position"])
+                position = dict(json.loads((stream.metadata() or {})["position"]))
             return load_file(self.path), position
-        except (SafetensorError, KeyError, ValueError):
+        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
             return None
 
 

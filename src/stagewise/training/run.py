@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from stagewise import catalogue
 from stagewise.data.batches import TaskData, TrainingBatches, load_task
+from stagewise.errors import UserError
 from stagewise.evaluation.cost import costs
 from stagewise.evaluation.shock import ShockProbe
 from stagewise.files import (
@@ -57,6 +60,29 @@ class Inputs:
         return {role: sha256_file(path) for role, path in files.items()}
 
 
+def load_parent(inputs: Inputs, role: str, data: TaskData, *, same_classes: bool = True) -> Built:
+    """The network of a parent.
+
+    Raises:
+        UserError: it was not given, or was made for other images or classes than the run's.
+    """
+    path = inputs.parents.get(role)
+    if path is None:
+        raise UserError(f"--{role}: this run needs the weights of a parent; give --{role} FILE")
+    network, architecture = load_network(path)
+    channels, size = data.shape
+    made = [architecture.channels, architecture.image_size]
+    given = [channels, size]
+    if same_classes:
+        made, given = [*made, architecture.classes], [*given, len(data.classes)]
+    if made != given:
+        raise UserError(
+            f"{path}: its (channels, pixels, classes) {made} do not fit those of {inputs.data},"
+            f" {given}; delete both and run again, so that they are of one study"
+        )
+    return network, architecture
+
+
 def from_scratch(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
     """New weights."""
     options = {key: value for key, value in spec["network"].items() if key != "network"}
@@ -68,7 +94,7 @@ def from_scratch(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
 
 def from_parent(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
     """The parent's weights; new exits where the spec has exits and the parent none."""
-    network, architecture = load_network(inputs.parents["init"])
+    network, architecture = load_parent(inputs, "init", data)
     if spec.get("exits") and not architecture.exits:
         return with_exits(network, architecture, spec["exits"], spec["seed"])
     return network, architecture
@@ -76,7 +102,7 @@ def from_parent(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
 
 def from_features(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
     """The parent's backbone under a new classifier for the task's classes."""
-    network, architecture = load_network(inputs.parents["init"])
+    network, architecture = load_parent(inputs, "init", data, same_classes=False)
     new_classifier(network, len(data.classes), spec["seed"])
     fields = {**vars(architecture), "classes": len(data.classes)}
     return network, Architecture(**fields)
@@ -84,7 +110,7 @@ def from_features(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
 
 def from_shape(spec: Spec, inputs: Inputs, data: TaskData) -> Built:
     """The parent's (pruned) shape with new weights."""
-    _, architecture = load_network(inputs.parents["init"])
+    _, architecture = load_parent(inputs, "init", data)
     return build(architecture, spec["seed"]), architecture
 
 
@@ -120,9 +146,11 @@ def train_run(
     data = load_task(inputs.data, spec["data"]["task"], spec["data"]["images"], device)
     network, architecture = STARTS[spec["init"]](spec, inputs, data)
     network.to(device)
+    needs = catalogue.method_needs(spec["method"]["method"])
     teacher = None
-    if "teacher" in inputs.parents:
-        teacher = load_network(inputs.parents["teacher"])[0].to(device).eval().requires_grad_(False)
+    if "teacher" in inputs.parents or "teacher" in needs:
+        loaded, _ = load_parent(inputs, "teacher", data)
+        teacher = loaded.to(device).eval().requires_grad_(False)
     batches = TrainingBatches(
         data,
         seed=spec["seed"],
@@ -144,7 +172,7 @@ def train_run(
             network,
             method,
             spec["weights"],
-            teacher_for(teacher, batches) if teacher else None,
+            teacher_for(teacher, batches, needs) if teacher else None,
             batches,
             phases,
             settings,
@@ -172,7 +200,7 @@ def train_run(
             extra={
                 "epochs": len(history),
                 "steps_per_epoch": len(batches),
-                "train_loss": history[-1]["train_loss"],
+                "train_loss": _finite(history[-1]["train_loss"]),
             },
         )
         timing(out, seconds, time.perf_counter() - began, len(history), device)
@@ -198,9 +226,9 @@ def write_run(
     logits = {name: predict(network, data, split).cpu() for name, split in splits.items()}
     labels = {name: split.labels.cpu() for name, split in splits.items()}
     with atomic(out / "logits.npz") as temporary, open(temporary, "wb") as stream:
-        arrays = {name: values.numpy() for name, values in logits.items()}
+        arrays: dict[str, Any] = {name: values.numpy() for name, values in logits.items()}
         arrays |= {f"{name}_labels": values.numpy() for name, values in labels.items()}
-        np.savez(stream, allow_pickle=False, **arrays)
+        np.savez(stream, **arrays)
     accuracy = {
         name: 100 * (logits[name].mean(0).argmax(1) == labels[name]).double().mean().item()
         for name in splits
@@ -232,6 +260,11 @@ def write_run(
         },
     }
     write_json(out / "record.json", record | ({"pruning": pruning} if pruning else {}))
+
+
+def _finite(value: float) -> float | None:
+    """None for the loss of a diverged run, which JSON cannot hold."""
+    return value if math.isfinite(value) else None
 
 
 def csv_text(rows: list[Row]) -> str:

@@ -6,6 +6,7 @@ ones padded), because float32 results differ in the last bits with the batch siz
 which views are met never changes an answer.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
 import torch
@@ -75,10 +76,13 @@ class TeacherTable:
         self.filled[rows] = True
 
 
-def teacher_for(network: Network, batches: TrainingBatches) -> Teacher:
-    """A table where it takes at most ``TABLE_BYTES``, else the network itself."""
+def teacher_for(network: Network, batches: TrainingBatches, needs: Collection[str]) -> Teacher:
+    """A table where it takes at most ``TABLE_BYTES``, else the network itself.
+
+    ``needs`` are the method's: with ``teacher_taps`` the network answers, for a table has no taps.
+    """
     rows = len(batches.data.train.labels) * batches.views
     width = sum(layer.in_features + layer.out_features for layer in network.classifiers())
-    if 4 * rows * width <= TABLE_BYTES:
+    if "teacher_taps" not in needs and 4 * rows * width <= TABLE_BYTES:
         return TeacherTable(network, batches)
     return LiveTeacher(network)

@@ -9,6 +9,11 @@ from stagewise.data.arrays import content_sha256
 from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
 
+SIZE = 8
+CLASSES = 10
+LEAST_IMAGES = 174
+"""What planning knows of the data: image size, classes, images of the smallest class."""
+
 SHA256 = "e27fab79110531085aa1489acfc16bb2eb24ab24bd1be2726a06b182fceb87af"
 """Of the images and labels as scikit-learn ships them."""
 

@@ -1,0 +1,66 @@
+"""Reading prepared data: everything that ``prepare`` writes, checked to be whole and consistent."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stagewise.data.arrays import check_images, load_arrays
+from stagewise.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+
+
+def load_prepared(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and ``info`` of a study's prepared data.
+
+    Raises:
+        UserError: the file is damaged, or its arrays do not fit each other or ``info``.
+    """
+    arrays, info = load_arrays(path)
+    problem = _info_problem(info)
+    if problem:
+        raise UserError(f"{path}: {problem}; delete it and run `snakemake data`")
+    for split in SPLITS:
+        check_images(path, arrays, f"{split}.images", f"{split}.labels", len(info["classes"]))
+    problem = _shape_problem(arrays, info)
+    if problem:
+        raise UserError(f"{path}: {problem}; delete it and run `snakemake data`")
+    return arrays, info
+
+
+def _info_problem(info: dict[str, Any]) -> str:
+    """What is wrong with classes, tasks and statistics; empty where nothing is."""
+    for key, kind in (("classes", list), ("tasks", dict), ("mean", list), ("std", list)):
+        if not isinstance(info.get(key), kind):
+            return f"states no '{key}'"
+    known = range(len(info["classes"]))
+    for task, numbers in info["tasks"].items():
+        if not isinstance(numbers, list) or any(type(n) is not int for n in numbers):
+            return f"task '{task}' is no list of class numbers"
+        if not set(numbers) <= set(known) or len(set(numbers)) < len(numbers):
+            return f"task '{task}' repeats classes, or names more than the {len(known)}"
+    if not all(isinstance(value, float) for value in (*info["mean"], *info["std"])):
+        return "its 'mean' and 'std' are no numbers"
+    return ""
+
+
+def _shape_problem(arrays: dict[str, NDArray[Any]], info: dict[str, Any]) -> str:
+    """What does not fit among images, statistics and the few; empty where all does."""
+    shapes = {arrays[f"{split}.images"].shape[1:] for split in SPLITS}
+    channels, height, width = arrays["train.images"].shape[1:]
+    if len(shapes) > 1 or height != width:
+        return f"images must be square and all of one size, but are {sorted(shapes)}"
+    if not len(info["mean"]) == len(info["std"]) == channels:
+        return f"'mean' and 'std' do not have one value for each of {channels} channels"
+    for task in ("all", "target"):
+        name = f"few.{task}"
+        chosen, images = arrays.get(name), len(arrays["train.labels"])
+        if chosen is None or chosen.dtype != np.int64 or chosen.ndim != 1 or not len(chosen):
+            return f"'{name}' is no list of image numbers"
+        if not 0 <= chosen.min() <= chosen.max() < images:
+            return f"'{name}' numbers images beyond the {images} for training"
+        if not set(arrays["train.labels"][chosen].tolist()) <= set(info["tasks"].get(task, [])):
+            return f"'{name}' holds images of classes that are not the task's"
+    return ""

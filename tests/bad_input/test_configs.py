@@ -1,0 +1,427 @@
+"""Bad configurations: each one a valid one with a single change, each refused in one line that
+names file, key, value and mend."""
+
+import copy
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from projects import PROJECT, copy_project
+
+from stagewise import catalogue
+from stagewise.errors import UserError
+from stagewise.study import advice, load_config, make_plan, resolve_config
+
+GOOD: dict[str, Any] = {
+    "study": "toy",
+    "seeds": [0, 1, 2, 3, 4, 5],
+    "claims_tested": ["A4"],
+    "data": {
+        "source": "digits",
+        "image_size": 16,
+        "student_images_per_class": 10,
+        "target_images_per_class": 5,
+        "source_classes": [0, 1, 2, 3, 4],
+    },
+    "pairs": {
+        "p": {
+            "teacher": {"network": "resnet14", "width": 16},
+            "student": {"network": "resnet8", "width": 16},
+        }
+    },
+    "training": {"epochs": 10, "batch_size": 25},
+    "methods": {"hot": {"method": "kd", "temperature": 8.0, "weights": {"ce": 0.5}}},
+    "distillation": {"pairs": ["p"], "methods": ["kd", "hot"]},
+    "two_stage": {"pairs": ["p"], "methods": ["kd"]},
+    "multi_exit": {"pairs": ["p"], "methods": ["exits_ce", "mskd", "oto"]},
+    "pruning": [
+        {"pair": "p", "ratios": [2, 4]},
+        {"pair": "p", "chain": "two_stage", "ratios": [2], "recover": ["ce"]},
+    ],
+    "learning_rates": {"distillation/p.kd": 0.1},
+}
+VGG = {"network": "vgg8", "width": 16}
+FEW = {"pair": "p", "ratios": [2]}
+
+Case = tuple[str, Any, str]
+"""Dotted path, the bad value there, and what the message must hold, words apart by ``|``."""
+
+CASES: list[Case] = [
+    # names
+    ("study", "My Study", "study|'My Study'|lower-case"),
+    ("study", "toy\n", "study|lower-case"),
+    ("study", "a" * 61, "study|too long"),
+    ("study", 7, "study|7|give a value of type string"),
+    ("sedes", [1], "'sedes'|did you mean 'seeds'?"),
+    ("data.source", "digit", "data.source|'digit'|did you mean 'digits'?"),
+    ("data.source", "../digits", "data.source|'../digits'|did you mean 'digits'?"),
+    ("data.options", {"root": "x"}, "data.options|'root'|known:"),
+    ("data.imagesize", 16, "data|'imagesize'|did you mean 'image_size'?"),
+    ("pairs.p.student.network", "resnet9", "pairs.p.student.network|'resnet9'|did you mean"),
+    ("pairs.p.student.network", "/etc/passwd", "pairs.p.student.network|'/etc/passwd'|known:"),
+    ("pairs.p.teacher.widht", 8, "pairs.p.teacher|'widht'|did you mean 'width'?"),
+    ("pairs.p.student", None, "pairs.p.student|None|give a value of type object"),
+    ("pairs.Q", {"teacher": VGG, "student": VGG}, "pairs|'Q'|lower-case"),
+    ("pairs.q", {"teacher": VGG}, "pairs.q|'student'|add it"),
+    ("methods.cold", {"method": "kdd"}, "methods.cold|'kdd'|did you mean 'kd'?"),
+    ("methods.hot.temprature", 2.0, "methods.hot|'temprature'|did you mean 'temperature'?"),
+    ("methods.hot.weights.kl", 1.0, "methods.hot.weights|'kl'|known: ce, kd"),
+    ("distillation.methods", ["kdd"], "distillation.methods.0|'kdd'|did you mean 'kd'?"),
+    ("distillation.pairs", ["q"], "distillation.pairs.0|'q'|known: p"),
+    ("multi_exit.pairs", ["pp"], "multi_exit.pairs.0|'pp'|did you mean 'p'?"),
+    ("multi_exit.head", "liner", "multi_exit.head|'liner'|did you mean 'linear'?"),
+    ("pruning.0.pair", "q", "pruning.0.pair|'q'|known: p"),
+    ("pruning.0.criterion", "l1", "pruning.0.criterion|'l1'|known: l2, random"),
+    ("pruning.0.recover", ["kdd"], "pruning.0.recover.0|'kdd'|did you mean 'kd'?"),
+    ("pruning.0.ratio", 2, "pruning.0|'ratio'|did you mean 'ratios'?"),
+    ("claims_tested", ["A9"], "claims_tested.0|'A9'|known: A1"),
+    ("learning_rates", {"distillation/p.kdd": 0.1}, "'distillation/p.kdd'|did you mean"),
+    ("learning_rates", {"pruning/p.baseline.l2-2x": 0.1}, "'pruning/p.baseline.l2-2x'|did you"),
+    # ranges
+    ("seeds", [], "seeds|[]|non-empty"),
+    ("seeds", [1, 1], "seeds|[1, 1]|remove the repeated entry"),
+    ("seeds", [-1], "seeds.0|-1|minimum of 0"),
+    ("seeds", [2**32], "seeds.0|4294967296|maximum"),
+    ("seeds", [0.5], "seeds.0|0.5|give a value of type integer"),
+    ("seeds", [True], "seeds.0|True|give a value of type integer"),
+    ("training.epochs", 0, "training.epochs|0|minimum of 1"),
+    ("training.epochs", 10**9, "training.epochs|1000000000|maximum"),
+    ("training.batch_size", 1, "training.batch_size|1|minimum of 2"),
+    ("training.lr", 0, "training.lr|0|choose a value within the limit"),
+    ("training.lr", "fast", "training.lr|'fast'|give a value of type number"),
+    ("training.lr", float("nan"), "training.lr|nan|give one"),
+    ("training.weight_decay", float("inf"), "training.weight_decay|inf|give one"),
+    ("training.momentum", 1, "training.momentum|1|choose a value within the limit"),
+    ("training.schedule", "cosin", "training.schedule|'cosin'|did you mean 'cosine'?"),
+    ("training.flip", "no", "training.flip|'no'|give a value of type boolean"),
+    ("training.threads", 65, "training.threads|65|part of the spec"),
+    ("methods.hot.temperature", 0, "methods.hot.temperature|0|choose a value"),
+    ("methods.hot.temperature", "hot", "methods.hot.temperature|'hot'|type number"),
+    ("methods.hot.temperature", True, "methods.hot.temperature|True|type number"),
+    ("methods.hot.weights.ce", -1, "methods.hot.weights.ce|-1|choose a value"),
+    ("methods.hot.weights", {"ce": 0, "kd": 0}, "methods.hot.weights|all are 0|raise one"),
+    ("pairs.p.student.width", 0, "pairs.p.student.width|0|a whole number from 1 to 1024"),
+    ("pairs.p.student.width", 10**9, "pairs.p.student.width|1000000000|from 1 to 1024"),
+    ("pairs.p.student.width", True, "pairs.p.student.width|True|a whole number"),
+    ("pruning.0.ratios", [1], "pruning.0.ratios.0|1|choose a value"),
+    ("pruning.0.ratios", [2, 2.0], "pruning.0.ratios|2.0|remove the repeated entry"),
+    ("pruning.0.ratios", [2, 2.0000001], "pruning.0.ratios.1|2 is repeated|keep one"),
+    ("pruning", [FEW, FEW], "pruning.1.ratios.0|2 is repeated|see pruning.0.ratios.0; keep one"),
+    ("recovery.tolerance", 0.9, "recovery.tolerance|0.9|choose a value"),
+    ("two_stage.stage1_share", 1, "two_stage.stage1_share|1|choose a value"),
+    ("evaluation.latency_batches", [10**12], "evaluation.latency_batches.0|1000000000000"),
+    ("tune", {"rates": [0.1]}, "tune.rates|[0.1]|too short"),
+    ("tune", {"rates": [0.1, 0.10000001]}, "tune.rates.1|0.1 is repeated|keep one"),
+    # settings against each other and against the data
+    ("data.test", 0.9, "data.validation: 0.2|data.test: 0.9|lower one"),
+    ("data.student_images_per_class", 500, "data.student_images_per_class|500|lower it"),
+    ("data.source_classes", [3], "data.source_classes|[3]|list at least two"),
+    ("data.source_classes", [], "data.source_classes|two_stage|list at least two"),
+    ("data.source_classes", [0, 10], "data.source_classes|[10]|use 0 to 9"),
+    ("data.source_classes", [*range(9)], "data.source_classes|1 of 10|leave at least two"),
+    ("data.source_classes", [*range(10)], "data.source_classes|0 of 10|leave at least two"),
+    ("training.crop", 16, "training.crop|16|choose at most 8"),
+    ("recovery.training", {"crop": 30}, "recovery.training.crop|30|choose at most 8"),
+    ("two_stage.training", {"epochs": 1}, "two_stage.training.epochs|1|give at least 2"),
+    ("recovery.training", {"epochs": 1}, "recovery.training.epochs|1|give at least 2"),
+    ("distillation.methods", ["mskd"], "distillation.methods.0|'mskd'|multi_exit.methods"),
+    ("multi_exit.methods", ["kd"], "multi_exit.methods.0|'kd'|distillation or two_stage"),
+    ("pairs.p.student", VGG, "multi_exit.methods.2|'oto'|4 and the teacher 3|choose a student"),
+    ("methods.ce", {"method": "kd"}, "methods.ce.method|'kd'|'ce'|choose another label"),
+    ("methods.mskd", {"method": "exits_ce"}, "methods.mskd.method|'exits_ce'|another label"),
+    ("two_stage.methods", [], "pruning.1.chain|two_stage.methods is empty|add a method"),
+    ("two_stage.pairs", [], "pruning.1.chain|two_stage.pairs lacks 'p'|add it there"),
+    ("recovery.min_share", 0.9, "pruning.0.ratios.0|2 cannot be reached|by 1.3 at most|lower"),
+    ("recovery.min_channels", 60, "pruning.0.ratios.1|4 cannot be reached|by 1.2 at most|lower"),
+]
+
+
+def changed(path: str, value: Any, base: dict[str, Any] = GOOD) -> dict[str, Any]:
+    raw = copy.deepcopy(base)
+    *keys, last = path.split(".")
+    place: Any = raw
+    for key in keys:
+        place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+    place[last] = value
+    return raw
+
+
+def message(raw: Any) -> str:
+    """What a user reads of a configuration that cannot be planned."""
+    with pytest.raises(UserError) as caught:
+        make_plan(resolve_config(raw, "toy.yaml"), "toy.yaml")
+    return str(caught.value)
+
+
+def test_the_good_one_is_good() -> None:
+    plan = make_plan(resolve_config(GOOD), "toy.yaml")
+    assert len(plan.runs) > 100
+    assert advice(plan) == []
+
+
+@pytest.mark.parametrize(("path", "value", "parts"), CASES)
+def test_a_single_change_is_refused(path: str, value: Any, parts: str) -> None:
+    lines = message(changed(path, value)).splitlines()
+    assert all(line.startswith("toy.yaml: ") for line in lines), lines
+    assert any(all(part in line for part in parts.split("|")) for line in lines), lines
+
+
+def test_all_problems_stand_in_one_message() -> None:
+    raw = changed("training.epochs", 0)  # breaks the schema
+    raw["data"]["source"] = "digit"  # breaks a check of another block
+    raw["distillation"]["methods"] = ["kdd"]
+    raw["claims_tested"] = ["A9"]
+    raw["extra"] = 1
+    lines = message(raw).splitlines()
+    assert len(lines) == 5
+    for part in ("training.epochs", "data.source", "distillation.methods.0", "tested.0", "'extra'"):
+        assert sum(part in line for line in lines) == 1, part
+
+
+@pytest.mark.parametrize("arm", ["nothing/there", "teachers/q"])
+def test_all_unknown_arms_stand_in_one_message(arm: str) -> None:
+    rates = {"distillation/p.kdd": 0.1, arm: 0.1, "distillation/p.hot": 0.1}
+    assert len(message({**GOOD, "learning_rates": rates}).splitlines()) == 2
+
+
+def test_an_image_that_a_network_pools_away_is_refused() -> None:
+    raw = changed("data.image_size", 4)
+    raw["pairs"]["p"]["student"] = VGG
+    raw["multi_exit"]["pairs"] = []
+    raw["training"]["crop"] = 1
+    text = message(raw)
+    assert "pairs.p.student.network: 'vgg8' pools images of 4 pixels away" in text
+    assert "data.image_size to at least 8" in text
+    assert len(text.splitlines()) == 1
+
+
+def places(value: Any) -> list[tuple[Any, ...]]:
+    """Where each value of a configuration stands."""
+    below: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        below = list(value.items())
+    if isinstance(value, list):
+        below = list(enumerate(value))
+    return [(key, *rest) for key, child in below for rest in ((), *places(child))]
+
+
+JUNK: list[Any] = [
+    *(None, True, -1, 0, 1, 10**30, 0.5, 1e300, float("nan"), float("inf")),
+    *("", "x", "../../x", "\x00", b"x", [], {}, [[]], [None], {"a": 1}, {1: 2}, [1, "a"], {"": {}}),
+]
+
+
+def problem(raw: Any) -> str:
+    """The message of a configuration that is refused; empty for one that is planned."""
+    try:
+        make_plan(resolve_config(raw, "toy.yaml"), "toy.yaml")
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("place", places(GOOD), ids=lambda place: ".".join(map(str, place)))
+def test_junk_anywhere_is_refused_or_planned(place: tuple[Any, ...]) -> None:
+    for value in JUNK:
+        raw = copy.deepcopy(GOOD)
+        inside: Any = raw
+        for key in place[:-1]:
+            inside = inside[key]
+        inside[place[-1]] = value
+        text = problem(raw)
+        assert all(line.startswith("toy.yaml: ") for line in text.splitlines())
+
+
+@pytest.mark.parametrize("raw", [None, [], "words", 1, {}, {1: 2}, {None: None}, {"data": 1}])
+def test_junk_instead_of_a_configuration_is_refused(raw: Any) -> None:
+    assert message(raw).startswith("toy.yaml: ")
+
+
+# -- YAML ----------------------------------------------------------------------------------------
+
+
+def bomb() -> str:
+    """A few hundred bytes that stand for 9^12 values."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 13)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("study: a\nstudy: b\n", "study: the key stands twice|keep one"),
+        ("data: {source: digits, source: digits}\n", "source: the key stands twice|line 1"),
+        ("? [a, b]\n: 1\n? [a, b]\n: 2\n", "the key stands twice"),
+        ("? {a: 1}\n: 1\n", "not valid YAML"),
+        (bomb(), "an alias|line 2|write the value out"),
+        ("a: &a [*a]\n", "an alias|line 1|write the value out"),
+        ("a: " + "[" * 2000, "not valid YAML|nested too deeply"),
+        ("title: 2001-99-99\n", "not valid YAML|month"),
+        ("title: 2001-01-01\n", "title|give a value of type string"),
+        ("1: 2\n", "(top level)|the key 1 is no text|quotes"),
+        ("training: {yes: 1}\n", "training|the key True is no text|quotes"),
+        ("training: {lr: .nan}\n", "training.lr|nan|give one"),
+        ("study: \x00\n", "not valid YAML"),
+        ("study: [\n", "not valid YAML"),
+        ("", "must be a mapping"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(tmp_path: Path, text: str, parts: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    started = time.perf_counter()
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    assert time.perf_counter() - started < 5
+    assert str(caught.value).startswith(f"{path}: ")
+    assert all(part in str(caught.value) for part in parts.split("|")), caught.value
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x80\x04\x95", bytes(100)])
+def test_binary_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{path}: not valid YAML"):
+        load_config(path)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"{tmp_path}: .*name a readable file"):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "tag", ["python/object/apply:os.mkdir", "python/object/new:os.mkdir", "python/name:os.mkdir"]
+)
+def test_no_tag_runs_anything(tmp_path: Path, tag: str) -> None:
+    path, mark = tmp_path / "study.yaml", tmp_path / "ran"
+    path.write_text(f'study: !!{tag} ["{mark}"]\n')
+    with pytest.raises(UserError, match=f"{path}: not valid YAML"):
+        load_config(path)
+    assert not mark.exists()
+
+
+# -- warnings ------------------------------------------------------------------------------------
+
+
+def warnings(**changes: Any) -> str:
+    return "\n".join(advice(make_plan(resolve_config({**copy.deepcopy(GOOD), **changes}))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"seeds": [0, 1, 2]}, "seeds: 3 seeds are descriptive only|needs 6"),
+        ({"claims_tested": ["A4", "B3"]}, "claims_tested.1: 'B3'|multi_exit/p.oto_star|drop"),
+        (
+            {"claims_tested": ["A5"], "pruning": []},
+            "claims_tested.0: 'A5'|recovery/p.baseline.l2-2x.two_stage_kd|add the steps",
+        ),
+        (
+            {"distillation": {"pairs": ["p"]}, "learning_rates": {}},
+            "distillation.methods: []|add a method",
+        ),
+        ({"training": {"batch_size": 500}}, "batch_size: 500|100 images of students|lower it"),
+        ({"training": {"batch_size": 33}}, "batch_size: 33|one of the 100 images|by one"),
+    ],
+)
+def test_what_a_study_cannot_show_is_a_warning(changes: dict[str, Any], parts: str) -> None:
+    text = warnings(**changes)
+    assert all(part in text for part in parts.split("|")), text
+
+
+def test_a_tuning_study_is_not_warned_about_claims() -> None:
+    assert warnings(seeds=[0], claims_tested=["B3"], tune={"rates": [0.1, 0.2]}) == ""
+
+
+def test_the_claim_that_is_in_reach_is_not_warned_about() -> None:
+    assert warnings(claims_tested=["A1", "A2", "A3", "A4", "A5", "B2", "B4", "B5"]) == ""
+
+
+# -- what the checks know ------------------------------------------------------------------------
+
+
+def test_facts_of_the_digits_are_true() -> None:
+    import numpy as np
+
+    from stagewise.data.sources.base import load_source
+
+    raw = load_source("digits", {})
+    assert raw.images.shape[2] == catalogue.source_fact("digits", "SIZE")
+    assert len(raw.classes) == catalogue.source_fact("digits", "CLASSES")
+    assert np.bincount(raw.labels).min() == catalogue.source_fact("digits", "LEAST_IMAGES")
+
+
+@pytest.mark.parametrize("name", ["resnet8", "vgg8", "vgg13"])
+def test_facts_of_the_networks_are_true(name: str) -> None:
+    import torch
+    from helpers import network
+
+    built = network(name).eval()
+    taps = built(torch.zeros(2, 1, 8, 8)).taps
+    widths = [taps[part].shape[1] // 4 for part in ("stem", *built.stages)]
+    assert tuple(widths) == catalogue.network_fact(name, "WIDTHS")
+    smallest = catalogue.network_fact(name, "SMALLEST") or 4
+    built(torch.zeros(2, 1, smallest, smallest))
+    if smallest > 4:
+        with pytest.raises(RuntimeError):
+            built(torch.zeros(2, 1, smallest - 1, smallest - 1))
+
+
+def test_the_least_seeds_are_those_of_the_rules() -> None:
+    from stagewise.analysis.rules import MIN_SEEDS
+
+    assert catalogue.least_seeds() == MIN_SEEDS
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom stagewise.study import advice, load_config, make_plan\n"
+        "advice(make_plan(load_config('config.yaml')))\n"
+        "print(sorted({'torch', 'numpy', 'pandas', 'scipy'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+# -- as a user meets it --------------------------------------------------------------------------
+
+
+def test_snakemake_warns_once_and_refuses_in_plain_words(tmp_path: Path) -> None:
+    project = copy_project(tmp_path)
+    warned = project.snakemake("-n", "prepare")
+    lines = [line for line in warned.splitlines() if line.startswith("warning: ")]
+    assert ["config/smoke.yaml: seeds: 1 seeds are descriptive only" in x for x in lines] == [True]
+    project.replace("config/smoke.yaml", "ratios: [2]", "ratios: [60]")
+    project.replace("config/smoke.yaml", "network: resnet8", "network: resnet9")
+    text = project.snakemake("-n", check=False)
+    assert "config/smoke.yaml: pairs.resnet.student.network: 'resnet9'" in text
+    assert "config/smoke.yaml: pruning.0.ratios.0: 60 cannot be reached" in text
+    assert "Traceback" not in text
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_plan_script_warns_and_refuses_in_plain_words(tmp_path: Path) -> None:
+    config, out = tmp_path / "bad.yaml", tmp_path / "plan.json"
+    command = (sys.executable, str(PROJECT / "scripts/plan.py"), "--out", str(out))
+    config.write_text((PROJECT / "config/smoke.yaml").read_text())
+    done = subprocess.run([*command, "--config", config], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert f"warning: {config}: seeds: 1 seeds" in done.stderr
+    out.unlink()
+    config.write_text(config.read_text().replace("seeds: [0]", "seeds: [-1]\nsedes: [0]"))
+    done = subprocess.run([*command, "--config", config], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {config}: ")
+    assert done.stderr.count(str(config)) == 2
+    assert "Traceback" not in done.stderr
+    done = subprocess.run([*command, "--settings", "{"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "not valid JSON" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()

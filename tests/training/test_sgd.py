@@ -1,0 +1,91 @@
+"""The optimiser is torch's, bit for bit; schedules are those of the papers."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from stagewise.training.schedules import SCHEDULES
+from stagewise.training.sgd import SGD
+
+SHAPES = [(4, 3, 3, 3), (4,), (7, 5), (1,)]
+
+
+def parameters() -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(shape, generator=generator).requires_grad_(True) for shape in SHAPES]
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.0005, 0.1])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_is_torchs_bit_for_bit(weight_decay: float, momentum: float) -> None:
+    ours, theirs = parameters(), parameters()
+    own = SGD(ours, momentum=momentum, weight_decay=weight_decay)
+    reference = torch.optim.SGD(
+        theirs, lr=1.0, momentum=momentum, weight_decay=weight_decay, foreach=True
+    )
+    generator = torch.Generator().manual_seed(1)
+    for step in range(6):
+        lr = 0.1 / (step + 1)
+        for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+            # one parameter gets no gradient at first, another never
+            if number == 3 or (number == 1 and step < 2):
+                continue
+            mine.grad = torch.randn(mine.shape, generator=generator)
+            other.grad = mine.grad.clone()
+        own.step(lr)
+        reference.param_groups[0]["lr"] = lr
+        reference.step()
+        reference.zero_grad()
+        for mine, other in zip(ours, theirs, strict=True):
+            assert torch.equal(mine, other)
+    assert torch.equal(ours[3], parameters()[3])
+
+
+def test_a_step_drops_all_gradients() -> None:
+    weights = parameters()
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    SGD(weights, momentum=0.9, weight_decay=0.1).step(0.1)
+    assert all(weight.grad is None for weight in weights)
+
+
+def test_a_step_without_gradients_moves_nothing() -> None:
+    weights = parameters()
+    SGD(weights, momentum=0.9, weight_decay=0.1).step(0.1)
+    assert all(torch.equal(a, b) for a, b in zip(weights, parameters(), strict=True))
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    weights = parameters()
+    weights[0].requires_grad_(False)
+    optimiser = SGD(weights, momentum=0.9, weight_decay=0.1)
+    assert [id(p) for p in optimiser.parameters] == [id(p) for p in weights[1:]]
+
+
+def test_weight_decay_does_not_change_the_gradient_in_place() -> None:
+    (weight,) = parameters()[:1]
+    gradient = torch.ones_like(weight)
+    weight.grad = gradient
+    SGD([weight], momentum=0.9, weight_decay=0.5).step(0.1)
+    assert (gradient == 1).all()
+
+
+def test_constant_is_constant() -> None:
+    assert {SCHEDULES["constant"](progress / 10) for progress in range(10)} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("progress", "factor"), [(0, 1), (0.25, (1 + math.sqrt(0.5)) / 2), (0.5, 0.5), (1, 0)]
+)
+def test_cosine_falls_from_1_to_0(progress: float, factor: float) -> None:
+    assert SCHEDULES["cosine"](progress) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"),
+    [(0, 1), (149, 1), (150, 0.1), (179, 0.1), (180, 0.01), (209, 0.01), (210, 0.001), (239, 1e-3)],
+)
+def test_steps_are_those_of_the_crd_recipe(epoch: int, factor: float) -> None:
+    assert SCHEDULES["steps"](epoch / 240) == pytest.approx(factor)
