@@ -7,6 +7,8 @@ import pickle
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -639,6 +641,18 @@ def test_no_pickle_in_logits_runs(study: Study, tmp_path: Path) -> None:
     with open(file, "rb") as stream:  # the trap would have worked
         np.load(stream, allow_pickle=True)
     assert mark.exists()
+
+
+def test_a_script_says_it_in_one_line_and_writes_nothing(study: Study) -> None:
+    file = study.folder(PATH) / "logits.npz"
+    file.write_bytes(pickle.dumps(Trap(study.root / "ran")))
+    command = [sys.executable, str(ROOT / "scripts/evaluate.py"), "--plan", "plan.json"]
+    command += ["--out", "evaluation.csv"]
+    done = subprocess.run(command, cwd=study.root, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {PATH}/logits.npz: corrupted logits")
+    assert len(done.stderr.splitlines()) == 1
+    assert {path.name for path in study.root.iterdir()} == {"plan.json", "runs"}
 
 
 # -- tables --------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
 MinJobAge=3600
+BatchStartTimeout=1
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=6000 Gres=gpu:dummy:1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP DefMemPerCPU=500
@@ -69,6 +70,8 @@ def free_ports(count: int) -> list[int]:
 
 class Cluster:
     """Daemons that this process started, and what Slurm says about its jobs."""
+
+    wait_until = staticmethod(wait_until)
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.name = folder, f"stagewise{os.getpid()}"
@@ -119,6 +122,8 @@ class Cluster:
         for pid in self.job_processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # Slurm takes a batch job younger than BatchStartTimeout + 10 s for one that still starts.
+        time.sleep(12)
         self.daemon("slurmd", "-D", "-b", "-N", socket.gethostname())
 
     def ask(self, kind: str, *names: str) -> str:

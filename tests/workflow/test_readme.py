@@ -26,7 +26,7 @@ def test_links_and_pictures_exist():
 
 def test_every_make_target_in_the_readme_exists():
     makefile = (PROJECT / "Makefile").read_text()
-    for target in re.findall(r"make ([a-z-]+)", (PROJECT / "README.md").read_text()):
+    for target in re.findall(r"(?m)(?:^|`)make ([a-z-]+)", (PROJECT / "README.md").read_text()):
         assert f"\n{target}:" in makefile
 
 

@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 import sys
@@ -18,6 +19,9 @@ from stagewise.study import advice, make_plan, resolve_config
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.plan import run_path
+
+# A plan is many small objects that all stay: collecting at every 700 takes a sixth of its time.
+gc.set_threshold(100_000)
 
 CONFIG_NAME = " + ".join(map(str, workflow.configfiles)) or "config"
 # Relative, so that the rules read the same in every clone.
@@ -134,7 +138,8 @@ def run_params(step, script):
 
 def budget(wildcards, input, attempt, threads, rulename, async_run):
     """Time after which training stops, saved: the job's `runtime` (its time limit on a cluster)
-    less a tenth, at least two minutes but never more than half. Without a limit: none."""
+    less a tenth, at least two minutes but never more than half. Without a limit: none.
+    """
     limit = workflow.get_rule(rulename).resources.get("runtime")
     given = {"input": input, "attempt": attempt, "threads": threads}
     given |= {"rulename": rulename, "async_run": async_run}
@@ -165,24 +170,29 @@ def threads_of(step):
     return lambda wildcards: planned(step)(wildcards).spec["training"]["threads"]
 
 
+# Long lists are input functions: Snakemake's time for a plain list grows with its square.
 def records(*steps):
-    """The records of all runs of some steps."""
-    return [f"{run.path}/record.json" for run in PLAN.step(*steps)]
+    """Input function: the records of all runs of some steps."""
+    return lambda wildcards: [f"{run.path}/record.json" for run in PLAN.step(*steps)]
 
 
 def all_files(*names, trained_only=False):
-    """Files of every run's folder."""
+    """Input function: files of every run's folder."""
     runs = [
         run
         for run in PLAN.runs.values()
         if not (trained_only and run.step == "pruning")
     ]
-    return [f"{run.path}/{name}" for run in runs for name in names]
+    files = [f"{run.path}/{name}" for run in runs for name in names]
+    return lambda wildcards: files
 
 
 def probed_files(name):
-    """A file of the folder of every run that logs gradient shock."""
-    return [f"{run.path}/{name}" for run in PLAN.runs.values() if run.spec.get("probe")]
+    """Input function: a file of the folder of every run that logs gradient shock."""
+    files = [
+        f"{run.path}/{name}" for run in PLAN.runs.values() if run.spec.get("probe")
+    ]
+    return lambda wildcards: files
 
 
 def final_files():

@@ -40,5 +40,6 @@ class Progress:
             left = seconds / max(1, done - self.first_epoch) * (self.epochs - done)
             minutes, rest = divmod(round(left), 60)
             end = "\n" if done == self.epochs else ""
-            self.terminal.write(f"\r\x1b[K{self.title}  {text}  {minutes}:{rest:02d} left{end}")
-            self.terminal.flush()
+            with suppress(OSError):  # the terminal may have been closed
+                self.terminal.write(f"\r\x1b[K{self.title}  {text}  {minutes}:{rest:02d} left{end}")
+                self.terminal.flush()

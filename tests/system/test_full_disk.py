@@ -1,0 +1,65 @@
+"""A disk that really fills up: a small tmpfs, for which one must be root."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from projects import Project, copy_project
+
+from stagewise.files import sha256_file
+
+CONFIG = """
+study: full
+title: On a full disk
+seeds: [0]
+data:
+  source: digits
+  image_size: 8
+  student_images_per_class: 10
+  target_images_per_class: 3
+  source_classes: [0, 1, 2, 3, 4]
+pairs:
+  resnet: {teacher: {network: resnet14, width: 8}, student: {network: resnet8, width: 8}}
+training: {epochs: 5, batch_size: 25, crop: 1, flip: false}
+"""
+RUN = Path("runs/full/students/resnet.baseline/seed-0")
+EXACT = ("model.safetensors", "record.json", "history.csv", "logits.npz")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_with_space_again_the_run_ends_as_if_undisturbed(tmp_path: Path, disk: Path) -> None:
+    calm = copy_project(tmp_path)
+    (calm.folder / "config.yaml").write_text(CONFIG)
+    calm.run("snakemake", "data")
+    project = Project(disk / "project")
+    shutil.copytree(
+        calm.folder, project.folder, ignore=shutil.ignore_patterns("disk", ".snakemake")
+    )
+    shutil.copytree(calm.folder / ".snakemake/metadata", project.folder / ".snakemake/metadata")
+    command = ("snakemake", f"{RUN}/record.json")
+    calm.run(*command)
+
+    ballast = disk / "ballast"
+    for spare in (0, 30_000, 150_000):  # the disk fills up ever later
+        free = shutil.disk_usage(disk).free
+        ballast.write_bytes(bytes(free - spare))
+        full = project.run(*command, check=False)
+        assert full.returncode == 1
+        assert not list(project.folder.glob(f"{RUN}/*.tmp"))
+        ballast.unlink()
+        project.run("snakemake", "--unlock")
+    project.run(*command)
+    for name in EXACT:
+        ours, theirs = project.folder / RUN / name, calm.folder / RUN / name
+        assert sha256_file(ours) == sha256_file(theirs)
