@@ -27,7 +27,7 @@ reproduce: install  ## Run the default study; ends with the verdicts and where t
 test: install  ## Pass the tests (no root, nothing installed on the system)
 	pytest
 
-test-system: install  ## Tests that need a browser (chromium)
+test-system: install  ## Tests that need root and system packages (chromium, slurm-wlm, munge)
 	pytest tests/system
 
 lint: install  ## ruff, mypy, snakefmt, snakemake --lint
@@ -37,7 +37,7 @@ lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
 
-readme: install  ## Copy the default study's results into README.md and docs/
+readme: install  ## Copy the default study's results into README.md and evidence/
 	python scripts/readme.py
 
 pull-records:  ## Pull records and results alone: enough to redraw, without data and weights

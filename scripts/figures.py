@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from stagewise.analysis.figures import FIGURES, write_figures
+from stagewise import catalogue
+from stagewise.analysis.figures import write_figures
 from stagewise.analysis.records import read_study, read_table
 from stagewise.analysis.results import Results
 from stagewise.analysis.summary import REQUIRED
@@ -16,11 +17,12 @@ def main() -> None:
     arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
     arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
-    arguments.add_argument("--name", choices=[*FIGURES, "all"], default="all", help="which figure")
+    known = catalogue.figures()
+    arguments.add_argument("--name", choices=[*known, "all"], default="all", help="which figure")
     arguments.add_argument("--dpi", type=int, default=150, help="of the PNGs")
     args = arguments.parse_args()
     results = Results(read_study(args.plan, args.root), read_table(args.summary, REQUIRED))
-    write_figures(results, args.out, list(FIGURES) if args.name == "all" else [args.name], args.dpi)
+    write_figures(results, args.out, list(known) if args.name == "all" else [args.name], args.dpi)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
+@cache
 def _literal(tree: ast.Module, name: str) -> Any:
     """The value of the module-level constant ``name``, or None."""
     for node in tree.body:
@@ -43,6 +44,7 @@ def _keywords(function: ast.FunctionDef) -> dict[str, Any]:
     }
 
 
+@cache
 def _function(tree: ast.AST, name: str) -> ast.FunctionDef | None:
     return next(
         (
@@ -54,12 +56,13 @@ def _function(tree: ast.AST, name: str) -> ast.FunctionDef | None:
     )
 
 
+@cache
+def _listing(folder: Path) -> dict[str, Path]:
+    return {p.stem: p for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")}
+
+
 def _files(room: str) -> dict[str, Path]:
-    return {
-        path.stem: path
-        for path in sorted((PACKAGE / room).glob("*.py"))
-        if not path.stem.startswith("_")
-    }
+    return _listing(PACKAGE / room)
 
 
 def _members(room: str, base: str) -> dict[str, Path]:
@@ -90,12 +93,15 @@ def networks() -> dict[str, Path]:
     return found
 
 
-def figures() -> list[str]:
-    """Figure names: the keys of ``FIGURES`` in analysis/figures.py."""
-    for node in _tree(PACKAGE / "analysis/figures.py").body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict):
-            return [ast.literal_eval(key) for key in node.value.keys if key is not None]
-    return []
+def figures() -> dict[str, Path]:
+    """Figure name → file, in the order of the report (``POSITION`` of the file)."""
+    found = _files("analysis/figures")
+    return dict(sorted(found.items(), key=lambda item: _literal(_tree(item[1]), "POSITION")))
+
+
+def caption(figure: str) -> str:
+    """What to see in a figure: ``CAPTION`` of its file."""
+    return str(_literal(_tree(figures()[figure]), "CAPTION"))
 
 
 def module_name(path: Path) -> str:

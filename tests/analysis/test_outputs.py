@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stagewise import catalogue
 from stagewise.analysis.claims import judge_claims
 from stagewise.analysis.evaluation import evaluate
-from stagewise.analysis.figures import FIGURES, write_figures
+from stagewise.analysis.figures import write_figures
 from stagewise.analysis.publish import markdown, write_tables
 from stagewise.analysis.records import Study, read_logits, read_study, read_table
 from stagewise.analysis.report import render
@@ -167,9 +168,11 @@ def test_markdown_escapes_bars() -> None:
 
 
 def test_figures_are_equal_byte_by_byte(results: Results, published: Path, tmp_path: Path) -> None:
-    write_figures(results, tmp_path, list(FIGURES))
+    write_figures(results, tmp_path, list(catalogue.figures()))
     files = sorted(path.name for path in tmp_path.iterdir())
-    assert files == sorted(f"{name}.{end}" for name in FIGURES for end in ("png", "svg"))
+    assert files == sorted(
+        f"{name}.{end}" for name in catalogue.figures() for end in ("png", "svg")
+    )
     for name in files:
         assert (tmp_path / name).read_bytes() == (published / "figures" / name).read_bytes()
     assert "<dc:date>" not in (tmp_path / "accuracy.svg").read_text()
@@ -177,7 +180,7 @@ def test_figures_are_equal_byte_by_byte(results: Results, published: Path, tmp_p
 
 def test_figures_of_a_study_without_most_steps(make_results: Make, tmp_path: Path) -> None:
     results = make_results(**TINY)
-    write_figures(results, tmp_path, list(FIGURES))
+    write_figures(results, tmp_path, list(catalogue.figures()))
     assert (tmp_path / "compression.svg").is_file()
 
 
@@ -227,7 +230,7 @@ def test_report_is_one_sound_file(results: Results, published: Path) -> None:
     assert "<script>" not in text
     assert "url(http" not in text
     assert "@import" not in text
-    assert text.count("<svg ") == len(FIGURES)
+    assert text.count("<svg ") == len(catalogue.figures())
     first = text.index('class="claim"')
     assert first < text.index('id="gate"') < text.index('id="figures"') < text.index('id="tables"')
     for verdict in set(claims["claim_verdict"]):

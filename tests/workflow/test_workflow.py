@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 TOY_METHOD = '''"""A toy: the squared distance of the logits."""
@@ -90,6 +91,68 @@ def test_an_edit_of_one_method_reruns_only_its_runs(project):
     project.replace("src/stagewise/methods/oto.py", "if len(exits) >", "if 0 + len(exits) >")
     training = {line for line in project.planned() if "seed" in line}
     assert training == {"Multi-exit resnet.oto, seed 0"}
+
+
+def test_another_ratio_or_pair_adds_runs_and_repeats_none(project):
+    project.replace("config/smoke.yaml", "ratios: [2]", "ratios: [2, 3]")
+    project.replace(
+        "config/smoke.yaml",
+        "training: {epochs: 2,",
+        "  vgg:\n    teacher: {network: vgg13, width: 4}\n"
+        "    student: {network: vgg8, width: 4}\ntraining: {epochs: 2,",
+    )
+    training = {line for line in project.planned() if "seed" in line}
+    assert training == {
+        "Teacher vgg, seed 0",
+        "Student vgg.baseline, seed 0",
+        "Pruning resnet.baseline.l2-3x, seed 0",
+        "Recovery resnet.baseline.l2-3x.two_stage_kd, seed 0",
+    }
+
+
+def test_an_edit_of_the_trainer_reruns_all_training(project):
+    project.replace("src/stagewise/training/trainer.py", "SAVE_SECONDS = 1.0", "SAVE_SECONDS = 2.0")
+    jobs = project.planned()
+    plan = json.loads((project.folder / "results/smoke/plan.json").read_text())
+    assert len({job for job in jobs if "seed" in job}) == len(plan["runs"])
+    assert not any(job.startswith("Data") for job in jobs)
+
+
+def test_an_edit_of_one_figure_redraws_that_figure(project):
+    project.replace("src/stagewise/analysis/figures/exits.py", "2.6 *", "2.7 *")
+    assert project.planned() == {"Figure exits", "Report"}
+
+
+def test_git_checkout_back_and_forth_reruns_nothing(project):
+    commit = "git -c user.name=T -c user.email=t@example.org commit -q"
+    for command in (
+        "git init -q && git add Snakefile config config.yaml scripts src workflow profiles",
+        f"{commit} -m one",
+        "echo '# more' >> src/stagewise/methods/oto.py",
+        f"{commit} -am two",
+        "git checkout -q HEAD~1",
+        "git checkout -q -",
+    ):
+        project.run("bash", "-c", command)
+    assert "Nothing to be done" in project.snakemake("-n")
+
+
+def test_figures_are_redrawn_from_records_without_torch(project):
+    for weights in (project.folder / "runs").rglob("*.safetensors"):
+        weights.unlink()
+    shutil.rmtree(project.folder / "data")
+    drawn = {path: path.read_bytes() for path in (project.folder / "results").rglob("*.svg")}
+    assert drawn
+    for path in drawn:
+        path.unlink()
+    broken = project.folder / "no-torch/torch.py"
+    broken.parent.mkdir()
+    broken.write_text("raise ImportError('figures must not need torch')")
+    path = f"{broken.parent}:{project.folder / 'src'}"
+    project.run(
+        "env", f"PYTHONPATH={path}", "snakemake", "--configfile", "config/smoke.yaml", "figures"
+    )
+    assert {path: path.read_bytes() for path in drawn} == drawn
 
 
 def test_a_figure_setting_reruns_only_figures(project):

@@ -1,4 +1,4 @@
-FIGURES = catalogue.figures()
+FIGURES = list(catalogue.figures())
 TABLES = ["accuracy", "pruning", "exits", "shock", "quality", "latency"]
 
 
@@ -70,6 +70,8 @@ rule summarise:
         plan=rules.plan.output,
         evaluation=rules.evaluate.output,
         runs=all_files("record.json"),
+        histories=all_files("history.csv", trained_only=True),
+        shock=probed_files("shock.csv"),
     output:
         summary=report(
             results("summary.csv"),
@@ -126,9 +128,6 @@ rule draw:
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
-        records=all_files("record.json"),
-        histories=all_files("history.csv", trained_only=True),
-        shock=probed_files("shock.csv"),
         style=packaged("style.mplstyle"),
     output:
         svg=report(
@@ -146,7 +145,9 @@ rule draw:
     params:
         folder=lambda wildcards, output: str(Path(output.svg).parent),
         dpi=SETTINGS["figures"]["dpi"],
-        code=code("figures.py"),
+        code=lambda wildcards: code(
+            "figures.py", f"stagewise.analysis.figures.{wildcards.figure}"
+        ),
     message:
         "Figure {wildcards.figure}"
     shell:
@@ -160,8 +161,6 @@ rule judge:
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
-        records=all_files("record.json"),
-        shock=probed_files("shock.csv"),
         claims=packaged("claims.yaml"),
     output:
         report(
@@ -188,8 +187,6 @@ rule write_report:
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
-        records=all_files("record.json"),
-        shock=probed_files("shock.csv"),
         claims=rules.judge.output,
         latency=rules.measure_latency.output,
         tables=rules.make_tables.output,

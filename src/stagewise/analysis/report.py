@@ -8,9 +8,9 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from stagewise import catalogue
 from stagewise.analysis.claims import study_gate
 from stagewise.analysis.drawing import BLUE, INK
-from stagewise.analysis.figures import FIGURES
 from stagewise.analysis.publish import protocol_lines
 from stagewise.analysis.results import Results
 from stagewise.analysis.rules import NOT_TESTABLE
@@ -53,8 +53,8 @@ def render(results: Results, claims: pd.DataFrame, figures: Path) -> str:
         undecided=[claim for claim in shown if claim["verdict"] == NOT_TESTABLE],
         gate=study_gate(results.study, results.summary),
         figures=[
-            {"name": name, "caption": drawn.caption, "svg": inline_svg(figures, name)}
-            for name, drawn in FIGURES.items()
+            {"name": name, "caption": catalogue.caption(name), "svg": inline_svg(figures, name)}
+            for name in catalogue.figures()
         ],
         tables=[table for make in TABLES.values() if len((table := make(results)).shown)],
         protocol=protocol_lines(results),

@@ -11,6 +11,12 @@ from stagewise.analysis.drawing import COLOURS, GREY, INK, MARKERS, WIDTH
 from stagewise.analysis.results import Results, dense_students
 from stagewise.analysis.summary import main_exits
 
+POSITION = 5
+"""Place in the report."""
+CAPTION = (
+    "Accuracy against MACs, mean and 95 % t interval. Networks of one shape are drawn side by "
+    "side; a number is the value of a point below the axis."
+)
 RECOVERIES = {
     "none": "pruned, no recovery",
     "bn": "BN re-estimated",
@@ -21,7 +27,7 @@ RECOVERIES = {
 }
 
 
-def compression(results: Results) -> Figure:
+def draw(results: Results) -> Figure:
     """Accuracy against MACs for the dense student, pruned and recovered networks."""
     main = main_exits(results.summary)
     chained = main[main["chain"] != ""]
