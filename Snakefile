@@ -1,5 +1,7 @@
 """Stagewise: from the download of the data to the verdict on each published claim."""
 
+import gc
+
 from snakemake.utils import min_version
 
 min_version("9.22")
@@ -24,6 +26,10 @@ include: "workflow/rules/students.smk"
 include: "workflow/rules/distillation.smk"
 include: "workflow/rules/compression.smk"
 include: "workflow/rules/results.smk"
+
+
+onstart:
+    gc.enable()
 
 
 rule all:

@@ -149,9 +149,8 @@ def test_figures_are_redrawn_from_records_without_torch(project):
     broken.parent.mkdir()
     broken.write_text("raise ImportError('figures must not need torch')")
     path = f"{broken.parent}:{project.folder / 'src'}"
-    project.run(
-        "env", f"PYTHONPATH={path}", "snakemake", "--configfile", "config/smoke.yaml", "figures"
-    )
+    command = ("snakemake", "figures", "--configfile", "config/smoke.yaml")
+    project.run("env", f"PYTHONPATH={path}", *command)
     assert {path: path.read_bytes() for path in drawn} == drawn
 
 
@@ -217,5 +216,11 @@ def test_the_default_study_plans_every_kind_of_step():
         wanted |= {
             f"recovery/{pair}.baseline.{criterion}-2x.{arm}" for arm in ("ce", "kd", "two_stage_kd")
         }
-    wanted |= {"recovery/resnet.baseline.dense.kd", "students/vgg.pretrained", "two_stage/vgg.kd"}
+    wanted |= {
+        f"recovery/resnet.two_stage.l2-{ratio}x.{arm}"
+        for ratio in (2, 4)
+        for arm in ("kd", "two_stage_kd")
+    }
+    wanted |= {"recovery/resnet.baseline.dense.kd", "students/resnet.pretrained"}
+    wanted |= {"two_stage/resnet.kd", "two_stage/resnet.one-stage.kd", "multi_exit/resnet.oto"}
     assert wanted <= arms

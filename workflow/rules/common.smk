@@ -1,5 +1,6 @@
 import gc
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -18,10 +19,10 @@ from stagewise import catalogue
 from stagewise.study import advice, make_plan, resolve_config
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
-from stagewise.study.plan import run_path
+from stagewise.study.plan import STEPS, run_path
 
-# A plan is many small objects that all stay: collecting at every 700 takes a sixth of its time.
-gc.set_threshold(100_000)
+# A plan is many small objects that all stay: collecting them costs and frees nothing.
+gc.disable()
 
 CONFIG_NAME = " + ".join(map(str, workflow.configfiles)) or "config"
 # Relative, so that the rules read the same in every clone.
@@ -59,9 +60,9 @@ PROBED = ["shock.csv"] if SETTINGS["two_stage"]["probe"] else []
 # Every training step is called the same way. An edit of this text retrains everything.
 TRAIN = (
     f"python {SCRIPTS}/train.py"
-    " --spec {params.spec:q} --code {params.code}"
-    " --data {input.data} {params.parents} --out {params.folder} --work work/{params.folder}"
-    " --device {resources.device} --budget={resources.budget} --title {resources.title:q} --live > {log} 2>&1"
+    " {params.arguments} --data {input.data} --work work/$(dirname {output.record})"
+    " --device {resources.device} --budget={resources.budget} --title {resources.title:q}"
+    " --live > {log} 2>&1"
 )
 
 
@@ -109,7 +110,7 @@ def inputs(step):
 
 def run_files(step, *more):
     """Outputs of a step: what a run's folder holds."""
-    names = ("model.safetensors", "record.json", "logits.npz", "timing.json", *more)
+    names = ("model.safetensors", "record.json", "logits.npz", *more)
     folder = f"runs/{STUDY}/{step}/{{name}}/seed-{{seed}}"
     return {Path(name).stem: f"{folder}/{name}" for name in names}
 
@@ -119,21 +120,21 @@ def log_file(step):
     return f"logs/{STUDY}/{step}/{{name}}.seed-{{seed}}.log"
 
 
-def parent_flags(wildcards, input):
-    """Params function: one flag for each parent's weights."""
-    given = [(role, path) for role, path in input.items() if role != "data"]
-    return " ".join(f"--{role} {path}" for role, path in given)
-
-
 def run_params(step, script):
-    """Params of a step: exactly the settings that a run uses, and the fingerprint of its code."""
-    run = planned(step)
-    return {
-        "spec": lambda wildcards: canonical_json(run(wildcards).spec),
-        "code": lambda wildcards: code(script, *run(wildcards).modules),
-        "parents": parent_flags,
-        "folder": lambda wildcards, output: str(Path(output.record).parent),
-    }
+    """Params of a step, one text because planning pays for each: exactly the settings that a run
+    uses, the fingerprint of its code, the files of its parents, its folder."""
+    planned_run = planned(step)
+
+    def arguments(wildcards, input):
+        run = planned_run(wildcards)
+        given = {"spec": canonical_json(run.spec), "code": code(script, *run.modules)}
+        given |= {role: path for role, path in input.items() if role != "data"}
+        given |= {"out": run.path}
+        return " ".join(
+            f"--{name} {shlex.quote(value)}" for name, value in given.items()
+        )
+
+    return {"arguments": arguments}
 
 
 def budget(wildcards, input, attempt, threads, rulename, async_run):
@@ -170,29 +171,17 @@ def threads_of(step):
     return lambda wildcards: planned(step)(wildcards).spec["training"]["threads"]
 
 
-# Long lists are input functions: Snakemake's time for a plain list grows with its square.
+# A run's files are made together, so its record stands for all of them: planning pays for each file.
+# Long lists are input functions, because Snakemake's time for a plain list grows with its square.
 def records(*steps):
     """Input function: the records of all runs of some steps."""
     return lambda wildcards: [f"{run.path}/record.json" for run in PLAN.step(*steps)]
 
 
-def all_files(*names, trained_only=False):
-    """Input function: files of every run's folder."""
-    runs = [
-        run
-        for run in PLAN.runs.values()
-        if not (trained_only and run.step == "pruning")
-    ]
-    files = [f"{run.path}/{name}" for run in runs for name in names]
-    return lambda wildcards: files
-
-
-def probed_files(name):
-    """Input function: a file of the folder of every run that logs gradient shock."""
-    files = [
-        f"{run.path}/{name}" for run in PLAN.runs.values() if run.spec.get("probe")
-    ]
-    return lambda wildcards: files
+def first_models(wildcards):
+    """Input function: the weights of the first run of every arm."""
+    first = {run.arm: run for run in reversed(PLAN.runs.values())}
+    return [f"{run.path}/model.safetensors" for run in first.values()]
 
 
 def final_files():

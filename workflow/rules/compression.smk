@@ -14,8 +14,7 @@ rule prune:
         "Pruning {wildcards.name}, seed {wildcards.seed}"
     shell:
         f"python {SCRIPTS}/prune.py"
-        " --spec {params.spec:q} --code {params.code}"
-        " --data {input.data} {params.parents} --out {params.folder} > {log} 2>&1"
+        " {params.arguments} --data {input.data} > {log} 2>&1"
 
 
 use rule train_teacher as recover with:

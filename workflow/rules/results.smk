@@ -23,7 +23,7 @@ rule evaluate:
     """Measure every run on validation and test images, from the logits that it left."""
     input:
         plan=rules.plan.output,
-        runs=all_files("record.json", "logits.npz"),
+        runs=records(*STEPS),
     output:
         results("evaluation.csv"),
     log:
@@ -43,7 +43,7 @@ rule measure_latency:
     input:
         plan=rules.plan.output,
         after=rules.evaluate.output,
-        models=all_files("model.safetensors"),
+        models=first_models,
     output:
         report(
             results("latency.csv"),
@@ -69,9 +69,6 @@ rule summarise:
     input:
         plan=rules.plan.output,
         evaluation=rules.evaluate.output,
-        runs=all_files("record.json"),
-        histories=all_files("history.csv", trained_only=True),
-        shock=probed_files("shock.csv"),
     output:
         summary=report(
             results("summary.csv"),
@@ -99,7 +96,6 @@ rule make_tables:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
         latency=rules.measure_latency.output,
-        shock=probed_files("shock.csv"),
     output:
         report(
             expand(results("tables/{table}.csv"), table=TABLES),
