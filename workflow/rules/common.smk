@@ -97,13 +97,18 @@ def planned(step):
     return run
 
 
+def weights(run):
+    """The weights of a run's parents by role."""
+    return {role: f"{path}/model.safetensors" for role, path in run.parents.items()}
+
+
 def inputs(step):
     """Input function: the data, and the weights of the run's parents by role."""
+    planned_run = planned(step)
 
     def files(wildcards):
-        parents = planned(step)(wildcards).parents
-        weights = {role: f"{path}/model.safetensors" for role, path in parents.items()}
-        return {"data": f"data/{STUDY}/prepared.safetensors", **weights}
+        data = f"data/{STUDY}/prepared.safetensors"
+        return {"data": data, **weights(planned_run(wildcards))}
 
     return files
 
@@ -122,14 +127,16 @@ def log_file(step):
 
 def run_params(step, script):
     """Params of a step, one text because planning pays for each: exactly the settings that a run
-    uses, the fingerprint of its code, the files of its parents, its folder."""
+    uses, the fingerprint of its code, the files of its parents, its folder.
+
+    A function of wildcards alone: what depends on ``input`` Snakemake leaves out of its comparison.
+    """
     planned_run = planned(step)
 
-    def arguments(wildcards, input):
+    def arguments(wildcards):
         run = planned_run(wildcards)
         given = {"spec": canonical_json(run.spec), "code": code(script, *run.modules)}
-        given |= {role: path for role, path in input.items() if role != "data"}
-        given |= {"out": run.path}
+        given |= {**weights(run), "out": run.path}
         return " ".join(
             f"--{name} {shlex.quote(value)}" for name, value in given.items()
         )
