@@ -174,8 +174,9 @@ def job(step):
 
 
 def threads_of(step):
-    """Threads function: as many as the run computes with."""
-    return lambda wildcards: planned(step)(wildcards).spec["training"]["threads"]
+    """As many threads as the step's runs compute with."""
+    runs = PLAN.step(step)
+    return max((run.spec["training"]["threads"] for run in runs), default=1)
 
 
 # A run's files are made together, so its record stands for all of them: planning pays for each file.
