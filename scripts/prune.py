@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from stagewise.pruning.run import prune_run
-from stagewise.scripting import json_object, parser, run_script
-from stagewise.training.run import Inputs
+from stagewise.scripting import importing, json_object, parser, run_script
 
 
 def main() -> None:
@@ -16,6 +14,9 @@ def main() -> None:
     options.add_argument("--out", type=Path, required=True, help="the run's folder")
     options.add_argument("--code", default="", help="code fingerprint, stored in the record")
     arguments = options.parse_args()
+    with importing():
+        from stagewise.pruning.run import prune_run
+        from stagewise.training.run import Inputs
     prune_run(
         arguments.spec,
         Inputs(arguments.data, {"init": arguments.init}),

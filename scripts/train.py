@@ -7,13 +7,9 @@ bits.
 import re
 from pathlib import Path
 
-import torch
-
 from stagewise.errors import UserError
 from stagewise.machine import claim_gpu, default_device
-from stagewise.scripting import json_object, parser, run_script
-from stagewise.training.run import Inputs, train_run
-from stagewise.training.trainer import OutOfTime
+from stagewise.scripting import importing, json_object, parser, run_script
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
 
@@ -35,14 +31,27 @@ def main() -> int:
     options.add_argument("--init", type=Path, help="weights that the network starts from")
     options.add_argument("--out", type=Path, required=True, help="the run's folder")
     options.add_argument("--work", type=Path, required=True, help="folder for the training state")
+    options.add_argument(
+        "--tables", type=Path, default=Path("work/tables"), help="folder of the teacher tables"
+    )
+    options.add_argument(
+        "--table-gb", type=float, default=4.0, help="most disk space of that folder; 0 is none"
+    )
     options.add_argument("--code", default="", help="code fingerprint, stored in the record")
     options.add_argument("--device", default=default_device(), help="cpu, cuda, cuda:1")
     options.add_argument("--budget", default="", help="stop after this time (90s, 9m, 2h)")
     options.add_argument("--title", default="", help="what to call the run in messages")
     options.add_argument("--live", action="store_true", help="also show progress on the terminal")
     arguments = options.parse_args()
+    budget = seconds(arguments.budget) if arguments.budget else None
     if arguments.device == "cuda":
         claim_gpu(Path("work/gpu-slots"))
+    with importing():
+        import torch
+
+        from stagewise.training.run import Inputs, train_run
+        from stagewise.training.table import TableFolder
+        from stagewise.training.trainer import OutOfTime
     parents = {"teacher": arguments.teacher, "init": arguments.init}
     try:
         train_run(
@@ -51,10 +60,11 @@ def main() -> int:
             arguments.out,
             code=arguments.code,
             work=arguments.work,
+            tables=TableFolder(arguments.tables, int(arguments.table_gb * 2**30)),
             device=torch.device(arguments.device),
             title=arguments.title or str(arguments.out),
             live=arguments.live,
-            budget=seconds(arguments.budget) if arguments.budget else None,
+            budget=budget,
         )
     except OutOfTime:
         print("time budget spent; the same command goes on")

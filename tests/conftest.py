@@ -1,8 +1,14 @@
 """Fixtures of all rooms: one tiny data set and the networks trained on it, made when first used."""
 
+import sys
 from pathlib import Path
 
 import pytest
+
+from stagewise import scripting
+
+# A script that runs inside the tests' process ends with ``SystemExit``, not with the process.
+scripting.leave = sys.exit
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,7 @@ def changed(before: dict[str, Tensor], module: torch.nn.Module) -> set[str]:
 TRAINING: dict[str, Any] = {
     "batch_size": 8,
     "crop": 1,
+    "dtype": "float32",
     "epochs": 3,
     "evaluate_every": 2,
     "flip": False,

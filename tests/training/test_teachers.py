@@ -1,14 +1,27 @@
 """A teacher's answers from the table are the ones that it gives live."""
 
+import os
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from helpers import copied, network, task_data
 from torch import Tensor
 
 from stagewise.data.batches import TrainingBatches
-from stagewise.models.features import Batch, Features, Network
-from stagewise.training import teachers
-from stagewise.training.teachers import BLOCK, LiveTeacher, TeacherTable, teacher_for
+from stagewise.models.features import Features, Network
+from stagewise.training.table import Table, TableFolder
+from stagewise.training.teachers import (
+    BLOCK,
+    LiveTeacher,
+    TableTeacher,
+    Teacher,
+    teacher_for,
+    widths,
+)
+
+GIB = 2**30
 
 
 def teacher(exits: str | None = None) -> Network:
@@ -22,48 +35,63 @@ def batches(batch_size: int, images: int = 192, flip: bool = True) -> TrainingBa
 
 
 def tensors(features: Features) -> list[Tensor]:
-    return [features.logits, features.pooled, *features.exits]
+    return [features.logits, *features.exits]
+
+
+def epoch(teacher: Teacher, source: TrainingBatches, number: int) -> list[list[Tensor]]:
+    """A teacher's answers to the batches of an epoch."""
+    teacher.prepare(*source.draw(number))
+    return [tensors(teacher(batch)) for batch in source.epoch(number)]
+
+
+def table_of(
+    folder: Path, source: TrainingBatches, network: Network, limit: int = GIB
+) -> Table | None:
+    rows = len(source.data.train.labels) * source.views
+    return TableFolder(folder, limit).open("key", rows, widths(network))
 
 
 @pytest.mark.parametrize("exits", [None, "sepatt"])
-def test_the_table_is_exact_at_its_own_block_size(exits: str | None) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+def test_answers_are_the_live_teachers_at_the_same_block_size(
+    tmp_path: Path, exits: str | None, kept: bool
+) -> None:
     source, network = batches(BLOCK), teacher(exits)
-    table, live = TeacherTable(network, source), LiveTeacher(network)
-    for batch in source.epoch(0):
-        for mine, other in zip(tensors(table(batch)), tensors(live(batch)), strict=True):
-            assert torch.equal(mine, other)
-
-
-@pytest.mark.parametrize("batch_size", [7, 50, 100])
-def test_the_table_is_the_live_teacher_to_rounding_on_any_view(batch_size: int) -> None:
-    source, network = batches(batch_size), teacher("sepatt")
-    table, live = TeacherTable(network, source), LiveTeacher(network)
+    answering = TableTeacher(
+        network, source, table=table_of(tmp_path, source, network) if kept else None
+    )
+    live = LiveTeacher(network)
     views = 0
-    for epoch in range(3):
-        for batch in source.epoch(epoch):
-            views += len(batch.labels)
-            for mine, other in zip(tensors(table(batch)), tensors(live(batch)), strict=True):
-                assert torch.allclose(mine, other, atol=1e-5)
+    for number in range(3):
+        for mine, other in zip(
+            epoch(answering, source, number), epoch(live, source, number), strict=True
+        ):
+            views += len(mine[0])
+            assert all(torch.equal(a, b) for a, b in zip(mine, other, strict=True))
     assert views >= 512
 
 
-def whole(table: TeacherTable, source: TrainingBatches, epochs: list[int]) -> dict[int, Tensor]:
-    """Row of the table → logits, after the epochs in the given order."""
-    for epoch in epochs:
-        for batch in source.epoch(epoch):
-            table(batch)
-    rows = table.filled.nonzero()[:, 0].tolist()
-    return {row: table.columns[0][row].clone() for row in rows}
+@pytest.mark.parametrize("batch_size", [7, 50, 100])
+def test_answers_are_the_live_teachers_to_rounding_at_any_batch_size(batch_size: int) -> None:
+    source, network = batches(batch_size), teacher("sepatt")
+    answering, live = TableTeacher(network, source), LiveTeacher(network)
+    for number in range(3):
+        for mine, other in zip(
+            epoch(answering, source, number), epoch(live, source, number), strict=True
+        ):
+            assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mine, other, strict=True))
 
 
-def test_answers_do_not_depend_on_the_order_of_visits() -> None:
-    network = teacher()
-    forward, backward = batches(50), batches(17)
-    first = whole(TeacherTable(network, forward), forward, [0, 1, 2])
-    second = whole(TeacherTable(network, backward), backward, [2, 1, 0])
-    common = first.keys() & second.keys()
-    assert len(common) > 500
-    assert all(torch.equal(first[row], second[row]) for row in common)
+def test_answers_depend_neither_on_the_order_of_epochs_nor_on_the_table(tmp_path: Path) -> None:
+    source, network = batches(50), teacher("sepatt")
+    plain = TableTeacher(network, source)
+    expected = {number: epoch(plain, source, number) for number in range(4)}
+    first = TableTeacher(network, source, table=table_of(tmp_path, source, network))
+    second = TableTeacher(network, source, table=table_of(tmp_path, source, network))
+    for number, answering in [(3, first), (0, second), (2, first), (1, second), (3, second)]:
+        found = epoch(answering, source, number)
+        for mine, other in zip(found, expected[number], strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(mine, other, strict=True))
 
 
 class Counting(torch.nn.Module):
@@ -78,34 +106,44 @@ class Counting(torch.nn.Module):
         features: Features = self.network(images)
         return features
 
+    def classifiers(self) -> list[torch.nn.Linear]:
+        return self.network.classifiers()
 
-def test_no_view_is_computed_twice() -> None:
-    source, network = batches(50, images=64, flip=False), Counting(teacher())
-    table = TeacherTable(network, source)  # type: ignore[arg-type]
-    for epoch in range(60):
-        for batch in source.epoch(epoch):
-            table(batch)
-    assert table.filled.all()
-    assert network.shown == 64 * source.views  # 9 blocks without padding
+
+def counting(source: TrainingBatches, folder: Path) -> tuple[TableTeacher, Counting]:
+    network = Counting(teacher())
+    table = table_of(folder, source, network)  # type: ignore[arg-type]
+    return TableTeacher(network, source, table=table), network  # type: ignore[arg-type]
+
+
+def test_no_view_is_computed_twice_by_all_runs_together(tmp_path: Path) -> None:
+    source = batches(50, images=64, flip=False)
+    answering, network = counting(source, tmp_path)
+    for number in range(60):
+        epoch(answering, source, number)
+    assert answering.table is not None
+    assert len(answering.table.filled()) == 64 * source.views
+    blocks, second_run = network.shown // BLOCK, counting(source, tmp_path)
+    assert blocks <= 60  # one padded block for an epoch's new views, at most
+    for number in range(5):
+        epoch(second_run[0], source, number)
+    assert second_run[1].shown == BLOCK  # the self-check alone
 
 
 def test_rows_belong_to_their_images_and_views() -> None:
     source, network = batches(50, images=60), teacher()
-    table = TeacherTable(network, source)
-    for batch in source.epoch(0):
-        table(batch)
-    index, view = torch.tensor([3, 50, 3, 7]), torch.tensor([0, 17, 11, 4])
-    batch = Batch(source.images(index, view), torch.zeros(4, dtype=torch.long), index, view)
-    expected = network(batch.images).logits
-    assert torch.allclose(table(batch).logits, expected, atol=1e-5)
+    answering = TableTeacher(network, source)
+    index, view = torch.tensor([3, 50, 7]), torch.tensor([0, 17, 4])
+    answering.prepare(index, view)
+    expected = network(source.images(index, view)).logits
+    assert torch.allclose(answering(source.batch(index, view)).logits, expected, atol=1e-5)
 
 
 def test_the_teacher_stays_as_it_was() -> None:
     source, network = batches(50), teacher()
     before = copied(network)
-    table = TeacherTable(network, source)
-    answers = [table(batch) for batch in source.epoch(0)]
-    assert not any(answer.logits.requires_grad for answer in answers)
+    answers = epoch(TableTeacher(network, source), source, 0)
+    assert not any(part.requires_grad for answer in answers for part in answer)
     assert all(torch.equal(tensor, before[name]) for name, tensor in copied(network).items())
 
 
@@ -113,19 +151,94 @@ def test_the_live_teacher_has_the_taps() -> None:
     source, network = batches(50), teacher()
     batch = next(source.epoch(0))
     assert {"stage1", "stage2", "stage3"} <= LiveTeacher(network)(batch).taps.keys()
-    assert TeacherTable(network, source)(batch).taps == {}
-
-
-def test_a_table_that_takes_too_much_memory_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, network = batches(50), teacher("sepatt")
-    assert isinstance(teacher_for(network, source, ["teacher"]), TeacherTable)
-    table = TeacherTable(network, source)
-    table(next(source.epoch(0)))
-    taken = sum(column.nbytes for column in table.columns)
-    monkeypatch.setattr(teachers, "TABLE_BYTES", taken // 2)
-    assert isinstance(teacher_for(network, source, ["teacher"]), LiveTeacher)
+    assert TableTeacher(network, source)(batch).taps == {}
 
 
 def test_a_method_that_needs_taps_has_a_live_teacher() -> None:
     answering = teacher_for(teacher(), batches(50), ["teacher", "teacher_taps"])
     assert isinstance(answering, LiveTeacher)
+
+
+# -- what the table does with damage and strangers ------------------------------------------------
+
+
+def test_rows_that_are_damaged_are_computed_again(tmp_path: Path) -> None:
+    source, network = batches(50), teacher()
+    expected = epoch(TableTeacher(network, source), source, 0)
+    table = table_of(tmp_path, source, network)
+    assert table is not None
+    epoch(TableTeacher(network, source, table=table), source, 0)
+    filled = table.filled()
+    table.columns[0][filled[::3]] = 0  # as a power cut may leave pages
+    table.columns[0][filled[1::3], 2] += 1
+    found = epoch(TableTeacher(network, source, table=table), source, 0)
+    for mine, other in zip(found, expected, strict=True):
+        assert torch.equal(mine[0], other[0])
+
+
+def test_a_table_of_another_teacher_is_found_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, network = batches(50), teacher()
+    table = table_of(tmp_path, source, network)
+    assert table is not None
+    epoch(TableTeacher(network, source, table=table), source, 0)
+    with torch.no_grad():
+        network.classifier.weight.mul_(1.001)
+    again = TableTeacher(network, source, table=table)
+    assert "starting anew" in capsys.readouterr().out
+    assert len(table.filled()) == 0
+    live = epoch(TableTeacher(network, source), source, 1)
+    assert torch.equal(epoch(again, source, 1)[0][0], live[0][0])
+
+
+def make(folder: TableFolder, key: str, rows: int) -> Table | None:
+    return folder.open(key, rows, [3, 3])
+
+
+def test_a_folder_keeps_to_its_limit_and_drops_the_oldest_unused(tmp_path: Path) -> None:
+    size = 4 * 100 * 7
+    folder = TableFolder(tmp_path / "tables", 2 * size)
+    for number, key in enumerate(["old", "new"]):
+        table = make(folder, key, 100)
+        assert table is not None
+        table.write(np.arange(100), [np.ones((100, 3), np.float32)] * 2)
+        del table
+        os.utime(folder.path / f"{key}.table", (number, number))
+    assert make(folder, "third", 100) is not None
+    assert sorted(path.stem for path in folder.path.glob("*.table")) == ["new", "third"]
+    assert sum(path.stat().st_blocks * 512 for path in folder.path.iterdir()) <= 3 * size
+    assert make(folder, "large", 201) is None
+
+
+def test_a_table_in_use_is_not_dropped(tmp_path: Path) -> None:
+    folder = TableFolder(tmp_path, 4 * 100 * 7)
+    used = make(folder, "used", 100)
+    assert used is not None
+    assert make(folder, "other", 100) is None
+    del used
+    assert make(folder, "other", 100) is not None
+
+
+def test_a_table_is_found_again_with_its_rows(tmp_path: Path) -> None:
+    folder = TableFolder(tmp_path, GIB)
+    values = [np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32) for _ in "ab"]
+    table = make(folder, "key", 100)
+    assert table is not None
+    table.write(np.array([5, 99, 0, 7]), values)
+    again = make(folder, "key", 100)
+    assert again is not None
+    known, found = again.read(np.array([99, 5, 6]))
+    assert known.tolist() == [True, True, False]
+    assert np.array_equal(found[1][:2], values[1][[1, 0]])
+
+
+def test_no_room_on_the_disk_means_no_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    assert make(TableFolder(tmp_path, GIB), "key", 100) is None
+    assert list(tmp_path.glob("*.table")) == []

@@ -8,7 +8,7 @@ from stagewise.errors import UserError
 from stagewise.methods.base import DistillationMethod, Losses, make_method
 from stagewise.models.features import Batch, Features
 from stagewise.recipes.base import Phase
-from stagewise.training.teachers import LiveTeacher, TeacherTable
+from stagewise.training.teachers import LiveTeacher, TableTeacher
 from stagewise.training.trainer import predict
 
 KD = {"ce": 0.1, "kd": 0.9}
@@ -157,7 +157,7 @@ def test_table_and_live_teacher_train_the_same_student() -> None:
             batch_size=64,
             crop=1,
         )
-        table = TeacherTable(teacher, trainer.batches)
+        table = TableTeacher(teacher, trainer.batches)
         trainer.teacher = table if kind == "table" else LiveTeacher(teacher)
         trainer.run()
         students.append(copied(student))

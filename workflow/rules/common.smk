@@ -62,6 +62,7 @@ TRAIN = (
     f"python {SCRIPTS}/train.py"
     " {params.arguments} --data {input.data} --work work/$(dirname {output.record})"
     " --device {resources.device} --budget={resources.budget} --title {resources.title:q}"
+    " --table-gb {resources.table_gb}"
     " --live > {log} 2>&1"
 )
 
@@ -169,6 +170,7 @@ def job(step):
         "device": DEVICE,
         "title": title,
         "budget": budget,
+        "table_gb": str(SETTINGS["table"]["max_gb"]),
         "mem_mb": 2000,
     }
 

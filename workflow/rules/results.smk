@@ -10,7 +10,9 @@ rule plan:
         f"logs/{STUDY}/plan.log",
     localrule: True
     params:
-        settings=canonical_json({k: v for k, v in SETTINGS.items() if k != "figures"}),
+        settings=canonical_json(
+            {k: v for k, v in SETTINGS.items() if k not in ("figures", "table")}
+        ),
         code=code("plan.py"),
     message:
         "Plan of {STUDY}"

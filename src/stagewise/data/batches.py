@@ -120,13 +120,24 @@ class TrainingBatches:
         whole, rest = divmod(len(self.data.train.labels), self.batch_size)
         return whole + (rest > 1)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of one epoch (counted from 0 over the whole run)."""
+    def draw(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """Images and views of one epoch (counted from 0 over the whole run), in the order in which
+        they are shown: two int64 tensors (N,) on the data's device."""
         count = len(self.data.train.labels)
         device = self.data.train.labels.device
         generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
         views = torch.from_numpy(generator.integers(self.views, size=count)).to(device)
         order = torch.from_numpy(generator.permutation(count)).to(device)
-        for index in order.split(self.batch_size)[: len(self)]:
-            view, labels = views[index], self.data.train.labels[index]
-            yield Batch(self.images(index, view), labels, index, view)
+        index = order[: len(self) * self.batch_size]
+        return index, views[index]
+
+    def batch(self, index: Tensor, view: Tensor) -> Batch:
+        """The given views of the given images, with their labels."""
+        return Batch(self.images(index, view), self.data.train.labels[index], index, view)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of one epoch."""
+        for index, view in zip(
+            *(part.split(self.batch_size) for part in self.draw(epoch)), strict=True
+        ):
+            yield self.batch(index, view)

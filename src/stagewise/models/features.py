@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Batch:
-    """One training batch of B images: normalised ``images`` (B, C, H, W), ``labels`` (B,) int64,
-    ``index`` (B,) int64, each image's number in the training set, ``view`` (B,) int64, the number
-    of
-    the crop and flip that was drawn of it."""
+    """One training batch of B images: normalised ``images`` (B, C, H, W); ``labels``, ``index``
+    (each image's number in the training set) and ``view`` (the number of the crop and flip that was
+    drawn of it), int64 (B,) each."""
 
     images: Tensor
     labels: Tensor
@@ -26,13 +25,19 @@ class Features(NamedTuple):
     ``logits``: (B, classes), of the last classifier. ``taps``: name → (B, C, H, W), post-activation
     outputs of the stem and of each stage, and ``<stage>.pre``, the same before their last ReLU.
     ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of every exit, shallow
-    to deep, the last being ``logits``; empty where the network has one exit.
+    to deep, the last being ``logits``; empty where the network has one exit. Taps may be
+    bfloat16 (autocast): a loss on them starts with ``.float()``.
     """
 
     logits: Tensor
     taps: dict[str, Tensor]
     pooled: Tensor
     exits: tuple[Tensor, ...] = ()
+
+    def float(self) -> "Features":
+        """The same with logits, pooled vector and exits in float32; taps stay as they are."""
+        exits = tuple(exit_.float() for exit_ in self.exits)
+        return self._replace(logits=self.logits.float(), pooled=self.pooled.float(), exits=exits)
 
     @property
     def answer(self) -> Tensor:

@@ -9,6 +9,7 @@ import fcntl
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,36 @@ from stagewise.files import atomic
 
 
 class Checkpoint:
-    """One run's state file: named tensors and a JSON position, replaced atomically."""
+    """One run's state file: named tensors and a JSON position, replaced atomically.
+
+    The file is written by a thread, from copies, while training goes on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.safetensors"
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def save(self, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
         """Replace the state; floats in ``position`` survive exactly (JSON of Python's repr)."""
+        self.wait()
+        copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+        self._writing = self._thread.submit(self._write, copies, json.dumps(position))
+
+    def wait(self) -> None:
+        """Until the last state is on disk; raises what kept it from getting there."""
+        if self._writing:
+            self._writing.result()
+            self._writing = None
+
+    def _write(self, tensors: dict[str, Tensor], position: str) -> None:
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
         with atomic(self.path) as temporary:
-            save_file(contiguous, temporary, {"position": json.dumps(position)})
+            save_file(contiguous, temporary, {"position": position})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The last saved state, or None; a damaged file counts as none: training starts anew."""
+        self.wait()
         if not self.path.exists():
             return None
         try:

@@ -39,8 +39,10 @@ from stagewise.models.store import (
 )
 from stagewise.recipes.base import make_phases
 from stagewise.training.checkpoint import Checkpoint, state_folder
+from stagewise.training.precision import precision
 from stagewise.training.progress import Progress
-from stagewise.training.teachers import teacher_for
+from stagewise.training.table import TableFolder
+from stagewise.training.teachers import table_key, teacher_for
 from stagewise.training.trainer import Row, Trainer, predict
 
 Spec = dict[str, Any]
@@ -131,10 +133,13 @@ def train_run(
     work: Path,
     device: torch.device,
     title: str,
+    tables: TableFolder | None = None,
     live: bool = False,
     budget: float | None = None,
 ) -> None:
     """Train one run to its end and write its folder.
+
+    ``work`` is for its state, ``tables`` for its teacher's answers.
 
     Raises:
         UserError: inputs are missing or do not fit together.
@@ -166,18 +171,25 @@ def train_run(
     if spec.get("probe"):
         probe = ShockProbe(network, method, spec["weights"], teacher, data)
     checksums = inputs.sha256()
+    forward_precision = precision(settings["dtype"], device)
+    answering = None
+    if teacher:
+        from_teacher = {role: checksums[role] for role in ("teacher", "data")}
+        kept = table_key(from_teacher, batches, spec["data"], settings["dtype"])
+        answering = teacher_for(teacher, batches, needs, forward_precision, tables, kept)
     key = sha256_text(canonical_json([spec, code, checksums, torch.__version__]))[:16]
     with state_folder(work, key) as folder:
         trainer = Trainer(
             network,
             method,
             spec["weights"],
-            teacher_for(teacher, batches, needs) if teacher else None,
+            answering,
             batches,
             phases,
             settings,
             checkpoint=Checkpoint(folder),
             progress=Progress(title, sum(phase.epochs for phase in phases), live),
+            precision=forward_precision,
             probe=probe,
             budget=budget,
         )
@@ -254,7 +266,7 @@ def write_run(
             "selection": "last epoch",
             "epochs": extra["epochs"],
             "steps_per_epoch": extra["steps_per_epoch"],
-            "dtype": "float32",
+            "dtype": spec.get("training", {}).get("dtype", "float32"),
             "device": device.type,
             "threads": torch.get_num_threads(),
         },

@@ -1,27 +1,37 @@
 """A frozen teacher's answers to training batches: computed anew, or from a table of views.
 
 Under crop and flip an image has finitely many views, and a frozen teacher answers each the same
-way. The table computes an answer once and is exact: rows are computed in fixed blocks of 64 (short
-ones padded), because float32 results differ in the last bits with the batch size, so the order in
-which views are met never changes an answer.
+way: so its answers can be kept, for every method, seed and job that asks again. Answers are
+computed in fixed blocks of 64 (short ones padded), because float32 results differ in the last bits
+with the batch size: a block's other rows never change a row, so neither the order in which views
+are met nor what a table already holds ever changes a result.
 """
 
+import random
 from collections.abc import Collection
+from contextlib import nullcontext
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from stagewise.data.batches import TrainingBatches
+from stagewise.files import canonical_json, sha256_text
 from stagewise.models.features import Batch, Features, Network
+from stagewise.training.precision import Precision
+from stagewise.training.table import Numbers, Rows, Table, TableFolder
 
 BLOCK = 64
-TABLE_BYTES = 2**28
-"""Most memory that a table may take."""
+FLOAT32 = nullcontext()
 
 
 class Teacher(Protocol):
     """What the trainer asks for a batch's teacher features."""
+
+    def prepare(self, index: Tensor, view: Tensor) -> None:
+        """Make ready for an epoch that will show these views of these images (N,)."""
+        ...
 
     def __call__(self, batch: Batch) -> Features:
         """Features of the batch's images, without gradients."""
@@ -31,58 +41,127 @@ class Teacher(Protocol):
 class LiveTeacher:
     """Runs the network on every batch; for methods that need its feature maps."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, precision: Precision = FLOAT32) -> None:
+        self.network, self.precision = network, precision
+
+    def prepare(self, index: Tensor, view: Tensor) -> None:
+        """Nothing to do."""
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Features:
         """Features of the batch's images."""
-        features: Features = self.network(batch.images)
-        return features
+        with self.precision:
+            features: Features = self.network(batch.images)
+        return features.float()
 
 
-class TeacherTable:
-    """Logits, exits and pooled vectors of every view met so far; the taps are left out."""
+class TableTeacher:
+    """Answers an epoch's views in blocks, from ``table`` where it has them; without taps.
 
-    def __init__(self, network: Network, batches: TrainingBatches) -> None:
-        self.network, self.batches = network, batches
-        rows = len(batches.data.train.labels) * batches.views
-        self.filled = torch.zeros(rows, dtype=torch.bool, device=batches.data.train.labels.device)
-        self.columns: list[Tensor] = []
+    ``answers`` holds the epoch's logits, and exits if any: (N, classes) each, by image number, on
+    the data's device, always in the same memory, so that a step reads nothing from the host.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        batches: TrainingBatches,
+        precision: Precision = FLOAT32,
+        table: Table | None = None,
+    ) -> None:
+        self.network, self.batches, self.precision = network, batches, precision
+        self.table = table
+        labels = batches.data.train.labels
+        self.answers = [
+            torch.zeros(len(labels), width, device=labels.device) for width in widths(network)
+        ]
+        if table:
+            self._check(table)
+
+    def prepare(self, index: Tensor, view: Tensor) -> None:
+        """Fill ``answers`` with those to the given views."""
+        rows = (index * self.batches.views + view).cpu().numpy()
+        if self.table:
+            known, values = self.table.read(rows)
+            missing = np.flatnonzero(~known)
+            for part, computed in zip(values, self._compute(rows[missing]), strict=True):
+                part[missing] = computed
+            self.table.write(rows[missing], [part[missing] for part in values])
+        else:
+            values = self._compute(rows)
+        for answer, part in zip(self.answers, values, strict=True):
+            answer[index] = torch.from_numpy(part).to(answer.device)
+
+    def __call__(self, batch: Batch) -> Features:
+        """Features of the batch's views, with neither taps nor pooled vectors."""
+        logits, *exits = (answer[batch.index] for answer in self.answers)
+        return Features(logits, {}, logits[:, :0], tuple(exits))
 
     @torch.no_grad()
-    def __call__(self, batch: Batch) -> Features:
-        """Features of the batch's views, with no taps."""
-        rows = batch.index * self.batches.views + batch.view
-        missing = rows[~self.filled[rows]]
-        for start in range(0, len(missing), BLOCK):
-            self._fill(missing[start : start + BLOCK])
-        logits, pooled, *exits = (column[rows] for column in self.columns)
-        return Features(logits, {}, pooled, tuple(exits))
+    def _compute(self, rows: Numbers) -> list[Rows]:
+        """Answers to views by row number, each computed in a block of ``BLOCK``."""
+        device = self.answers[0].device
+        parts: list[list[Tensor]] = [[] for _ in self.answers]
+        for start in range(0, len(rows), BLOCK):
+            wanted = rows[start : start + BLOCK]
+            block = torch.from_numpy(np.resize(wanted, BLOCK)).to(device)
+            index, view = block // self.batches.views, block % self.batches.views
+            with self.precision:
+                features: Features = self.network(self.batches.images(index, view))
+            for part, answer in zip(parts, outputs(features.float()), strict=True):
+                part.append(answer[: len(wanted)])
+        return [
+            torch.cat(part).cpu().numpy() if part else np.empty((0, answer.shape[1]), np.float32)
+            for part, answer in zip(parts, self.answers, strict=True)
+        ]
 
-    def _fill(self, wanted: Tensor) -> None:
-        self.filled[wanted] = True
-        others = (~self.filled).nonzero().flatten()[: BLOCK - len(wanted)]
-        rows = torch.cat([wanted, others])
-        padded = rows[torch.arange(BLOCK, device=rows.device) % len(rows)]
-        index, view = padded // self.batches.views, padded % self.batches.views
-        features: Features = self.network(self.batches.images(index, view))
-        values = (features.logits, features.pooled, *features.exits)
-        if not self.columns:
-            size = (len(self.filled),)
-            self.columns = [value.new_empty(size + value.shape[1:]) for value in values]
-        for column, value in zip(self.columns, values, strict=True):
-            column[rows] = value[: len(rows)]
-        self.filled[rows] = True
+    def _check(self, table: Table) -> None:
+        """Compute a few of the table's rows again; forget all of them where one differs by a bit:
+        another machine or library wrote them."""
+        filled = table.filled()
+        sample = filled[random.sample(range(len(filled)), min(BLOCK, len(filled)))]
+        known, values = table.read(sample)
+        again = self._compute(sample)
+        if not all(np.array_equal(a[known], b[known]) for a, b in zip(values, again, strict=True)):
+            print("teacher table: differs from this teacher's answers; starting anew", flush=True)
+            table.clear()
 
 
-def teacher_for(network: Network, batches: TrainingBatches, needs: Collection[str]) -> Teacher:
-    """A table where it takes at most ``TABLE_BYTES``, else the network itself.
+def outputs(features: Features) -> tuple[Tensor, ...]:
+    """What a table keeps of a network's features: logits, and exits if any."""
+    return (features.logits, *features.exits)
 
-    ``needs`` are the method's: with ``teacher_taps`` the network answers, for a table has no taps.
+
+def widths(network: Network) -> list[int]:
+    """Values in each of a network's ``outputs``: its classes, once more for each exit."""
+    heads = [layer.out_features for layer in network.classifiers()]
+    return heads if len(heads) == 1 else [heads[-1], *heads]
+
+
+def table_key(checksums: dict[str, str], batches: TrainingBatches, *more: object) -> str:
+    """Name of a table: everything that its rows depend on, except what ``more`` has to add."""
+    data = batches.data
+    machine = [torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    state = [torch.get_num_threads(), str(data.train.labels.device), BLOCK]
+    rows = [len(data.train.labels), batches.crop, batches.flip, data.classes]
+    return sha256_text(canonical_json([checksums, machine, state, rows, more]))[:16]
+
+
+def teacher_for(
+    network: Network,
+    batches: TrainingBatches,
+    needs: Collection[str],
+    precision: Precision = FLOAT32,
+    tables: TableFolder | None = None,
+    key: str = "",
+) -> Teacher:
+    """The network itself where the method needs its taps, else its answers in blocks.
+
+    ``tables`` keeps them under ``key``; where there is no room they are computed every time, and
+    the same.
     """
+    if "teacher_taps" in needs:
+        return LiveTeacher(network, precision)
     rows = len(batches.data.train.labels) * batches.views
-    width = sum(layer.in_features + layer.out_features for layer in network.classifiers())
-    if "teacher_taps" not in needs and 4 * rows * width <= TABLE_BYTES:
-        return TeacherTable(network, batches)
-    return LiveTeacher(network)
+    table = tables.open(key, rows, widths(network)) if tables else None
+    return TableTeacher(network, batches, precision, table)

@@ -1,7 +1,8 @@
 """The one training loop: a network, a list of phases, and maybe a teacher."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,12 @@ from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Batch, Features, Network
 from stagewise.recipes.base import Phase
 from stagewise.training.checkpoint import Checkpoint
+from stagewise.training.precision import Precision
 from stagewise.training.progress import Progress
 from stagewise.training.schedules import SCHEDULES
 from stagewise.training.sgd import SGD
-from stagewise.training.teachers import Teacher
+from stagewise.training.step import make_step
+from stagewise.training.teachers import FLOAT32, Teacher
 
 Row = dict[str, Any]
 SAVE_SECONDS = 1.0
@@ -50,11 +53,24 @@ def predict(network: Network, data: TaskData, split: Split, batch_size: int = 25
     return torch.cat(parts, dim=1)
 
 
+@contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """A stream of its own on a GPU: a graph can be captured there, and runs can share the GPU."""
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream(device).wait_stream(stream)
+
+
 class Trainer:
     """Trains ``network`` in place.
 
     ``weights``: loss term → weight; the total is their weighted sum. ``teacher``: what answers for
-    a batch (a ``LiveTeacher`` or a ``TeacherTable``), or None. ``settings``: the spec's
+    a batch (a ``LiveTeacher`` or a ``TableTeacher``), or None. ``settings``: the spec's
     ``training`` block. ``budget``: seconds after which training stops at the next epoch's end.
     """
 
@@ -70,11 +86,12 @@ class Trainer:
         *,
         checkpoint: Checkpoint,
         progress: Progress,
+        precision: Precision = FLOAT32,
         probe: ShockProbe | None = None,
         budget: float | None = None,
     ) -> None:
         self.network, self.method, self.weights = network, method, weights
-        self.teacher, self.settings = teacher, settings
+        self.teacher, self.settings, self.precision = teacher, settings, precision
         self.batches, self.data = batches, batches.data
         self.phases = [phase for phase in phases if phase.epochs]
         self.schedule: Callable[[float], float] = SCHEDULES[settings["schedule"]]
@@ -91,22 +108,24 @@ class Trainer:
             UserError: the loss is not finite, or a two-image trial shows that the parts do not fit.
             OutOfTime: the budget ended; the checkpoint holds everything.
         """
-        self._dry_run()
-        saved = self.checkpoint.load()
-        if saved:
-            self._restore(*saved)
-            self.progress.resume(self.at.epoch)
-        while self.at.phase < len(self.phases):
-            self._phase(self.phases[self.at.phase])
-            self.at.phase += 1
-            self.at.epoch_in_phase = 0
+        with own_stream(self.data.train.labels.device):
+            self._dry_run()
+            saved = self.checkpoint.load()
+            if saved:
+                self._restore(*saved)
+                self.progress.resume(self.at.epoch)
+            while self.at.phase < len(self.phases):
+                self._phase(self.phases[self.at.phase])
+                self.at.phase += 1
+                self.at.epoch_in_phase = 0
+            self.checkpoint.wait()
         return self.history
 
     # -- one phase ---------------------------------------------------------------------------
 
     def _phase(self, phase: Phase) -> None:
         if self.at.epoch_in_phase == 0:
-            self._new_optimiser(phase)
+            self._start(phase)
             if phase.reestimate_batch_norm:
                 for norm in self._batch_norms():
                     norm.reset_running_stats()
@@ -126,10 +145,11 @@ class Trainer:
             if last or out_of_time or time.monotonic() - self._saved > SAVE_SECONDS:
                 self._save()
             if out_of_time and not last:
+                self.checkpoint.wait()
                 raise OutOfTime
 
-    def _new_optimiser(self, phase: Phase) -> None:
-        """An optimiser over what this phase trains."""
+    def _start(self, phase: Phase) -> None:
+        """An optimiser over what this phase trains, and the step that uses it."""
         moving = self._moving(phase)
         for name, part in self.network.parts().items():
             part.requires_grad_(name in moving)
@@ -138,6 +158,18 @@ class Trainer:
             momentum=self.settings["momentum"],
             weight_decay=self.settings["weight_decay"],
         )
+        frozen = phase.reestimate_batch_norm
+        self.step = make_step(
+            self.forward, self.weights, self.batches, None if frozen else self.optimiser
+        )
+
+    def forward(self, batch: Batch) -> tuple[Features, dict[str, Tensor]]:
+        """The student's features and the loss terms of a batch."""
+        with self.precision:
+            features: Features = self.network(batch.images)
+        features = features.float()
+        teacher = self.teacher(batch) if self.teacher else None
+        return features, self.method(features, teacher, batch)
 
     def _moving(self, phase: Phase) -> frozenset[str]:
         """Names of the parts that a phase trains."""
@@ -166,48 +198,26 @@ class Trainer:
 
     def _epoch(self, phase: Phase) -> Row:
         """One pass over the training images; nothing is read from the device before its end."""
-        moves_backbone = phase.trains is None
-        steps = len(self.batches)
-        sums: Tensor | None = None
-        count = 0
-        names: list[str] = []
-        for number, batch in enumerate(self.batches.epoch(self.at.epoch)):
+        index, view = self.batches.draw(self.at.epoch)
+        if self.teacher:
+            self.teacher.prepare(index, view)
+        steps, size = len(self.batches), self.batches.batch_size
+        shock = self.probe if phase.trains is None else None
+        lr = 0.0
+        for number, part in enumerate(zip(index.split(size), view.split(size), strict=True)):
             done = self.at.epoch_in_phase * steps + number
             lr = phase.lr * self.schedule(done / (phase.epochs * steps))
-            if self.probe and moves_backbone:
-                self.probe.observe(done, phase.epochs * steps, steps, phase.name, lr)
+            if shock:
+                shock.observe(done, phase.epochs * steps, steps, phase.name, lr)
                 self._set_modes(phase)
-            with torch.set_grad_enabled(not phase.reestimate_batch_norm):
-                features: Features = self.network(batch.images)
-                terms = self.method(features, self._teach(batch), batch)
-                total = torch.stack([self.weights[n] * term for n, term in terms.items()]).sum()
-            if not phase.reestimate_batch_norm:
-                total.backward()
-                self.optimiser.step(lr)
-            names = list(terms)
-            size = len(batch.labels)
-            right = (features.answer.argmax(1) == batch.labels).float().mean()
-            seen = torch.stack([total, right, *terms.values()]).detach() * size
-            sums = seen if sums is None else sums + seen
-            count += size
-        assert sums is not None
-        means = (sums / count).tolist()
-        if not all(abs(mean) < float("inf") for mean in means):
+            self.step(*part, lr)
+        means = self.step.means()
+        if not all(abs(mean) < float("inf") for mean in means.values()):
             raise UserError(
                 f"{self.progress.title}: the loss is not finite in epoch {self.at.epoch + 1}"
                 f" at learning rate {phase.lr:g}; lower it"
             )
-        return {
-            "epoch": self.at.epoch + 1,
-            "phase": phase.name,
-            "lr": lr,
-            "train_loss": means[0],
-            "train_accuracy": 100 * means[1],
-            **dict(zip(names, means[2:], strict=True)),
-        }
-
-    def _teach(self, batch: Batch) -> Features | None:
-        return self.teacher(batch) if self.teacher else None
+        return {"epoch": self.at.epoch + 1, "phase": phase.name, "lr": lr, **means}
 
     def _validate(self, row: Row, *, due: bool) -> None:
         row |= {"validation_accuracy": None, "validation_loss": None}
@@ -219,14 +229,14 @@ class Trainer:
 
     def _dry_run(self) -> None:
         """Two images through network, teacher and method, before the first epoch."""
-        split = self.data.train
-        index = torch.arange(2, device=split.labels.device)
+        index = torch.arange(2, device=self.data.train.labels.device)
         view = torch.zeros_like(index)
-        batch = Batch(self.batches.images(index, view), split.labels[:2], index, view)
         self.network.eval()
         with torch.no_grad():
             try:
-                terms = self.method(self.network(batch.images), self._teach(batch), batch)
+                if self.teacher:
+                    self.teacher.prepare(index, view)
+                terms = self.forward(self.batches.batch(index, view))[1]
             except (RuntimeError, ValueError, KeyError, AssertionError) as error:
                 raise UserError(
                     f"{self.progress.title}: student, teacher and method do not fit: {error}"
@@ -260,7 +270,7 @@ class Trainer:
         self.network.load_state_dict(named("network."))
         self.method.load_state_dict(named("method."))
         phase = self.phases[self.at.phase]
-        self._new_optimiser(phase)
+        self._start(phase)
         for number, velocity in enumerate(self.optimiser.velocity):
             velocity.copy_(tensors[f"velocity.{number}"])
         torch.set_rng_state(tensors["rng"])

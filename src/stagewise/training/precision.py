@@ -1,0 +1,18 @@
+"""Precision of forward passes: float32, or bfloat16 where autocast takes it.
+
+Weights, losses, statistics and evaluation are float32 in either.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+Precision = AbstractContextManager[object]
+
+
+def precision(dtype: str, device: torch.device) -> Precision:
+    """A context, to be entered as often as one likes, for ``float32`` or ``bfloat16``."""
+    if dtype == "float32":
+        return nullcontext()
+    # Weights change at every step: a cache of their casts would only hold memory.
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)

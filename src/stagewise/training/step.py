@@ -1,0 +1,120 @@
+"""One step of training: eager, or on a GPU replayed as one captured graph.
+
+Neither reads anything from the device: what an epoch reports is summed there.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from stagewise.data.batches import TrainingBatches
+from stagewise.models.features import Batch, Features
+from stagewise.training.sgd import SGD
+
+Forward = Callable[[Batch], tuple[Features, dict[str, Tensor]]]
+
+
+class Step:
+    """Forward pass, losses, gradients, update; without an optimiser only the forward pass.
+
+    ``forward`` maps a batch to the student's features and its loss terms, ``weights`` say what the
+    terms add up to.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        weights: dict[str, float],
+        batches: TrainingBatches,
+        optimiser: SGD | None,
+    ) -> None:
+        self.forward, self.weights, self.batches = forward, weights, batches
+        self.optimiser = optimiser
+        self.names: list[str] = []
+        self.sums: Tensor | None = None
+        self.count = 0
+
+    def __call__(self, index: Tensor, view: Tensor, lr: float) -> None:
+        """Train on the given views of the given images, (B,) each."""
+        self.count += len(index)
+        self._run(index, view, lr)
+
+    def _run(self, index: Tensor, view: Tensor, lr: float | Tensor) -> None:
+        batch = self.batches.batch(index, view)
+        with torch.set_grad_enabled(self.optimiser is not None):
+            features, terms = self.forward(batch)
+            total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        if self.optimiser:
+            total.backward()
+            self.optimiser.step(lr)
+        right = (features.answer.argmax(1) == batch.labels).float().mean()
+        seen = torch.stack([total, right, *terms.values()]).detach() * len(batch.labels)
+        if self.sums is None:
+            self.names = list(terms)
+            self.sums = torch.zeros_like(seen)
+        self.sums += seen
+
+    def means(self) -> dict[str, float]:
+        """Mean loss, accuracy (percent) and terms since the last call; waits for the device."""
+        assert self.sums is not None
+        loss, right, *terms = (self.sums / self.count).tolist()
+        self.sums.zero_()
+        self.count = 0
+        named = dict(zip(self.names, terms, strict=True))
+        return {"train_loss": loss, "train_accuracy": 100 * right, **named}
+
+
+class GraphedStep(Step):
+    """The same on a GPU, where a small network's kernels are shorter than their launches: after a
+    few eager steps the whole step is captured, and then replayed by one launch.
+
+    Batches of another size than the captured one run eagerly. Everything that a step touches keeps
+    its place in memory: weights, velocities, sums, and a table teacher's answers.
+    """
+
+    EAGER_STEPS = 3  # libraries choose kernels and take memory in their first steps
+
+    def __init__(
+        self,
+        forward: Forward,
+        weights: dict[str, float],
+        batches: TrainingBatches,
+        optimiser: SGD,
+    ) -> None:
+        super().__init__(forward, weights, batches, optimiser)
+        device = batches.data.train.labels.device
+        self.index = torch.zeros(batches.batch_size, dtype=torch.int64, device=device)
+        self.view = torch.zeros_like(self.index)
+        self.lr = torch.zeros((), device=device)
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.eager_left = self.EAGER_STEPS
+
+    def __call__(self, index: Tensor, view: Tensor, lr: float) -> None:
+        """Train on the given views of the given images, (B,) each."""
+        self.lr.fill_(lr)
+        self.count += len(index)
+        if len(index) != len(self.index) or self.eager_left:
+            self.eager_left = max(0, self.eager_left - 1)
+            self._run(index, view, self.lr)
+            return
+        self.index.copy_(index)
+        self.view.copy_(view)
+        if self.graph is None:
+            self.graph = torch.cuda.CUDAGraph()
+            stream = torch.cuda.current_stream()
+            with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
+                self._run(self.index, self.view, self.lr)
+        self.graph.replay()
+
+
+def make_step(
+    forward: Forward,
+    weights: dict[str, float],
+    batches: TrainingBatches,
+    optimiser: SGD | None,
+) -> Step:
+    """A graph on a GPU, where weights move; else eager."""
+    if optimiser and batches.data.train.labels.is_cuda:
+        return GraphedStep(forward, weights, batches, optimiser)
+    return Step(forward, weights, batches, optimiser)
