@@ -216,6 +216,10 @@ def arms(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[str, 
             {"init": student},
         ),
         "oto": (run_spec(**OTO, exits="sepatt"), {"teacher": parents["teacher.exits"]}),
+        "recovery": (
+            run_spec(**KD, recipe=TWO_STAGE, init="parent"),
+            {"teacher": teacher, "init": student},
+        ),
     }
 
 

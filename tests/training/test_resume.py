@@ -4,9 +4,11 @@ import json
 import os
 import random
 import runpy
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from stagewise.training.checkpoint import Checkpoint, state_folder
 from stagewise.training.trainer import OutOfTime
 
 SCRIPT = ROOT / "scripts/train.py"
-ARMS = ["one_stage", "two_stage", "exits_only", "reestimate_batch_norm", "oto"]
+ARMS = ["one_stage", "two_stage", "exits_only", "reestimate_batch_norm", "oto", "recovery"]
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -226,7 +228,45 @@ def epochs_of(
     return round(seconds / min(taken) * 100)
 
 
-@pytest.mark.parametrize(("arm", "kills"), [("one_stage", 2), ("two_stage", 1)])
+def forked(work: Callable[[], object]) -> int:
+    """Do ``work`` in a copy of this process; returns its number."""
+    number = os.fork()
+    if number == 0:
+        with suppress(BaseException):
+            work()
+        os._exit(0)
+    return number
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_recipe_survives_kills_at_random_moments(
+    tmp_path: Path,
+    prepared: Path,
+    parents: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    arm: str,
+) -> None:
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)  # a state after every epoch
+    spec, roles = arms(parents)[arm]
+    spec["training"] |= {"epochs": 40, "evaluate_every": 7}
+    started = time.monotonic()
+    whole = train(spec, prepared, tmp_path / "whole", **roles).parent
+    seconds = time.monotonic() - started
+    out, work = tmp_path / "out", tmp_path / "work"
+
+    def go_on() -> None:
+        train(spec, prepared, out, work=work, **roles)
+
+    for _ in range(4):
+        child = forked(go_on)
+        time.sleep(random.uniform(0.1, 0.5) * seconds)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    go_on()
+    assert files(out) == files(whole)
+
+
+@pytest.mark.parametrize(("arm", "kills"), [("two_stage", 1)])
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(
     tmp_path: Path, prepared: Path, parents: dict[str, Path], arm: str, kills: int
 ) -> None:

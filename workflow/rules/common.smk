@@ -198,4 +198,16 @@ def final_files():
     """What a study ends with: its report, or a tuning study's choice."""
     if "tune" in SETTINGS:
         return [results("choice.csv"), results("learning_rates.yaml")]
-    return [results("report.html")]
+    return [results("report.html")] + (
+        [results("equivalence.csv")] if "equivalence" in SETTINGS else []
+    )
+
+
+def other_summary(wildcards):
+    """Input function: the summary of the study that this one is compared with."""
+    other = f"results/{SETTINGS['equivalence']['study']}/summary.csv"
+    if not os.path.exists(other):
+        raise WorkflowError(
+            f"{CONFIG_NAME}: equivalence.study: {other} is not there; run that study first"
+        )
+    return other

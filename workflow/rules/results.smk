@@ -212,6 +212,33 @@ rule write_report:
         " --out {output} > {log} 2>&1"
 
 
+rule compare_studies:
+    """Is this study's accuracy that of the same study computed otherwise?"""
+    input:
+        first=other_summary,
+        second=rules.summarise.output.summary,
+    output:
+        report(
+            results("equivalence.csv"),
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "equivalence"},
+        ),
+        results("equivalence.md"),
+    log:
+        f"logs/{STUDY}/equivalence.log",
+    localrule: True
+    params:
+        margin=SETTINGS.get("equivalence", {}).get("margin"),
+        code=code("equivalence.py"),
+    message:
+        "Equivalence"
+    shell:
+        f"python {SCRIPTS}/equivalence.py"
+        " --first {input.first} --second {input.second} --margin {params.margin}"
+        " --out {output[0]} > {log} 2>&1"
+
+
 rule choose_rates:
     """Of a tuning study: the learning rate of each arm that does best on validation."""
     input:

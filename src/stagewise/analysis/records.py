@@ -37,7 +37,7 @@ LABELS = (
     "rate",
 )
 TEXT = (
-    *("exit", "path", "arm", "split", "claim", "role", "verdict"),
+    *("exit", "path", "arm", "split", "claim", "role", "verdict", "device"),
     *(label for label in LABELS if label not in ("ratio", "rate")),
 )
 SPLITS = ("validation", "test")

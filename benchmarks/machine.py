@@ -1,0 +1,48 @@
+"""What the machine is, and how fast it multiplies: the floor under every throughput."""
+
+import datetime
+import platform
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+
+
+def describe(device: torch.device) -> dict[str, str]:
+    """Processor, cores, versions, date."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    if device.type == "cuda":
+        model = torch.cuda.get_device_name(device)
+    return {
+        "processor": model,
+        "threads": str(torch.get_num_threads()),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for all that the device has to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """FLOP/s of a large square matrix product: the best that a network could reach."""
+    size, repeats = (8192, 20) if device.type == "cuda" else (2048, 7)
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(repeats):
+        synchronise(device)
+        start = time.perf_counter()
+        left @ right
+        synchronise(device)
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / median(seconds[2:])
