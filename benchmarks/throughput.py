@@ -29,7 +29,7 @@ from stagewise.training.precision import precision
 from stagewise.training.sgd import SGD
 from stagewise.training.step import make_step
 from stagewise.training.table import TableFolder
-from stagewise.training.teachers import LiveTeacher, TableTeacher, widths
+from stagewise.training.teachers import LiveTeacher, TableTeacher, Teacher, widths
 from stagewise.training.trainer import own_stream
 
 PAIRS = {
@@ -69,10 +69,10 @@ def macs(name: str) -> int:
     return int(costs(built, architecture(name))[-1]["macs"])
 
 
-def random_data(images: int, device: torch.device) -> TaskData:
+def random_data(images: int, device: torch.device, size: int = SIZE) -> TaskData:
     """Random pixels, resident on the device."""
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (images, 3, SIZE, SIZE), generator=generator, dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (images, 3, size, size), generator=generator, dtype=torch.uint8)
     split = Split(pixels.to(device), (torch.arange(images) % CLASSES).to(device))
     half = torch.full((1, 3, 1, 1), 0.5, device=device)
     names = [str(number) for number in range(CLASSES)]
@@ -93,10 +93,9 @@ def ours(pair: tuple[str, str], data: TaskData, dtype: str, teaching: str, folde
     forward_precision = precision(dtype, device)
     rows = len(data.train.labels) * batches.views
     table = TableFolder(folder, 2**40).open(f"{pair[0]}-{dtype}-{teaching}", rows, widths(teacher))
-    live = LiveTeacher(teacher, forward_precision)
-    answering = (
-        live if teaching == "live" else TableTeacher(teacher, batches, forward_precision, table)
-    )
+    answering: Teacher = TableTeacher(teacher, batches, forward_precision, table)
+    if teaching == "live":
+        answering = LiveTeacher(teacher, forward_precision)
 
     def forward(batch: Any) -> Any:
         with forward_precision:

@@ -215,7 +215,8 @@ def train_run(
                 "train_loss": _finite(history[-1]["train_loss"]),
             },
         )
-        timing(out, seconds, time.perf_counter() - began, len(history), device)
+        cpu = trainer.clock.rounded()
+        timing(out, seconds, time.perf_counter() - began, len(history), device, cpu)
 
 
 def write_run(
@@ -289,7 +290,14 @@ def csv_text(rows: list[Row]) -> str:
     return stream.getvalue()
 
 
-def timing(out: Path, training: float, total: float, epochs: int, device: torch.device) -> None:
+def timing(
+    out: Path,
+    training: float,
+    total: float,
+    epochs: int,
+    device: torch.device,
+    cpu: dict[str, float],
+) -> None:
     """What may differ between two equal runs: seconds, hardware, versions."""
     cuda = torch.cuda.get_device_name() if device.type == "cuda" else ""
     write_json(
@@ -297,6 +305,7 @@ def timing(out: Path, training: float, total: float, epochs: int, device: torch.
         {
             "training_seconds": round(training, 3),
             "total_seconds": round(total, 3),
+            "cpu_seconds": cpu,
             "epochs": epochs,
             "device": cuda or platform.processor() or platform.machine(),
             "python": platform.python_version(),

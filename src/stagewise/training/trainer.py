@@ -17,6 +17,7 @@ from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Batch, Features, Network
 from stagewise.recipes.base import Phase
 from stagewise.training.checkpoint import Checkpoint
+from stagewise.training.clock import CpuClock
 from stagewise.training.precision import Precision
 from stagewise.training.progress import Progress
 from stagewise.training.schedules import SCHEDULES
@@ -99,6 +100,7 @@ class Trainer:
         self.deadline = time.monotonic() + budget if budget else None
         self.history: list[Row] = []
         self.at = Position()
+        self.clock = CpuClock()
         self._saved = time.monotonic()
 
     def run(self) -> list[Row]:
@@ -114,6 +116,7 @@ class Trainer:
             if saved:
                 self._restore(*saved)
                 self.progress.resume(self.at.epoch)
+            self.clock.ready()
             while self.at.phase < len(self.phases):
                 self._phase(self.phases[self.at.phase])
                 self.at.phase += 1
@@ -135,12 +138,15 @@ class Trainer:
             self.at.epoch_in_phase += 1
             self.at.epoch += 1
             last = self.at.epoch == sum(p.epochs for p in self.phases)
-            self._validate(row, due=last or self.at.epoch % self.settings["evaluate_every"] == 0)
+            due = last or self.at.epoch % self.settings["evaluate_every"] == 0
+            with self.clock("validation"):
+                self._validate(row, due=due)
             self._set_modes(phase)
             self.history.append(row)
             self.progress.epoch(row)
             if last and self.probe:
-                self.probe.finish(phase.name)
+                with self.clock("probe"):
+                    self.probe.finish(phase.name)
             out_of_time = self.deadline is not None and time.monotonic() > self.deadline
             if last or out_of_time or time.monotonic() - self._saved > SAVE_SECONDS:
                 self._save()
@@ -200,7 +206,8 @@ class Trainer:
         """One pass over the training images; nothing is read from the device before its end."""
         index, view = self.batches.draw(self.at.epoch)
         if self.teacher:
-            self.teacher.prepare(index, view)
+            with self.clock("teacher"):
+                self.teacher.prepare(index, view)
         steps, size = len(self.batches), self.batches.batch_size
         shock = self.probe if phase.trains is None else None
         lr = 0.0
@@ -208,10 +215,13 @@ class Trainer:
             done = self.at.epoch_in_phase * steps + number
             lr = phase.lr * self.schedule(done / (phase.epochs * steps))
             if shock:
-                shock.observe(done, phase.epochs * steps, steps, phase.name, lr)
+                with self.clock("probe"):
+                    shock.observe(done, phase.epochs * steps, steps, phase.name, lr)
                 self._set_modes(phase)
-            self.step(*part, lr)
-        means = self.step.means()
+            with self.clock("steps"):
+                self.step(*part, lr)
+        with self.clock("steps"):
+            means = self.step.means()
         if not all(abs(mean) < float("inf") for mean in means.values()):
             raise UserError(
                 f"{self.progress.title}: the loss is not finite in epoch {self.at.epoch + 1}"

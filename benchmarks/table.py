@@ -1,0 +1,113 @@
+"""Write ``benchmarks/README.md`` from the results of the benchmarks; nothing in it is typed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from throughput import PUBLISHED
+
+from stagewise.analysis.publish import markdown
+
+FOLDER = Path(__file__).resolve().parent
+TEACHING = {
+    "live": "teacher runs at every step",
+    "cold": "empty table",
+    "amortised": "table, mean of 5 runs of 240 epochs",
+    "warm": "full table",
+}
+
+
+def machine(result: dict[str, Any]) -> str:
+    """What it was measured on."""
+    facts = result["machine"]
+    return (
+        f"{facts['processor']} ({facts['capability']}), {facts['threads']} threads,"
+        f" torch {facts['torch']}, Python {facts['python']}, {facts['date']}"
+    )
+
+
+def throughput(result: dict[str, Any]) -> str:
+    """Images per second, ratios to the published style, share of the machine's matmul rate."""
+    rows = []
+    for pair in result["pairs"]:
+        speeds, flops = pair["images_per_second"], pair["flops"]
+        reference = speeds[PUBLISHED]
+        for key in [PUBLISHED, *(f"{d}, {t}" for d in ("float32", "bfloat16") for t in TEACHING)]:
+            dtype, _, teaching = key.partition(", ")
+            rate = result["matmul_flops"].get(dtype, result["matmul_flops"]["float32"])
+            done = flops["student"] + (flops["teacher"] if teaching in ("", "live", "cold") else 0)
+            rows.append(
+                {
+                    "Pair": pair["pair"],
+                    "Loop": f"ours, {dtype}" if teaching else key,
+                    "Teacher": TEACHING.get(teaching, TEACHING["live"]),
+                    "Images/s": f"{speeds[key]:.0f}",
+                    "Ratio": f"{speeds[key] / reference:.2f}×",
+                    "Share of matmul rate": "–"
+                    if teaching == "amortised"
+                    else f"{100 * speeds[key] * done / rate:.0f} %",
+                }
+            )
+    rates = ", ".join(f"{k} {v / 1e9:.0f} GFLOP/s" for k, v in result["matmul_flops"].items())
+    head = f"{machine(result)}. Matrix products: {rates}."
+    return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
+
+
+def scaling(result: dict[str, Any]) -> str:
+    """A row for each point."""
+    meaning = {
+        "runs": "planning the study (`snakemake -n`)",
+        "classes": "one KD step, VGG8 of width 16, batch 64, one thread",
+        "images": "loading prepared 32×32 images",
+        "image size": "one KD step, the same",
+    }
+    rows = [
+        {
+            "Grows": sweep,
+            "to": f"{row['value']:,}",
+            "Measured": meaning[sweep],
+            "Milliseconds": f"{1000 * row['seconds']:,.0f}",
+            "Peak memory, MiB": f"{row['mib']:,.0f}",
+        }
+        for sweep in meaning
+        for row in result["sweeps"][sweep]
+    ]
+    return markdown(pd.DataFrame(rows))
+
+
+def pipeline(result: dict[str, Any]) -> str:
+    """Shares of the CPU time."""
+    rows = [
+        {"Activity": name, "Share of CPU time": f"{100 * share:.1f} %"}
+        for name, share in result["shares"].items()
+    ]
+    head = (
+        f"{machine(result)}. {result['runs']} runs, {result['wall_seconds'] / 60:.1f} minutes,"
+        f" {result['cpu_seconds']:.0f} CPU-s; a run steps after"
+        f" {result['median_start_up_cpu_seconds']:.2f} CPU-s (median); planning takes"
+        f" {result['planning_cpu_seconds']:.1f} CPU-s."
+    )
+    return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
+
+
+SECTIONS = {
+    "throughput": ("Throughput of one distillation step", throughput),
+    "scaling": ("Growth", scaling),
+    "pipeline": ("The default study", pipeline),
+}
+
+
+def main() -> None:
+    """Write the README from all results that are there."""
+    template = (FOLDER / "README.template.md").read_text(encoding="utf-8")
+    parts = [template.strip()]
+    for name, (title, make) in SECTIONS.items():
+        for file in sorted((FOLDER / "results").glob(f"{name}*.json")):
+            section = make(json.loads(file.read_text(encoding="utf-8")))
+            parts.append(f"## {title}\n\n{section.strip()}")
+    (FOLDER / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
