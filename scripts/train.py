@@ -4,22 +4,12 @@ Stopped at any moment, the same command goes on from the last saved epoch and en
 bits.
 """
 
-import re
 from pathlib import Path
 
-from stagewise.errors import UserError
 from stagewise.machine import claim_gpu, default_device
-from stagewise.scripting import importing, json_object, parser, run_script
+from stagewise.scripting import importing, json_object, parser, run_script, seconds
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
-
-
-def seconds(text: str) -> float:
-    """``90``, ``90s``, ``9m`` or ``2h`` in seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not match:
-        raise UserError(f"--budget: '{text}' is no time; write 90s, 9m or 2h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def main() -> int:

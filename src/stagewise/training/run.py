@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,9 @@ from stagewise.training.progress import Progress
 from stagewise.training.table import TableFolder
 from stagewise.training.teachers import table_key, teacher_for
 from stagewise.training.trainer import Row, Trainer, predict
+
+BUILDING = Lock()
+"""Networks and methods draw their weights from torch's one generator: threads take turns."""
 
 Spec = dict[str, Any]
 Built = tuple[Network, Architecture]
@@ -147,15 +151,19 @@ def train_run(
     """
     began = time.perf_counter()
     settings = spec["training"]
-    torch.set_num_threads(settings["threads"])
     data = load_task(inputs.data, spec["data"]["task"], spec["data"]["images"], device)
-    network, architecture = STARTS[spec["init"]](spec, inputs, data)
-    network.to(device)
     needs = catalogue.method_needs(spec["method"]["method"])
-    teacher = None
-    if "teacher" in inputs.parents or "teacher" in needs:
-        loaded, _ = load_parent(inputs, "teacher", data)
-        teacher = loaded.to(device).eval().requires_grad_(False)
+    with BUILDING:
+        torch.set_num_threads(settings["threads"])
+        network, architecture = STARTS[spec["init"]](spec, inputs, data)
+        network.to(device)
+        teacher = None
+        if "teacher" in inputs.parents or "teacher" in needs:
+            loaded, _ = load_parent(inputs, "teacher", data)
+            teacher = loaded.to(device).eval().requires_grad_(False)
+        seeded(spec["seed"], "method")
+        method = make_method(spec["method"]).to(device)
+        seeded(spec["seed"], "training")
     batches = TrainingBatches(
         data,
         seed=spec["seed"],
@@ -163,10 +171,7 @@ def train_run(
         crop=settings["crop"],
         flip=settings["flip"],
     )
-    seeded(spec["seed"], "method")
-    method = make_method(spec["method"]).to(device)
     phases = make_phases(spec["recipe"], epochs=settings["epochs"], lr=settings["lr"])
-    seeded(spec["seed"], "training")
     probe = None
     if spec.get("probe"):
         probe = ShockProbe(network, method, spec["weights"], teacher, data)

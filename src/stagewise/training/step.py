@@ -4,6 +4,7 @@ Neither reads anything from the device: what an epoch reports is summed there.
 """
 
 from collections.abc import Callable
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from torch import Tensor
 from stagewise.data.batches import TrainingBatches
 from stagewise.models.features import Batch, Features
 from stagewise.training.sgd import SGD
+
+CAPTURING = Lock()
+"""CUDA captures one graph at a time; runs that share a process take turns."""
 
 Forward = Callable[[Batch], tuple[Features, dict[str, Tensor]]]
 
@@ -103,7 +107,10 @@ class GraphedStep(Step):
         if self.graph is None:
             self.graph = torch.cuda.CUDAGraph()
             stream = torch.cuda.current_stream()
-            with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
+            with (
+                CAPTURING,
+                torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"),
+            ):
                 self._run(self.index, self.view, self.lr)
         self.graph.replay()
 

@@ -1,0 +1,59 @@
+"""Do a study's runs without Snakemake, several at once on one device; the same command goes on.
+
+For a machine with Python and torch alone. Results are made elsewhere from the records: bring back
+runs/ and data/, and let `snakemake` do the rest.
+"""
+
+import time
+from pathlib import Path
+
+from stagewise.machine import default_device
+from stagewise.scripting import importing, parser, run_script, seconds
+from stagewise.study import make_plan, resolve_config
+from stagewise.study.config import load_yaml
+
+OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
+
+
+def main() -> int:
+    """Read arguments and config, make the data, do the runs that are not done."""
+    options = parser(__doc__)
+    options.add_argument("--config", type=Path, default=Path("config.yaml"), help="the study")
+    options.add_argument("--jobs", type=int, default=1, help="runs at once")
+    options.add_argument("--device", default=default_device(), help="cpu, cuda, cuda:1")
+    options.add_argument("--budget", default="", help="stop after this time (90s, 9m, 2h)")
+    options.add_argument("--steps", nargs="*", default=[], help="only these steps (default: all)")
+    arguments = options.parse_args()
+    deadline = time.monotonic() + seconds(arguments.budget) if arguments.budget else None
+    name = str(arguments.config)
+    plan = make_plan(resolve_config(load_yaml(arguments.config), name), name)
+    with importing():
+        import torch
+
+        from stagewise.data.prepare import load_raw, prepare, save_raw
+        from stagewise.data.sources.base import load_source
+        from stagewise.executor import Machine, execute, unfinished
+        from stagewise.training.trainer import OutOfTime
+    settings = plan.config["data"]
+    raw = Path(f"data/raw/{settings['source']}.safetensors")
+    data = Path(f"data/{plan.config['study']}/prepared.safetensors")
+    if not raw.exists():
+        save_raw(load_source(settings["source"], settings["options"]), raw)
+    if not data.exists():
+        prepare(load_raw(raw), settings, data)
+    scripts = Path(__file__).parent
+    machine = Machine(scripts, torch.device(arguments.device), arguments.jobs, deadline)
+    left = [
+        r for r in unfinished(plan, machine) if not arguments.steps or r.step in arguments.steps
+    ]
+    print(f"{len(left)} of {len(plan.runs)} runs to do", flush=True)
+    try:
+        execute(left, data, machine)
+    except OutOfTime:
+        print("time budget spent; the same command goes on")
+        return OUT_OF_TIME
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)
