@@ -11,6 +11,7 @@ from stagewise.machine import default_device
 from stagewise.scripting import importing, parser, run_script, seconds
 from stagewise.study import make_plan, resolve_config
 from stagewise.study.config import load_yaml
+from stagewise.study.plan import STEPS
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
 
@@ -22,7 +23,7 @@ def main() -> int:
     options.add_argument("--jobs", type=int, default=1, help="runs at once")
     options.add_argument("--device", default=default_device(), help="cpu, cuda, cuda:1")
     options.add_argument("--budget", default="", help="stop after this time (90s, 9m, 2h)")
-    options.add_argument("--steps", nargs="*", default=[], help="only these steps (default: all)")
+    options.add_argument("--steps", nargs="*", choices=STEPS, help="only these steps")
     arguments = options.parse_args()
     deadline = time.monotonic() + seconds(arguments.budget) if arguments.budget else None
     name = str(arguments.config)
@@ -43,9 +44,8 @@ def main() -> int:
         prepare(load_raw(raw), settings, data)
     scripts = Path(__file__).parent
     machine = Machine(scripts, torch.device(arguments.device), arguments.jobs, deadline)
-    left = [
-        r for r in unfinished(plan, machine) if not arguments.steps or r.step in arguments.steps
-    ]
+    steps = arguments.steps or STEPS
+    left = [run for run in unfinished(plan, machine) if run.step in steps]
     print(f"{len(left)} of {len(plan.runs)} runs to do", flush=True)
     try:
         execute(left, data, machine)

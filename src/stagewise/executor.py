@@ -61,9 +61,8 @@ def execute(runs: list[Run], data: Path, machine: Machine) -> None:
                 pending = {*waiting, *running.values()}
                 ready = [r for r in waiting.values() if not pending & {*r.parents.values()}]
                 for run in ready[: machine.jobs - len(running)]:
-                    title = (
-                        f"[{len(runs) - len(waiting) + 1}/{len(runs)}] {run.arm} seed {run.seed}"
-                    )
+                    number = len(runs) - len(waiting) + 1
+                    title = f"[{number}/{len(runs)}] {run.arm} seed {run.seed}"
                     running[pool.submit(_do, run, data, machine, title)] = run.path
                     del waiting[run.path]
             if not running:

@@ -14,6 +14,14 @@ def default_device() -> str:
     )
 
 
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies bfloat16 itself; where it does not, that is slow."""
+    try:
+        return "bf16" in cpuinfo.read_text(encoding="utf-8")
+    except OSError:
+        return True  # unknown
+
+
 def visible_gpus(devices: Path = Path("/dev")) -> list[str]:
     """GPUs that this process may use: CUDA_VISIBLE_DEVICES (Slurm sets it), else all."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")

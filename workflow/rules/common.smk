@@ -14,7 +14,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
 from stagewise.files import canonical_json
-from stagewise.machine import default_device
+from stagewise.machine import default_device, has_bfloat16
 from stagewise import catalogue
 from stagewise.study import advice, make_plan, resolve_config
 from stagewise.study.config import load_yaml
@@ -39,6 +39,12 @@ except UserError as error:
 if workflow.is_main_process:
     for line in advice(PLAN):
         print(f"warning: {CONFIG_NAME}: {line}", file=sys.stderr)
+    if PLAN.config["training"]["dtype"] == "bfloat16" and not has_bfloat16():
+        print(
+            f"warning: {CONFIG_NAME}: training.dtype: this processor has no bfloat16;"
+            " float32 is faster here",
+            file=sys.stderr,
+        )
 
 SETTINGS = PLAN.config
 STUDY = SETTINGS["study"]

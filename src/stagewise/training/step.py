@@ -106,11 +106,12 @@ class GraphedStep(Step):
         self.view.copy_(view)
         if self.graph is None:
             self.graph = torch.cuda.CUDAGraph()
-            stream = torch.cuda.current_stream()
-            with (
-                CAPTURING,
-                torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"),
-            ):
+            capture = torch.cuda.graph(
+                self.graph,
+                stream=torch.cuda.current_stream(),
+                capture_error_mode="thread_local",  # other threads go on with their runs
+            )
+            with CAPTURING, capture:
                 self._run(self.index, self.view, self.lr)
         self.graph.replay()
 
