@@ -23,6 +23,7 @@ SWEEPS = {
     "classes": [10, 100, 1000],
     "images": [1000, 10000, 50000],
     "image size": [16, 32, 64],
+    "jobs": [1, 2],
 }
 REPEATS = 3
 
@@ -124,18 +125,55 @@ def step_seconds(classes: int = 100, size: int = 32) -> float:
     return median(seconds[4:])
 
 
+def student_steps(threads: int, results: "multiprocessing.Queue[float]") -> None:
+    """Seconds of one step of the default study's student, with so many threads."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from stagewise.models.store import Architecture, build
+    from stagewise.training.sgd import SGD
+
+    torch.set_num_threads(threads)
+    student = build(Architecture("resnet8", {"width": 16}, 10, 1, 16), seed=0).train()
+    optimiser = SGD(student.parameters(), momentum=0.9, weight_decay=5e-4)
+    images, labels = torch.randn(50, 1, 16, 16), torch.arange(50) % 10
+    seconds = []
+    for _ in range(300):
+        start = time.perf_counter()
+        cross_entropy(student(images).logits, labels).backward()
+        optimiser.step(0.05)
+        seconds.append(time.perf_counter() - start)
+    results.put(median(seconds[100:]))
+
+
+def shared_cores(jobs: int) -> float:
+    """Seconds a step where two cores do one job of two threads, or two jobs of one."""
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    running = [
+        context.Process(target=student_steps, args=(2 // jobs, results)) for _ in range(jobs)
+    ]
+    for process in running:
+        process.start()
+    seconds = [results.get() for _ in running]
+    for process in running:
+        process.join()
+    return median(seconds) / jobs
+
+
 POINTS = {
     "runs": plan_runs,
     "classes": lambda classes: step_seconds(classes=classes),
     "images": load_images,
     "image size": lambda size: step_seconds(size=size),
+    "jobs": shared_cores,
 }
 
 
 def point(sweep: str, value: int) -> dict[str, float]:
     """Measure one point in this process: seconds and peak memory in MiB."""
     seconds = POINTS[sweep](value)
-    who = resource.RUSAGE_CHILDREN if sweep == "runs" else resource.RUSAGE_SELF
+    who = resource.RUSAGE_CHILDREN if sweep in ("runs", "jobs") else resource.RUSAGE_SELF
     return {"seconds": seconds, "mib": resource.getrusage(who).ru_maxrss / 1024}
 
 

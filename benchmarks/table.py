@@ -61,6 +61,7 @@ def scaling(result: dict[str, Any]) -> str:
         "classes": "one KD step, VGG8 of width 16, batch 64, one thread",
         "images": "loading prepared 32×32 images",
         "image size": "one KD step, the same",
+        "jobs": "a training step of ResNet8 (width 16, 16×16, batch 50): jobs sharing two cores",
     }
     rows = [
         {
