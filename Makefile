@@ -41,7 +41,7 @@ readme: install  ## Copy the default study's results into README.md and evidence
 	python scripts/readme.py
 
 pull-records:  ## Pull records and results alone: enough to redraw, without data and weights
-	dvc list --recursive --dvc-only . runs | grep -E '\.(json|csv)$$' | sed 's,^,runs/,' \
+	dvc list --recursive --dvc-only . runs | grep -E '\.(json|csv|npz)$$' | sed 's,^,runs/,' \
 	  | xargs dvc pull results .snakemake/metadata
 
 # Snakemake's marks of unfinished outputs stay: without them a half-made output would count as made.

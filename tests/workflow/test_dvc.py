@@ -143,7 +143,7 @@ def test_records_alone_redraw_the_figures_byte_for_byte(author: Project, clone: 
     clone.run("make", "pull-records")
     assert not (clone.folder / "data").exists()
     names = {path.suffix for path in (clone.folder / "runs").rglob("*") if path.is_file()}
-    assert names == {".json", ".csv"}
+    assert names == {".json", ".csv", ".npz"}
     assert "Nothing to be done" in said(clone, "snakemake", "--dry-run")
     shutil.rmtree(clone.folder / FIGURES)
     made = messages(said(clone, "snakemake", "figures"))

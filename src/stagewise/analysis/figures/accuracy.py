@@ -13,8 +13,8 @@ POSITION = 2
 """Place in the report."""
 CAPTION = (
     "Test accuracy by arm: further right is better. Every dot is a seed, the diamond their mean, "
-    "the bar its 95 % t interval ({n}; one teacher per pair, grey). Dashed: the baseline's mean. "
-    "The ensemble stands for networks with exits. {protocol}"
+    "the bar its 95 % t interval (n = {n}; one teacher per pair, grey). Dashed: the baseline's "
+    "mean. The ensemble stands for networks with exits. {protocol}"
 )
 LINE = 20
 """Characters of a name before it takes a second line."""

@@ -15,8 +15,8 @@ POSITION = 5
 """Place in the report."""
 CAPTION = (
     "Accuracy against multiply-adds for dense, pruned and recovered networks, mean and 95 % t "
-    "interval ({n}): up and left is better. Networks of one shape stand side by side; a number is "
-    "the value of a point below the axis. The fair opponent of a recovered network is the dense "
+    "interval (n = {n}): up and left is better. Networks of one shape stand side by side; a number "
+    "is the value of a point below the axis. The fair opponent of a recovered network is the dense "
     "one with the same extra KD. {protocol}"
 )
 CHAINS = {
@@ -61,7 +61,9 @@ def draw(results: Results) -> Figure:
     ]
     if (chained["criterion"] == "random").any():
         handles.append(
-            Line2D([], [], ls="", marker="o", color=GREY, mfc=PAPER, label="hollow: pruned at random")
+            Line2D(
+                [], [], ls="", marker="o", color=GREY, mfc=PAPER, label="hollow: pruned at random"
+            )
         )
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure

@@ -18,11 +18,11 @@ from stagewise.analysis.words import number
 POSITION = 1
 """Place in the report."""
 CAPTION = (
-    "Paired differences over seeds, mean and 95 % t interval ({n}), by claim: right of zero the "
-    "first-named network is better; an interval across zero decides nothing. Bold and filled: the "
-    "contrasts that decide a claim; hollow: those shown beside them. An arrow: the interval goes "
-    "on, or the value lies, outside the picture. Grey: the range that the papers report, on their "
-    "own data sets. {protocol}"
+    "Paired differences over seeds, mean and 95 % t interval (n = {n}), by claim: right of zero "
+    "the first-named network is better; an interval across zero decides nothing. Bold and filled: "
+    "the contrasts that decide a claim; hollow: those shown beside them. An arrow: the interval "
+    "goes on, or the value lies, outside the picture. Grey: the range that the papers report, on "
+    "their own data sets. {protocol}"
 )
 LINE = 0.14
 """Height of a text line or an interval, inches."""
@@ -49,10 +49,9 @@ def draw(results: Results) -> Figure:
         main = rows["role"].iloc[0] == HEADLINE
         published = rows[["published_low", "published_high"]].iloc[0]
         if published.notna().all():
-            axes.barh(
-                *(top + 0.85 + len(rows) / 2, published.iloc[1] - published.iloc[0], len(rows) - 0.1),
-                left=published.iloc[0], color=GREY, alpha=0.3, zorder=0.5,
-            )  # fmt: skip
+            low, high = published
+            middle, height = top + 0.85 + len(rows) / 2, len(rows) - 0.1
+            axes.barh(middle, high - low, height, left=low, color=GREY, alpha=0.3, zorder=0.5)
         # Names stand above their intervals, so that these have the whole width.
         name = textwrap.shorten(f"{claim}  {contrast}", 70, placeholder=" …")
         label = axes.annotate(

@@ -15,8 +15,8 @@ POSITION = 6
 CAPTION = (
     "Exits against their cost: each point is an exit, from the cheapest to the last, and the "
     "hollow point the ensemble of all exits, which costs them all. Every dot is a seed, the point "
-    "their mean, the bar its 95 % t interval ({n}). Star: the single network taught by KD. Up and "
-    "left is better; points at one cost stand side by side. {protocol}"
+    "their mean, the bar its 95 % t interval (n = {n}). Star: the single network taught by KD. Up "
+    "and left is better; points at one cost stand side by side. {protocol}"
 )
 ASIDE = 0.022
 """Distance of neighbours at one cost, in parts of the axis."""
@@ -68,9 +68,7 @@ def _arm(axes: Axes, arm: pd.DataFrame, index: int, aside: float) -> None:
         _point(axes, x, part["test_accuracy"], marker, colour, face)
 
 
-def _point(
-    axes: Axes, x: float, seeds: pd.Series, marker: str, colour: str, face: str
-) -> None:
+def _point(axes: Axes, x: float, seeds: pd.Series, marker: str, colour: str, face: str) -> None:
     """Every seed a dot, the mean, and its interval."""
     mean, low, high = drawing.mean_interval(seeds)
     axes.plot([x] * len(seeds), seeds, "o", color=colour, markersize=2.5, alpha=0.5, mew=0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -64,7 +63,7 @@ def _curve(results: Results, axes: Axes, paths: Sequence[str], index: int) -> No
     columns = ("epoch", "validation_accuracy")
     parts = [read_table(results.study.folder(path) / "history.csv", columns) for path in paths]
     table = pd.concat(parts)[list(columns)].dropna()
-    error = np.maximum(100 - table["validation_accuracy"], NEVER_WRONG)
+    error = (100 - table["validation_accuracy"]).clip(lower=NEVER_WRONG)
     stats = error.groupby(table["epoch"]).agg(["mean", "min", "max"])
     colour, marker = _look(index)
     axes.fill_between(stats.index, stats["min"], stats["max"], color=colour, alpha=0.13, lw=0)

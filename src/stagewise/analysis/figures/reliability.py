@@ -18,10 +18,9 @@ POSITION = 7
 """Place in the report."""
 CAPTION = (
     "Reliability: accuracy (dots) against confidence in {bins} equal-width bins of test images, "
-    "pooled over {n}; the larger a dot, the more images it holds, and bins of fewer than 5 are left "
-    "out. Dots on the diagonal: as often "
-    "right as sure; below it: too sure; above it: too modest. ECE: expected calibration error in "
-    "percent, mean ± sd over seeds. {protocol}"
+    "pooled over {n}; the larger a dot, the more images it holds; bins of fewer than 5 are left "
+    "out. On the diagonal a network is as often right as it is sure; below, it is too sure, above, "
+    "too modest. ECE: expected calibration error, percent, mean ± sd over seeds. {protocol}"
 )
 SHOWN = {
     "all": (
@@ -61,10 +60,10 @@ def draw(results: Results) -> Figure:
     for axes in grid.flat:
         axes.set_axis_off()
     first = 0
-    for count, (title, arms) in zip(lines, panels, strict=True):
-        for axes, arm in zip(grid[first : first + count].flat, arms, strict=False):
+    for count, (title, parts) in zip(lines, panels, strict=True):
+        for axes, part in zip(grid[first : first + count].flat, parts, strict=False):
             axes.set_axis_on()
-            _diagram(results, axes, arm)
+            _diagram(results, axes, part)
         grid[first, 0].set_ylabel(title, fontweight="bold")
         first += count
     figure.supxlabel("confidence", fontsize=8)
@@ -74,7 +73,7 @@ def draw(results: Results) -> Figure:
 
 def _diagram(results: Results, axes: Axes, arm: pd.DataFrame) -> None:
     """One arm's diagram, pooled over its seeds; diverged images are left out."""
-    bins = int(results.study.config["evaluation"]["ece_bins"])
+    bins = results.study.config["evaluation"]["ece_bins"]
     tests = [read_logits(results.study.folder(path))["test"] for path in arm["path"]]
     logits = np.concatenate([outputs(test.logits)[-1] for test in tests])
     labels = np.concatenate([test.labels for test in tests])
@@ -92,7 +91,7 @@ def _diagram(results: Results, axes: Axes, arm: pd.DataFrame) -> None:
     spread = f" ± {ece.std():.1f}" if len(ece) > 1 else ""
     name = textwrap.fill(display(arm.iloc[0]), 17)
     axes.set_title(f"{name}\nECE {ece.mean():.1f}{spread}", fontsize=7, fontweight="normal")
-    ticks = {"ticks": [0, 0.5, 1], "labels": ["0", "0.5", "1"], "fontsize": 7}
-    axes.set_xticks(**ticks)
-    axes.set_yticks(**ticks)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.tick_params(labelbottom=True, labelsize=7)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect=1)
