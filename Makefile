@@ -37,7 +37,7 @@ lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
 
-readme: install  ## Copy the default study's results into README.md and evidence/
+readme: install  ## Copy the default study's results into README.md, docs/gallery.md and evidence/
 	python scripts/readme.py
 
 pull-records:  ## Pull records and results alone: enough to redraw, without data and weights

@@ -30,8 +30,8 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 FORMS: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
-    "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
 }
 """File types of every figure, and what their files must not say: dates and versions."""
 
@@ -47,10 +47,25 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
-    """Write ``name`` in every form of ``FORMS``; equal figures give equal bytes."""
+    """Write ``name`` in every form of ``FORMS``; equal figures give equal bytes.
+
+    ``dpi``: dots per inch of the PNG.
+    """
+    _settle(figure)
     for form, metadata in FORMS.items():
         with atomic(folder / f"{name}.{form}") as temporary:
-            figure.savefig(temporary, format=form, dpi=dpi, metadata=metadata)
+            # Dots are the PNG's alone: they move a vector figure's layout by hairs.
+            dots = dpi if form == "png" else "figure"
+            figure.savefig(temporary, format=form, dpi=dots, metadata=metadata)
+
+
+def _settle(figure: Figure) -> None:
+    """Lay out once, for good, and round: the solver's last digits differ from run to run."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        x, y, width, height = np.round(axes.get_position(original=True).bounds, 6)
+        axes.set_position((x, y, width, height))
 
 
 def notice(text: str) -> Figure:

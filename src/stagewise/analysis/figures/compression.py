@@ -112,8 +112,6 @@ def _point(axes: Axes, arm: pd.DataFrame, x: float, floor: float) -> None:
     if mean < floor:
         # Two neighbours can both be below: their numbers stand at two heights.
         place, text = (0, 12 if recovery == "bn" else 5), f"{mean:.0f}"
-        axes.annotate(
-            text, (x, floor), place, textcoords="offset points", ha="center", fontsize=6.5
-        )
+        axes.annotate(text, (x, floor), place, textcoords="offset points", ha="center", fontsize=7)
     else:
         axes.plot([x, x], [max(low, floor), high], color=colour, lw=1.1, zorder=1.5)

@@ -32,24 +32,22 @@ def draw(results: Results) -> Figure:
     if students.empty:
         return drawing.notice("this study trains no students")
     panels = list(students.groupby(["task", "pair"], sort=False))
-    heights = [1.75 + 0.17 * -(-part["arm"].nunique() // 3) for _, part in panels]
-    figure = Figure(figsize=(WIDTH, sum(heights)))
-    rows = figure.subfigures(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for part_figure, ((task, pair), part) in zip(rows, panels, strict=True):
-        axes = part_figure.subplots()
-        names = list(students.loc[students["task"] == task, "display"].unique())
-        handles = []
+    names = [str(name) for _, part in panels for name in part["display"].unique()]
+    names = list(dict.fromkeys(names))
+    figure = Figure(figsize=(WIDTH, 1.6 * len(panels) + 0.17 * -(-len(names) // 3)))
+    grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for axes, ((task, pair), part) in zip(grid, panels, strict=True):
         for _, arm in part.groupby("arm", sort=False):
-            name = arm["display"].iloc[0]
-            index = names.index(name)
-            _curve(results, axes, arm["path"].tolist(), index)
-            colour, marker = _look(index)
-            handles.append(Line2D([], [], color=colour, marker=marker, label=name))
+            _curve(results, axes, arm["path"].tolist(), names.index(arm["display"].iloc[0]))
         _error_scale(axes)
         axes.set_title(f"{pair}, {TASKS[str(task)]}")
-        axes.set_xlabel("epoch")
         axes.set_ylabel("validation, %")
-        part_figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    grid[-1].set_xlabel("epoch")
+    handles = []
+    for index, name in enumerate(names):
+        colour, marker = _look(index)
+        handles.append(Line2D([], [], color=colour, marker=marker, label=name))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 
