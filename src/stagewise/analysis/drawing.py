@@ -68,6 +68,11 @@ def _settle(figure: Figure) -> None:
         axes.set_position((x, y, width, height))
 
 
+def look(index: int) -> tuple[str, str]:
+    """Colour and marker of the arm or pair with this place in its list; 24 differ."""
+    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+
+
 def notice(text: str) -> Figure:
     """A figure that says why it shows nothing: a study need not have every step."""
     figure = Figure(figsize=(WIDTH, 0.8))

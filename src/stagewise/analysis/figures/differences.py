@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from stagewise.analysis import drawing
 from stagewise.analysis.claims import HEADLINE, judge_claims
-from stagewise.analysis.drawing import COLOURS, GREY, INK, MARKERS, PAPER, WIDTH
+from stagewise.analysis.drawing import GREY, INK, PAPER, WIDTH
 from stagewise.analysis.results import Results
 from stagewise.analysis.words import number
 
@@ -72,10 +72,10 @@ def draw(results: Results) -> Figure:
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("difference in test accuracy, points")
-    handles: list[Line2D | Patch] = [
-        Line2D([], [], color=COLOURS[i], marker=MARKERS[i], label=pair)
-        for i, pair in enumerate(pairs)
-    ]
+    handles: list[Line2D | Patch] = []
+    for index, pair in enumerate(pairs):
+        colour, marker = drawing.look(index)
+        handles.append(Line2D([], [], color=colour, marker=marker, label=pair))
     if claims["published_low"].notna().any():
         handles.append(Patch(color=GREY, alpha=0.3, lw=0, label="published"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
@@ -86,7 +86,7 @@ def _interval_row(
     axes: Axes, row: pd.Series, level: float, index: int, filled: bool, limit: float
 ) -> None:
     """One contrast in one pair; what lies outside the picture is an arrow at its edge."""
-    colour = COLOURS[index]
+    colour, marker = drawing.look(index)
     if abs(row["mean"]) > limit:
         side = np.sign(row["mean"])
         axes.plot([side * limit * 0.97], [level], "<" if side < 0 else ">", color=colour)
@@ -104,4 +104,4 @@ def _interval_row(
             if abs(row[end]) > limit:
                 axes.plot([np.sign(row[end]) * limit * 0.98], [level], arrow, color=colour)
     face = colour if filled else PAPER
-    axes.plot([row["mean"]], [level], MARKERS[index], color=colour, mfc=face, markersize=5)
+    axes.plot([row["mean"]], [level], marker, color=colour, mfc=face, markersize=5)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from stagewise.analysis import drawing
-from stagewise.analysis.drawing import COLOURS, INK, MARKERS, PAPER, WIDTH
+from stagewise.analysis.drawing import INK, PAPER, WIDTH
 from stagewise.analysis.records import ENSEMBLE, FINAL
 from stagewise.analysis.results import Results
 
@@ -44,11 +44,11 @@ def draw(results: Results) -> Figure:
         axes.set_title(f"{pair}")
         axes.set_ylabel("test accuracy, %")
     grid[-1].set_xlabel("million MACs per image")
-    handles = [
-        *(
-            Line2D([], [], color=COLOURS[i % 6], marker=MARKERS[i % 8], label=name)
-            for i, name in enumerate(names)
-        ),
+    handles = []
+    for index, name in enumerate(names):
+        colour, marker = drawing.look(index)
+        handles.append(Line2D([], [], color=colour, marker=marker, label=name))
+    handles += [
         Line2D([], [], ls="", marker="o", color=INK, mfc=PAPER, label="hollow: ensemble"),
         Line2D([], [], ls="", marker="*", color=INK, markersize=7, label="KD, no exits"),
     ]
@@ -58,7 +58,7 @@ def draw(results: Results) -> Figure:
 
 def _arm(axes: Axes, arm: pd.DataFrame, index: int, aside: float) -> None:
     """One method's exits, joined, and its ensemble."""
-    colour, marker = COLOURS[index % 6], MARKERS[index % 8]
+    colour, marker = drawing.look(index)
     single = arm[arm["exit"] != ENSEMBLE].groupby("exit", sort=False)
     means = single[["macs", "test_accuracy"]].mean()
     axes.plot(means["macs"] / 1e6 + aside, means["test_accuracy"], color=colour, lw=0.8)

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from stagewise.analysis import drawing
-from stagewise.analysis.drawing import COLOURS, MARKERS, WIDTH
+from stagewise.analysis.drawing import WIDTH
 from stagewise.analysis.records import read_table
 from stagewise.analysis.results import COMPRESSION, TASKS, Results
 
@@ -45,15 +45,10 @@ def draw(results: Results) -> Figure:
     grid[-1].set_xlabel("epoch")
     handles = []
     for index, name in enumerate(names):
-        colour, marker = _look(index)
+        colour, marker = drawing.look(index)
         handles.append(Line2D([], [], color=colour, marker=marker, label=name))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
-
-
-def _look(index: int) -> tuple[str, str]:
-    """Colour and marker of the arm with this place among all names."""
-    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
 def _curve(results: Results, axes: Axes, paths: Sequence[str], index: int) -> None:
@@ -63,7 +58,7 @@ def _curve(results: Results, axes: Axes, paths: Sequence[str], index: int) -> No
     table = pd.concat(parts)[list(columns)].dropna()
     error = (100 - table["validation_accuracy"]).clip(lower=NEVER_WRONG)
     stats = error.groupby(table["epoch"]).agg(["mean", "min", "max"])
-    colour, marker = _look(index)
+    colour, marker = drawing.look(index)
     axes.fill_between(stats.index, stats["min"], stats["max"], color=colour, alpha=0.13, lw=0)
     few = max(1, len(stats) // 8)
     axes.plot(stats.index, stats["mean"], color=colour, marker=marker, markevery=few)

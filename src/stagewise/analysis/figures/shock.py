@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from stagewise.analysis import drawing
-from stagewise.analysis.drawing import COLOURS, GREY, INK, MARKERS, WIDTH
+from stagewise.analysis.drawing import GREY, INK, WIDTH
 from stagewise.analysis.results import Results
 from stagewise.analysis.shock import EARLY, WINDOW, read_shock, shock_runs
 
@@ -61,10 +61,10 @@ def draw(results: Results) -> Figure:
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
-    handles = [
-        Line2D([], [], color=COLOURS[i], marker=MARKERS[i], label=name)
-        for i, name in enumerate(names)
-    ]
+    handles = []
+    for index, name in enumerate(names):
+        colour, marker = drawing.look(index)
+        handles.append(Line2D([], [], color=colour, marker=marker, label=name))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(3, len(handles)))
     return figure
 
@@ -81,11 +81,11 @@ def _course(axes: Axes, logs: pd.DataFrame, quantity: str, index: int) -> None:
     """One arm's quantity: mean and range over seeds."""
     known = logs[["step", quantity]].dropna()
     course = known.groupby("step")[quantity].agg(["mean", "min", "max"])
-    colour, mean = COLOURS[index], course["mean"]
+    (colour, marker), mean = drawing.look(index), course["mean"]
     axes.fill_between(course.index, course["min"], course["max"], color=colour, alpha=0.13, lw=0)
     # Solid only where steps were logged: elsewhere the course is a guess.
     axes.plot(mean.index, mean, ":", color=colour, lw=0.7)
     gap = mean.index.to_series().diff().gt(EARLY).cumsum()
     for _, part in mean.groupby(gap):
         few = max(1, len(part) // 6)
-        axes.plot(part.index, part, color=colour, marker=MARKERS[index], markevery=few)
+        axes.plot(part.index, part, color=colour, marker=marker, markevery=few)
