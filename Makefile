@@ -37,7 +37,7 @@ lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
 
-readme: install  ## Copy the default study's results into README.md and evidence/
+readme: install  ## Copy the default study's results into README.md, docs/gallery.md and evidence/
 	python scripts/readme.py
 
 bench: install  ## Measure speed on this machine; writes benchmarks/README.md (20 minutes, leave it alone)
@@ -47,7 +47,7 @@ bench: install  ## Measure speed on this machine; writes benchmarks/README.md (2
 	python benchmarks/table.py
 
 pull-records:  ## Pull records and results alone: enough to redraw, without data and weights
-	dvc list --recursive --dvc-only . runs | grep -E '\.(json|csv)$$' | sed 's,^,runs/,' \
+	dvc list --recursive --dvc-only . runs | grep -E '\.(json|csv|npz)$$' | sed 's,^,runs/,' \
 	  | xargs dvc pull results .snakemake/metadata
 
 # Snakemake's marks of unfinished outputs stay: without them a half-made output would count as made.

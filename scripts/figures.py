@@ -1,4 +1,4 @@
-"""Draw a study's figures as SVG and PNG; equal records give equal bytes."""
+"""Draw a study's figures as SVG, PDF (for LaTeX) and PNG; equal records give equal bytes."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from stagewise.scripting import parser, run_script
 
 
 def main() -> None:
-    """Read plan, ``summary.csv`` and the runs' histories; write NAME.svg and NAME.png."""
+    """Read plan, ``summary.csv`` and the runs' logs; write NAME.svg, NAME.pdf and NAME.png."""
     arguments = parser(__doc__)
     arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
     arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")

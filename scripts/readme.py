@@ -1,12 +1,13 @@
-"""Copy a study's tables, figures and verdicts, and fill in the README's results section."""
+"""Copy a study's tables, figures and verdicts; fill in README's results and the gallery."""
 
 import shutil
 from pathlib import Path
 
-from stagewise.analysis.readme import filled, section
+from stagewise.analysis.readme import filled, gallery, section
 from stagewise.errors import UserError
 from stagewise.files import write_text
 from stagewise.scripting import parser, run_script
+from stagewise.study import load_config
 
 PUBLISHED = ("claims.csv", "tables/*.md", "tables/*.csv", "figures/*.svg")
 
@@ -17,6 +18,8 @@ def main() -> None:
     options.add_argument("--results", type=Path, default=Path("results/digits"))
     options.add_argument("--evidence", type=Path, default=Path("evidence/digits"))
     options.add_argument("--readme", type=Path, default=Path("README.md"))
+    options.add_argument("--gallery", type=Path, default=Path("docs/gallery.md"))
+    options.add_argument("--config", type=Path, default=Path("config.yaml"), help="the study's")
     arguments = options.parse_args()
     sources = [path for name in PUBLISHED for path in sorted(arguments.results.glob(name))]
     if not sources:
@@ -27,6 +30,7 @@ def main() -> None:
         shutil.copy(source, target)
     text = filled(arguments.readme.read_text(encoding="utf-8"), section(arguments.evidence))
     write_text(arguments.readme, text)
+    write_text(arguments.gallery, gallery(arguments.evidence, load_config(arguments.config)))
     print(f"{arguments.readme}: results of {arguments.results}, kept in {arguments.evidence}")
 
 

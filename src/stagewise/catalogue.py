@@ -100,7 +100,7 @@ def figures() -> dict[str, Path]:
 
 
 def caption(figure: str) -> str:
-    """What to see in a figure: ``CAPTION`` of its file."""
+    """``CAPTION`` of a figure's file, with the fields that ``study.captions`` fills."""
     return str(_literal(_tree(figures()[figure]), "CAPTION"))
 
 

@@ -66,3 +66,14 @@ def test_diverged_run_counts_as_wrong() -> None:
     found = metrics.all_metrics(logits, np.array([0, 0]))
     assert found["accuracy"] == 50.0
     assert np.isnan(found["nll"])
+
+
+def test_reliability_by_hand() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.45, 0.55]])
+    labels = np.array([0, 1, 1, 0])
+    images, confidence, accuracy = metrics.reliability(np.log(probabilities), labels, bins=4)
+    assert images.tolist() == [0, 0, 2, 2]
+    np.testing.assert_allclose(confidence, [np.nan, np.nan, 0.575, 0.85])
+    np.testing.assert_allclose(accuracy, [np.nan, np.nan, 0.5, 0.5])
+    gap = np.nansum(np.abs(confidence - accuracy) * images) / images.sum()
+    assert metrics.ece(np.log(probabilities), labels, bins=4) == pytest.approx(gap)

@@ -411,6 +411,7 @@ PLAN: dict[str, Any] = {
         "data": {"source": "digits"},
         "gate": {"points": 4},
         "claims_tested": [],
+        "evaluation": {"ece_bins": 15},
     },
     "runs": [
         {

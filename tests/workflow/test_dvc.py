@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from projects import PROJECT, Project, copy_project
 
+from stagewise import catalogue
+
 TRACKED = ["data", "runs", "results", ".snakemake/metadata"]
 RECOVERIES = {
     "Recovery resnet.baseline.dense.kd, seed 0",
@@ -105,11 +107,13 @@ def test_show_shows_the_configured_study(author: Project) -> None:
     path = "results/smoke/metrics.json"
     metrics = json.loads((author.folder / path).read_text())
     assert shown[""]["data"][path]["data"] == metrics
-    author.run("dvc", "plots", "show")
+    assert "failed" not in said(author, "dvc", "plots", "show")
     page = (author.folder / "dvc_plots/index.html").read_text()
-    assert {"accuracy.svg", "accuracy.png"} <= pictures(author).keys()
-    for name in pictures(author):
-        assert name in page
+    assert {f"{name}.{form}" for name in catalogue.figures() for form in ("svg", "png", "pdf")} == (
+        pictures(author).keys()
+    )
+    for name in catalogue.figures():
+        assert f"{name}.svg" in page, "list the figure in dvc.yaml"
     assert not said(author, "git", "status", "--short")
 
 
@@ -143,7 +147,7 @@ def test_records_alone_redraw_the_figures_byte_for_byte(author: Project, clone: 
     clone.run("make", "pull-records")
     assert not (clone.folder / "data").exists()
     names = {path.suffix for path in (clone.folder / "runs").rglob("*") if path.is_file()}
-    assert names == {".json", ".csv"}
+    assert names == {".json", ".csv", ".npz"}
     assert "Nothing to be done" in said(clone, "snakemake", "--dry-run")
     shutil.rmtree(clone.folder / FIGURES)
     made = messages(said(clone, "snakemake", "figures"))

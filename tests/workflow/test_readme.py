@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from stagewise.analysis.readme import filled, section
+from stagewise.analysis.readme import filled, gallery, section
+from stagewise.study import load_config
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -15,6 +16,12 @@ def test_the_results_section_is_what_the_records_give(monkeypatch):
     monkeypatch.chdir(PROJECT)
     readme = Path("README.md").read_text(encoding="utf-8")
     assert filled(readme, section(Path("evidence/digits"))) == readme
+
+
+def test_the_gallery_is_what_the_study_gives(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    page = Path("docs/gallery.md").read_text(encoding="utf-8")
+    assert page == gallery(Path("evidence/digits"), load_config("config.yaml")), "make readme"
 
 
 def test_links_and_pictures_exist():

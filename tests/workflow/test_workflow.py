@@ -3,7 +3,10 @@
 import csv
 import json
 import shutil
+import zipfile
 from pathlib import Path
+
+from stagewise import catalogue
 
 TOY_METHOD = '''"""A toy: the squared distance of the logits."""
 
@@ -194,10 +197,25 @@ def test_targets_are_documented(finished):
         assert f"\n{target} (Target:" in listed
 
 
-def test_snakemakes_own_report_holds_the_figures(finished, tmp_path):
+def test_snakemakes_own_report_holds_every_result(finished, tmp_path):
     page = tmp_path / "report.zip"
     finished.snakemake("--report", str(page))
-    assert page.stat().st_size > 10_000
+    with zipfile.ZipFile(page) as archive:
+        text = archive.read("report/report.html").decode()
+        files = {Path(name).name for name in archive.namelist()}
+    read = json.JSONDecoder().raw_decode
+    shown = read(text, text.index("{", text.index("var results = {")))[0].values()
+    categories = read(text, text.index("{", text.index("var categories = {")))[0]
+    assert categories.keys() == {"Figures", "Tables", "Claims", "Report"}
+    labels = [json.dumps(result["labels"], sort_keys=True) for result in shown]
+    assert len(labels) == len(set(labels)), "labels tell results apart"
+    drawn = {(r["labels"]["figure"], r["labels"]["form"]) for r in shown if "form" in r["labels"]}
+    assert drawn == {(name, form) for name in catalogue.figures() for form in ("SVG", "PDF")}
+    assert {"report.html", "claims.csv", "latency.csv", "summary.csv", "accuracy.csv"} <= files
+    for result in shown:
+        assert "smoke" in result["caption"]
+        assert "{" not in result["caption"]
+    assert any("95 % t interval (n = 1 seed" in result["caption"] for result in shown)
 
 
 def test_the_default_study_plans_every_kind_of_step():

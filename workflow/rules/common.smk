@@ -17,6 +17,7 @@ from stagewise.files import canonical_json
 from stagewise.machine import default_device, has_bfloat16
 from stagewise import catalogue
 from stagewise.study import advice, make_plan, resolve_config
+from stagewise.study.captions import caption
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.plan import STEPS, run_path

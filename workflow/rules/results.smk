@@ -49,9 +49,9 @@ rule measure_latency:
     output:
         report(
             results("latency.csv"),
-            caption="../report/table.rst",
+            caption="../report/latency.rst",
             category="Tables",
-            labels={"table": "latency, raw"},
+            labels={"table": "latency of every arm, measured"},
         ),
     log:
         f"logs/{STUDY}/latency.log",
@@ -74,7 +74,7 @@ rule summarise:
     output:
         summary=report(
             results("summary.csv"),
-            caption="../report/table.rst",
+            caption="../report/summary.rst",
             category="Tables",
             labels={"table": "every run and exit"},
         ),
@@ -99,12 +99,15 @@ rule make_tables:
         summary=rules.summarise.output.summary,
         latency=rules.measure_latency.output,
     output:
-        report(
-            expand(results("tables/{table}.csv"), table=TABLES),
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "as published"},
-        ),
+        *[
+            report(
+                results(f"tables/{table}.csv"),
+                caption="../report/table.rst",
+                category="Tables",
+                labels={"table": table},
+            )
+            for table in TABLES
+        ],
         expand(results("tables/{table}.md"), table=TABLES),
         results("tables/study.md"),
     log:
@@ -122,7 +125,7 @@ rule make_tables:
 
 
 rule draw:
-    """One figure, as SVG and PNG."""
+    """One figure, as SVG, PDF (for LaTeX) and PNG."""
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
@@ -132,7 +135,13 @@ rule draw:
             results("figures/{figure}.svg"),
             caption="../report/figure.rst",
             category="Figures",
-            labels={"figure": "{figure}"},
+            labels={"figure": "{figure}", "form": "SVG"},
+        ),
+        pdf=report(
+            results("figures/{figure}.pdf"),
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}", "form": "PDF"},
         ),
         png=results("figures/{figure}.png"),
     log:
@@ -143,6 +152,7 @@ rule draw:
     params:
         folder=lambda wildcards, output: str(Path(output.svg).parent),
         dpi=SETTINGS["figures"]["dpi"],
+        caption=lambda wildcards: caption(wildcards.figure, SETTINGS),
         code=lambda wildcards: code(
             "figures.py", f"stagewise.analysis.figures.{wildcards.figure}"
         ),
@@ -163,7 +173,7 @@ rule judge:
     output:
         report(
             results("claims.csv"),
-            caption="../report/table.rst",
+            caption="../report/claims.rst",
             category="Claims",
             labels={"table": "verdicts"},
         ),
@@ -202,6 +212,7 @@ rule write_report:
     localrule: True
     params:
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
+        captions=[caption(name, SETTINGS) for name in FIGURES],
         code=code("report.py"),
     message:
         "Report"
@@ -245,7 +256,12 @@ rule choose_rates:
         plan=rules.plan.output,
         evaluation=rules.evaluate.output,
     output:
-        choice=results("choice.csv"),
+        choice=report(
+            results("choice.csv"),
+            caption="../report/choice.rst",
+            category="Tables",
+            labels={"table": "choice of learning rates"},
+        ),
         rates=results("learning_rates.yaml"),
     log:
         f"logs/{STUDY}/choose_rates.log",
@@ -269,7 +285,11 @@ rule tables:
 rule figures:
     """Target: the figures."""
     input:
-        expand(results("figures/{figure}.{form}"), figure=FIGURES, form=["svg", "png"]),
+        expand(
+            results("figures/{figure}.{form}"),
+            figure=FIGURES,
+            form=["svg", "pdf", "png"],
+        ),
 
 
 rule claims:

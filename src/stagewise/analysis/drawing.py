@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from stagewise.analysis.statistics import paired
 from stagewise.files import atomic
 
-WIDTH = 4.6  # inches: one text column
-INK = "#1b1b1f"  # as in style.mplstyle; the report lets it follow the reader's colour scheme
+WIDTH = 3.6  # inches: one column of a paper, or a phone; every text keeps its size there
+INK, PAPER = "#1b1b1f", "#fefefe"  # as in style.mplstyle; the report lets both follow the reader
 GREY = "#7a7a80"
 # Okabe and Ito's colours: distinct for all common kinds of colour blindness.
 BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = (
@@ -28,6 +28,12 @@ BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = (
 )
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+FORMS: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+"""File types of every figure, and what their files must not say: dates and versions."""
 
 
 @contextmanager
@@ -41,11 +47,30 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
-    """Write ``name.svg`` and ``name.png``; equal figures give equal bytes."""
-    with atomic(folder / f"{name}.svg") as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
-    with atomic(folder / f"{name}.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
+    """Write ``name`` in every form of ``FORMS``; equal figures give equal bytes.
+
+    ``dpi``: dots per inch of the PNG.
+    """
+    _settle(figure)
+    for form, metadata in FORMS.items():
+        with atomic(folder / f"{name}.{form}") as temporary:
+            # Dots are the PNG's alone: they move a vector figure's layout by hairs.
+            dots = dpi if form == "png" else "figure"
+            figure.savefig(temporary, format=form, dpi=dots, metadata=metadata)
+
+
+def _settle(figure: Figure) -> None:
+    """Lay out once, for good, and round: the solver's last digits differ from run to run."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        x, y, width, height = np.round(axes.get_position(original=True).bounds, 6)
+        axes.set_position((x, y, width, height))
+
+
+def look(index: int) -> tuple[str, str]:
+    """Colour and marker of the arm or pair with this place in its list; 24 differ."""
+    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
 def notice(text: str) -> Figure:
@@ -69,7 +94,7 @@ def row_of_seeds(axes: Axes, y: float, values: pd.Series, colour: str) -> None:
     axes.plot(values, y + spread, "o", color=colour, markersize=3, alpha=0.55, mew=0)
     mean, low, high = mean_interval(values)
     axes.plot([low, high], [y, y], color=colour, linewidth=1.8)
-    axes.plot([mean], [y], "D", color=colour, markersize=5, mec="#fefefe", mew=0.7)
+    axes.plot([mean], [y], "D", color=colour, markersize=5, mec=PAPER, mew=0.7)
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int) -> None:

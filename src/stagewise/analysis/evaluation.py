@@ -21,7 +21,7 @@ def evaluate(study: Study) -> pd.DataFrame:
     Raises:
         UserError: a record or logits file is missing or broken, or does not fit its teacher's.
     """
-    bins = study.config.get("evaluation", {}).get("ece_bins", 15)
+    bins = study.config["evaluation"]["ece_bins"]
 
     @lru_cache(maxsize=16)  # a handful of teachers serve all runs
     def reference(path: str) -> Splits:

@@ -40,13 +40,29 @@ def brier(log_p: Floats, labels: NDArray[np.integer]) -> float:
     return float(((np.exp(log_p) - target) ** 2).sum(axis=1).mean())
 
 
+def confidence_bins(log_p: Floats, bins: int) -> tuple[Floats, NDArray[np.intp]]:
+    """Each image's confidence, and which of the equal-width bins (low, high] it falls in."""
+    confidence = np.exp(log_p.max(axis=1))
+    index = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)
+    return confidence, index
+
+
 def ece(log_p: Floats, labels: NDArray[np.integer], bins: int = 15) -> float:
     """Expected calibration error: confidence against accuracy in equal-width bins (low, high]."""
-    confidence = np.exp(log_p.max(axis=1))
+    confidence, index = confidence_bins(log_p, bins)
     correct = log_p.argmax(axis=1) == labels
-    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gap = np.bincount(index, weights=confidence - correct, minlength=bins)
     return float(np.abs(gap).sum() / len(labels))
+
+
+def reliability(log_p: Floats, labels: NDArray[np.integer], bins: int = 15) -> Floats:
+    """(3, bins): images, mean confidence and accuracy of each bin; NaN where a bin is empty."""
+    confidence, index = confidence_bins(log_p, bins)
+    correct = log_p.argmax(axis=1) == labels
+    images = np.bincount(index, minlength=bins).astype(np.float64)
+    filled = np.where(images > 0, images, np.nan)
+    sums = [np.bincount(index, weights=part, minlength=bins) for part in (confidence, correct)]
+    return np.stack([images, *(part / filled for part in sums)])
 
 
 def agreement(logits: NDArray[np.floating], teacher: NDArray[np.floating]) -> float:

@@ -1,12 +1,17 @@
-"""The results section of the README, from a recorded study; nothing in it is typed by hand."""
+"""README's results section and the gallery of figures, from a recorded study, none of it typed."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from stagewise import catalogue
+from stagewise.analysis.drawing import WIDTH
 from stagewise.analysis.publish import markdown
 from stagewise.analysis.words import by_claim, contrast_line
 from stagewise.errors import UserError
+from stagewise.study.captions import caption
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 SHOWN = {
@@ -15,6 +20,14 @@ SHOWN = {
     "compression": "Accuracy against multiply-adds: dense, pruned, recovered.",
 }
 """Figures of the section, with their alternative texts."""
+GALLERY = """# Gallery
+
+Every figure of the default study and how to read it. `snakemake figures` draws them from the run
+records alone, as SVG, PNG and, for LaTeX, PDF in `results/<study>/figures/`; equal records give
+equal bytes. They are {width:g} inches wide, one column of a paper or a phone, and no text in them
+is smaller than 7 points. Colours are distinct for all common kinds of colour blindness, and
+shapes or places always say the same.
+"""
 
 
 def verdict_table(claims: pd.DataFrame) -> str:
@@ -43,8 +56,23 @@ def section(evidence: Path) -> str:
     parts = [protocol.partition("\n")[2].strip(), verdict_table(claims).strip()]
     parts += [f"![{text}]({evidence}/figures/{name}.svg)" for name, text in SHOWN.items()]
     parts += [f"<details><summary>Accuracy of every arm</summary>\n\n{accuracy.strip()}"]
-    parts += [f"</details>\n\nAll tables: [{evidence}/tables]({evidence}/tables/study.md)."]
+    parts += [
+        f"</details>\n\nAll tables: [{evidence}/tables]({evidence}/tables/study.md). "
+        "All figures, and how to read them: [docs/gallery.md](docs/gallery.md)."
+    ]
     return "\n\n".join(parts)
+
+
+def gallery(evidence: Path, config: Mapping[str, Any]) -> str:
+    """``docs/gallery.md``: each figure of ``evidence`` with its caption for the study's config."""
+    parts = [GALLERY.format(width=WIDTH)]
+    for name in catalogue.figures():
+        text = caption(name, config)
+        picture = (
+            f"![{text.partition(':')[0].partition('.')[0]}.](../{evidence}/figures/{name}.svg)"
+        )
+        parts.append(f"## {name.capitalize()}\n\n{picture}\n\n{text}\n")
+    return "\n".join(parts)
 
 
 def filled(readme: str, text: str) -> str:

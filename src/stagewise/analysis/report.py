@@ -18,6 +18,7 @@ from stagewise.analysis.summary import main_exits
 from stagewise.analysis.tables import TABLES
 from stagewise.analysis.words import by_claim, effect
 from stagewise.errors import UserError
+from stagewise.study.captions import caption
 
 PROVENANCE = {
     "arm": "Arm",
@@ -53,7 +54,11 @@ def render(results: Results, claims: pd.DataFrame, figures: Path) -> str:
         undecided=[claim for claim in shown if claim["verdict"] == NOT_TESTABLE],
         gate=study_gate(results.study, results.summary),
         figures=[
-            {"name": name, "caption": catalogue.caption(name), "svg": inline_svg(figures, name)}
+            {
+                "name": name,
+                "caption": caption(name, results.study.config),
+                "svg": inline_svg(figures, name),
+            }
             for name in catalogue.figures()
         ],
         tables=[table for make in TABLES.values() if len((table := make(results)).shown)],

@@ -10,7 +10,7 @@ from stagewise.analysis.results import Results
 
 
 def write_figures(results: Results, folder: Path, names: Iterable[str], dpi: int = 150) -> None:
-    """Write NAME.svg and NAME.png (at ``dpi`` dots per inch) for each name."""
+    """Write NAME.svg, NAME.pdf and NAME.png (at ``dpi`` dots per inch) for each name."""
     with drawing.style():
         for name in names:
             module = importlib.import_module(catalogue.module_name(catalogue.figures()[name]))

@@ -7,23 +7,29 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from stagewise.analysis import drawing
-from stagewise.analysis.drawing import COLOURS, GREY, INK, MARKERS, WIDTH
+from stagewise.analysis.drawing import COLOURS, GREY, INK, MARKERS, PAPER, WIDTH
 from stagewise.analysis.results import Results, dense_students
 from stagewise.analysis.summary import main_exits
 
 POSITION = 5
 """Place in the report."""
 CAPTION = (
-    "Accuracy against MACs, mean and 95 % t interval. Networks of one shape are drawn side by "
-    "side; a number is the value of a point below the axis."
+    "Accuracy against multiply-adds for dense, pruned and recovered networks, mean and 95 % t "
+    "interval (n = {n}): up and left is better. Networks of one shape stand side by side; a number "
+    "is the value of a point below the axis. The fair opponent of a recovered network is the dense "
+    "one with the same extra KD. {protocol}"
 )
+CHAINS = {
+    "baseline": "from the student alone",
+    "two_stage": "from the two-stage student",
+}
 RECOVERIES = {
     "none": "pruned, no recovery",
     "bn": "BN re-estimated",
-    "ce": "recovered with CE",
-    "kd": "recovered with KD",
-    "two_stage_kd": "recovered with two-stage KD",
-    "scratch_kd": "same shape from scratch, KD",
+    "ce": "recovered, CE",
+    "kd": "recovered, KD",
+    "two_stage_kd": "recovered, two-stage KD",
+    "scratch_kd": "from scratch, KD",
 }
 
 
@@ -34,18 +40,17 @@ def draw(results: Results) -> Figure:
     if chained.empty:
         return drawing.notice("this study prunes no network")
     panels = list(chained.groupby(["pair", "chain"], sort=False))
-    figure = Figure(figsize=(WIDTH, 2.35 * len(panels) + 0.75))
+    figure = Figure(figsize=(WIDTH, 2.1 * len(panels) + 0.95))
     grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, ((pair, chain), part) in zip(grid, panels, strict=True):
         dense = dense_students(results.study, main, part)
         _operating_points(axes, dense, part)
-        source = "two-stage student" if chain == "two_stage" else "student alone"
-        axes.set_title(f"{pair}, {source}")
+        axes.set_title(f"{pair}, {CHAINS[str(chain)]}")
         axes.set_ylabel("test accuracy, %")
     grid[-1].set_xlabel("million MACs per image")
     used = [name for name in RECOVERIES if name in set(chained["recovery"])]
     handles = [
-        Line2D([], [], ls="", marker="*", color=INK, markersize=7, label="dense student"),
+        Line2D([], [], ls="", marker="*", color=INK, markersize=7, label="dense"),
         Line2D(
             [], [], ls="", marker="*", color=_colour("kd"), markersize=7, label="dense, extra KD"
         ),
@@ -56,7 +61,9 @@ def draw(results: Results) -> Figure:
     ]
     if (chained["criterion"] == "random").any():
         handles.append(
-            Line2D([], [], ls="", marker="o", color=GREY, mfc="#fefefe", label="hollow: random")
+            Line2D(
+                [], [], ls="", marker="o", color=GREY, mfc=PAPER, label="hollow: pruned at random"
+            )
         )
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
@@ -99,14 +106,12 @@ def _point(axes: Axes, arm: pd.DataFrame, x: float, floor: float) -> None:
     mean, low, high = drawing.mean_interval(arm["test_accuracy"])
     is_dense = criterion in ("", "dense")
     colour = _colour(recovery) if recovery else INK
-    face = "#fefefe" if criterion == "random" else colour
+    face = PAPER if criterion == "random" else colour
     marker, size = ("*", 8) if is_dense else (_marker(recovery), 5)
     axes.plot([x], [max(mean, floor)], marker, color=colour, mfc=face, markersize=size)
     if mean < floor:
         # Two neighbours can both be below: their numbers stand at two heights.
         place, text = (0, 12 if recovery == "bn" else 5), f"{mean:.0f}"
-        axes.annotate(
-            text, (x, floor), place, textcoords="offset points", ha="center", fontsize=6.5
-        )
+        axes.annotate(text, (x, floor), place, textcoords="offset points", ha="center", fontsize=7)
     else:
         axes.plot([x, x], [max(low, floor), high], color=colour, lw=1.1, zorder=1.5)

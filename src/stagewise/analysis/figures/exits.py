@@ -1,56 +1,77 @@
-"""Exits and their ensemble."""
+"""Exits and their ensemble against their cost."""
 
-import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from stagewise.analysis import drawing
-from stagewise.analysis.drawing import COLOURS, INK, MARKERS, WIDTH
+from stagewise.analysis.drawing import INK, PAPER, WIDTH
 from stagewise.analysis.records import ENSEMBLE, FINAL
 from stagewise.analysis.results import Results
 
 POSITION = 6
 """Place in the report."""
 CAPTION = (
-    "Exits from shallow to deep and their ensemble: every seed a dot, mean and 95 % t interval."
+    "Exits against their cost: each point is an exit, from the cheapest to the last, and the "
+    "hollow point the ensemble of all exits, which costs them all. Every dot is a seed, the point "
+    "their mean, the bar its 95 % t interval (n = {n}). Star: the single network taught by KD. Up "
+    "and left is better; points at one cost stand side by side. {protocol}"
 )
+ASIDE = 0.022
+"""Distance of neighbours at one cost, in parts of the axis."""
 
 
 def draw(results: Results) -> Figure:
-    """Accuracy of each exit and of the ensemble, with the single network taught by KD."""
+    """Accuracy of each exit and of the ensemble over MACs, with the network taught by KD."""
     summary = results.summary
     with_exits = summary[(summary["exit"] != FINAL) & (summary["network"] == "student")]
     if with_exits.empty:
         return drawing.notice("this study has no networks with exits")
     panels = list(with_exits.groupby("pair", sort=False))
-    figure = Figure(figsize=(WIDTH, 2.6 * len(panels) + 0.5))
+    names = list(with_exits["display"].unique())
+    figure = Figure(figsize=(WIDTH, 2.5 * len(panels) + 0.6))
     grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, (pair, part) in zip(grid, panels, strict=True):
-        order = list(part["exit"].unique())
-        for index, (_, arm) in enumerate(part.groupby("arm", sort=False)):
-            x = np.arange(len(order)) + 0.16 * (index - 1)
-            seeds = [arm.loc[arm["exit"] == name, "test_accuracy"] for name in order]
-            marks = [drawing.mean_interval(values) for values in seeds]
-            colour = COLOURS[index % 6]
-            for position, values, (_, low, high) in zip(x, seeds, marks, strict=True):
-                dots = np.full(len(values), position)
-                axes.plot(dots, values, "o", color=colour, markersize=2.5, alpha=0.5, mew=0)
-                axes.plot([position] * 2, [low, high], color=colour, lw=1.1)
-            means = [mean for mean, *_ in marks]
-            numbered = -1 if ENSEMBLE in order else len(order)
-            axes.plot(x[:numbered], means[:numbered], color=colour, lw=0.8)
-            axes.plot(
-                x,
-                means,
-                MARKERS[index % 8],
-                color=colour,
-                label=arm["display"].iloc[0],
-                markersize=5,
-            )
-        single = summary.loc[summary["arm"] == f"distillation/{pair}.kd", "test_accuracy"]
+        step = ASIDE * (part["macs"].max() - part["macs"].min()) / 1e6
+        for index, name in enumerate(names):
+            aside = step * (index - (len(names) - 1) / 2)
+            _arm(axes, part[part["display"] == name], index, aside)
+        single = summary[summary["arm"] == f"distillation/{pair}.kd"]
         if len(single):
-            axes.axhline(single.mean(), color=INK, ls="--", lw=1, label="single network with KD")
-        axes.set_xticks(range(len(order)), [n if n == ENSEMBLE else f"exit {n}" for n in order])
+            x = single["macs"].mean() / 1e6 - step * (len(names) + 1) / 2
+            _point(axes, x, single["test_accuracy"], "*", INK, INK)
         axes.set_title(f"{pair}")
         axes.set_ylabel("test accuracy, %")
-    drawing.legend_below(figure, grid[0], 2)
+    grid[-1].set_xlabel("million MACs per image")
+    handles = []
+    for index, name in enumerate(names):
+        colour, marker = drawing.look(index)
+        handles.append(Line2D([], [], color=colour, marker=marker, label=name))
+    handles += [
+        Line2D([], [], ls="", marker="o", color=INK, mfc=PAPER, label="hollow: ensemble"),
+        Line2D([], [], ls="", marker="*", color=INK, markersize=7, label="KD, no exits"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
+
+
+def _arm(axes: Axes, arm: pd.DataFrame, index: int, aside: float) -> None:
+    """One method's exits, joined, and its ensemble."""
+    colour, marker = drawing.look(index)
+    single = arm[arm["exit"] != ENSEMBLE].groupby("exit", sort=False)
+    means = single[["macs", "test_accuracy"]].mean()
+    axes.plot(means["macs"] / 1e6 + aside, means["test_accuracy"], color=colour, lw=0.8)
+    for name, part in arm.groupby("exit", sort=False):
+        x = part["macs"].mean() / 1e6 + aside
+        face = PAPER if name == ENSEMBLE else colour
+        _point(axes, x, part["test_accuracy"], marker, colour, face)
+
+
+def _point(axes: Axes, x: float, seeds: pd.Series, marker: str, colour: str, face: str) -> None:
+    """Every seed a dot, the mean, and its interval."""
+    mean, low, high = drawing.mean_interval(seeds)
+    axes.plot([x] * len(seeds), seeds, "o", color=colour, markersize=2.5, alpha=0.5, mew=0)
+    axes.plot([x, x], [low, high], color=colour, lw=1.1)
+    size = 8 if marker == "*" else 5
+    axes.plot([x], [mean], marker, color=colour, mfc=face, markersize=size)

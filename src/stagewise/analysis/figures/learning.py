@@ -6,15 +6,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from stagewise.analysis import drawing
-from stagewise.analysis.drawing import COLOURS, MARKERS, WIDTH
+from stagewise.analysis.drawing import WIDTH
 from stagewise.analysis.records import read_table
 from stagewise.analysis.results import COMPRESSION, TASKS, Results
 
 POSITION = 3
 """Place in the report."""
-CAPTION = "Validation accuracy over epochs: mean over seeds; the band spans all seeds."
+CAPTION = (
+    "Learning curves: validation accuracy over epochs, mean of {n}; the band spans all seeds. "
+    "Accuracies stand closer the lower they are (the scale is logarithmic in the error), so that "
+    "late differences stay visible. Dotted: end of stage 1. Test images are not used here."
+)
+NEVER_WRONG = 0.2
+"""Error, percent, that stands for none at all on a logarithmic scale."""
 
 
 def draw(results: Results) -> Figure:
@@ -24,36 +31,49 @@ def draw(results: Results) -> Figure:
     students = students[students["step"] != "pretraining"]
     if students.empty:
         return drawing.notice("this study trains no students")
-    tasks = list(students["task"].unique())
-    figure = Figure(figsize=(WIDTH, 2.5 * len(tasks)))
-    rows = figure.subfigures(len(tasks), 1, squeeze=False)[:, 0]
-    for part_figure, task in zip(rows, tasks, strict=True):
-        pairs = list(students.loc[students["task"] == task, "pair"].unique())
-        grid = part_figure.subplots(1, len(pairs), squeeze=False, sharey=True)[0]
-        names = list(students.loc[students["task"] == task, "display"].unique())
-        for axes, pair in zip(grid, pairs, strict=True):
-            chosen = students[(students["task"] == task) & (students["pair"] == pair)]
-            for _, arm in chosen.groupby("arm", sort=False):
-                index = names.index(arm["display"].iloc[0])
-                _curve(results, axes, arm["path"].tolist(), index)
-            axes.set_title(f"{pair}, {TASKS[task]}")
-            axes.set_xlabel("epoch")
-        grid[0].set_ylabel("validation accuracy, %")
-        handles = [
-            Line2D([], [], color=COLOURS[i % 6], marker=MARKERS[i % 8], label=name)
-            for i, name in enumerate(names)
-        ]
-        part_figure.legend(handles=handles, loc="outside lower center", ncols=min(3, len(handles)))
+    panels = list(students.groupby(["task", "pair"], sort=False))
+    names = [str(name) for _, part in panels for name in part["display"].unique()]
+    names = list(dict.fromkeys(names))
+    figure = Figure(figsize=(WIDTH, 1.6 * len(panels) + 0.17 * -(-len(names) // 3)))
+    grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for axes, ((task, pair), part) in zip(grid, panels, strict=True):
+        for _, arm in part.groupby("arm", sort=False):
+            _curve(results, axes, arm["path"].tolist(), names.index(arm["display"].iloc[0]))
+        _error_scale(axes)
+        axes.set_title(f"{pair}, {TASKS[str(task)]}")
+        axes.set_ylabel("validation, %")
+    grid[-1].set_xlabel("epoch")
+    handles = []
+    for index, name in enumerate(names):
+        colour, marker = drawing.look(index)
+        handles.append(Line2D([], [], color=colour, marker=marker, label=name))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 
 def _curve(results: Results, axes: Axes, paths: Sequence[str], index: int) -> None:
-    """One arm's validation curve."""
+    """One arm's validation curve, drawn as errors."""
     columns = ("epoch", "validation_accuracy")
     parts = [read_table(results.study.folder(path) / "history.csv", columns) for path in paths]
     table = pd.concat(parts)[list(columns)].dropna()
-    stats = table.groupby("epoch")["validation_accuracy"].agg(["mean", "min", "max"])
-    colour, marker = COLOURS[index % 6], MARKERS[index % 8]
-    axes.fill_between(stats.index, stats["min"], stats["max"], color=colour, alpha=0.15, lw=0)
+    error = (100 - table["validation_accuracy"]).clip(lower=NEVER_WRONG)
+    stats = error.groupby(table["epoch"]).agg(["mean", "min", "max"])
+    colour, marker = drawing.look(index)
+    axes.fill_between(stats.index, stats["min"], stats["max"], color=colour, alpha=0.13, lw=0)
     few = max(1, len(stats) // 8)
     axes.plot(stats.index, stats["mean"], color=colour, marker=marker, markevery=few)
+    phase = parts[0]["phase"] if "phase" in parts[0] else pd.Series(dtype=str)
+    for boundary in parts[0].loc[phase.ne(phase.shift(-1)), "epoch"].iloc[:-1]:
+        axes.axvline(boundary, color=colour, ls=":", lw=1)
+
+
+def _error_scale(axes: Axes) -> None:
+    """Logarithmic in the error, labelled with accuracies, the best on top."""
+    axes.set_yscale("log")
+    axes.invert_yaxis()
+    low, high = sorted(axes.get_ylim())
+    subs = (1, 2, 5) if high > 8 * low else (1, 1.5, 2, 3, 4, 5, 7)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(lambda error, _: f"{100 - error:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_formatter(NullFormatter())
