@@ -50,3 +50,8 @@ class NativeResNet(LargeResNet):
     def after(self, stage: str, x: Tensor) -> Tensor:
         """Max-pooling behind the stem."""
         return max_pool2d(x, 3, 2, 1) if stage == "stem" else x
+
+    def torchvision_names(self) -> dict[str, str]:
+        """Our part → torchvision's."""
+        stages = {stage: stage.replace("stage", "layer") for stage in self.stages}
+        return {"stem.0": "conv1", "stem.1": "bn1", **stages, "classifier": "fc"}

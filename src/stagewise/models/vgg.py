@@ -88,3 +88,17 @@ class VGG(Network):
         """Max-pooling behind the first blocks."""
         large = stage == "stage3" and x.shape[2] >= LARGE_MAP
         return max_pool2d(x, 2) if stage in POOLED or large else x
+
+    def torchvision_names(self) -> dict[str, str]:
+        """Our convolution or batch norm → torchvision's, which counts ReLUs and poolings too."""
+        names: dict[str, str] = {}
+        position = 0
+        for part in ("stem", *self.stages):
+            layers = self.get_submodule(part)
+            assert isinstance(layers, nn.ModuleList)
+            for number in range(len(layers)):
+                names[f"{part}.{number}.0"] = f"features.{position}"
+                names[f"{part}.{number}.1"] = f"features.{position + 1}"
+                position += 3
+            position += 1
+        return names
