@@ -176,6 +176,31 @@ def test_limits_round_up_and_never_exceed_a_layer() -> None:
     assert Limits(4, 0.25).least(3) == 3
 
 
+@pytest.mark.parametrize("name", ["resnet10", "resnet10-imagenet", "resnet8x4", "wrn16-1"])
+def test_other_families_are_pruned_and_rebuilt(name: str, tmp_path: Path) -> None:
+    shape = Architecture(name, {"width": 4}, 4, 1, 16)
+    done = pruned(shape, 2, limits=Limits(1, 0.2), tolerance=0.2)
+    save_network(done.network, done.after, tmp_path / "model")
+    back, shape = load_network(tmp_path / "model")
+    x = images(shape)
+    assert torch.equal(back.eval()(x).logits, done.network.eval()(x).logits)
+
+
+def test_mobilenetv2_is_pruned_and_rebuilt(tmp_path: Path) -> None:
+    shape = Architecture("mobilenetv2-crd", {"width": 1}, 4, 1, 16)
+    done = pruned(shape, 1.2, limits=Limits(1, 0.2), tolerance=0.2)
+    save_network(done.network, done.after, tmp_path / "model")
+    back, shape = load_network(tmp_path / "model")
+    x = images(shape)
+    assert torch.equal(back.eval()(x).logits, done.network.eval()(x).logits)
+
+
+@pytest.mark.parametrize("name", ["shufflenetv1-crd", "shufflenetv2-crd"])
+def test_a_network_that_shuffles_channels_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' cannot be pruned, as its channel shuffles"):
+        pruned(Architecture(name, {"width": 1}, 4, 1, 16))
+
+
 @pytest.mark.parametrize("head", ["linear", "sepatt"])
 def test_a_multi_exit_network_can_be_pruned(head: str, tmp_path: Path) -> None:
     done = pruned(small(head), 2, limits=Limits(2, 0.25), tolerance=0.2)
