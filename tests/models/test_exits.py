@@ -22,7 +22,7 @@ def multi(name: str, head: str, size: int = 8) -> MultiExit:
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("size", [8, 12, 17])
+@pytest.mark.parametrize("size", [8, 17])
 def test_every_stage_has_an_exit_on_images_of_any_size(name: str, head: str, size: int) -> None:
     built = multi(name, head, size)
     out = built(torch.randn(3, 1, size, size))
@@ -34,7 +34,7 @@ def test_every_stage_has_an_exit_on_images_of_any_size(name: str, head: str, siz
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("size", [8, 16, 17, 31])
+@pytest.mark.parametrize("size", [8, 17, 31])
 def test_a_separable_head_ends_at_the_size_of_the_last_stage(name: str, size: int) -> None:
     built = multi(name, "sepatt", size)
     maps = built.backbone.exit_maps(built.backbone(torch.randn(1, 1, size, size)).taps)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import torch
+
 from stagewise import catalogue
 from stagewise.evaluation.cost import total_macs
 from stagewise.models.imagenet import WEIGHTS
@@ -51,10 +53,12 @@ def facts(name: str) -> Facts:
     shapes = {size: Architecture(name, options, CLASSES, CHANNELS, size) for size in SIZES}
     first = shapes[SIZES[0]]
     network = skeleton(first)
-    taps = network(first.example().to("meta")).taps
+    macs = {size: total_macs(network, shape) for size, shape in shapes.items()}
+    with torch.no_grad():
+        taps = network(first.example().to("meta")).taps
     return Facts(
         sum(p.numel() for p in network.parameters()),
-        {size: total_macs(network, shape) for size, shape in shapes.items()},
+        macs,
         {tap: (value.shape[1], value.shape[2]) for tap, value in taps.items()},
     )
 
