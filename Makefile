@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help install reproduce test test-system lint lock readme bench pull-records clean-work
+.PHONY: help install reproduce test test-system lint lock readme zoo bench pull-records clean-work
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
 
 readme: install  ## Copy the default study's results into README.md, docs/gallery.md and evidence/
 	python scripts/readme.py
+
+zoo: install  ## Write docs/zoo.md, the page of all networks
+	python scripts/zoo.py
 
 bench: install  ## Measure speed on this machine; writes benchmarks/README.md (20 minutes, leave it alone)
 	python benchmarks/throughput.py

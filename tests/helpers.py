@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stagewise.catalogue import network_options
 from stagewise.data.batches import Split, TaskData, TrainingBatches, load_task
 from stagewise.data.prepare import prepare
 from stagewise.data.sources.base import RawData
@@ -82,8 +83,9 @@ def task_data(
 
 
 def architecture(name: str = "resnet8", **changes: Any) -> Architecture:
-    """A network of width 4 for the toy data."""
-    fields = {"options": {"width": 4}, "classes": CLASSES, "channels": 1, "image_size": SIZE}
+    """A network of width 4, or less where its default is less, for the toy data."""
+    width = min(4, network_options(name)["width"])
+    fields = {"options": {"width": width}, "classes": CLASSES, "channels": 1, "image_size": SIZE}
     return Architecture(name, **{**fields, **changes})
 
 

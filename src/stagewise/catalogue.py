@@ -143,12 +143,15 @@ def source_options(name: str) -> dict[str, Any]:
 
 
 def network_fact(name: str, constant: str) -> Any:
-    """A constant of a network's file; None where it has none.
+    """A constant of a network's file, or the network's entry where it is a dict of networks; None
+    where it has none.
 
     ``WIDTHS``: channels of the stem and of each stage, in multiples of ``width``. ``SMALLEST``:
-    least image size.
+    least image size. ``WIDEST``: channels of a layer wider than these. ``UNPRUNABLE``: why pruning
+    cannot take it. ``SOURCE``: paper and code.
     """
-    return _literal(_tree(networks()[name]), constant)
+    value = _literal(_tree(networks()[name]), constant)
+    return value[name] if isinstance(value, dict) else value
 
 
 def source_fact(name: str, constant: str) -> Any:

@@ -187,6 +187,23 @@ def test_all_unknown_arms_stand_in_one_message(arm: str) -> None:
     assert len(message({**GOOD, "learning_rates": rates}).splitlines()) == 2
 
 
+def test_a_student_that_cannot_be_pruned_is_refused() -> None:
+    raw = changed("pairs.p.student", {"network": "shufflenetv1-crd"})
+    text = message(raw)
+    assert "pruning.0.pair: its student 'shufflenetv1-crd' cannot be pruned, as its channel" in text
+    assert "prune a student of another kind" in text
+
+
+def test_the_widest_layer_bounds_the_ratio() -> None:
+    raw = changed("recovery.min_channels", 48)
+    raw["pairs"]["p"]["student"] = {"network": "mobilenetv2-crd"}
+    raw["pruning"][0]["ratios"] = [12]
+    raw["multi_exit"]["pairs"] = []
+    resolve_config(raw)
+    raw["pruning"][0]["ratios"] = [40]
+    assert "40 cannot be reached" in message(raw)
+
+
 def test_an_image_that_a_network_pools_away_is_refused() -> None:
     raw = changed("data.image_size", 4)
     raw["pairs"]["p"]["student"] = VGG
@@ -362,9 +379,6 @@ def test_facts_of_the_networks_are_true(name: str) -> None:
     from helpers import network
 
     built = network(name).eval()
-    taps = built(torch.zeros(2, 1, 8, 8)).taps
-    widths = [taps[part].shape[1] // 4 for part in ("stem", *built.stages)]
-    assert tuple(widths) == catalogue.network_fact(name, "WIDTHS")
     smallest = catalogue.network_fact(name, "SMALLEST") or 4
     built(torch.zeros(2, 1, smallest, smallest))
     if smallest > 4:

@@ -715,7 +715,9 @@ def test_the_library_and_the_scripts_hold_no_call_that_executes_data() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if FORBIDDEN.search(line)
     }
-    assert found == set()
+    # torchvision's weights, after their checksum, by torch's restricted unpickler
+    allowed = 'tensors = torch.load(path, map_location="cpu", weights_only=True)'
+    assert found == {("src/stagewise/models/imagenet.py", allowed)}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from stagewise.training.sgd import SGD
 
 SMALLEST = {path: name for name, path in reversed(networks().items())}
 FAMILIES = sorted(SMALLEST.values())
+TEACHERS = ["resnet8", "vgg8"]
 
 
 def biases_before_batch_norm(student: Network) -> set[int]:
@@ -48,7 +49,7 @@ def step(name: str, student: Network, teacher: Network) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(methods()))
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("teacher_family", FAMILIES)
+@pytest.mark.parametrize("teacher_family", TEACHERS)
 def test_every_learnable_parameter_moves_in_one_step(
     name: str, family: str, teacher_family: str
 ) -> None:
@@ -63,8 +64,8 @@ def test_every_learnable_parameter_moves_in_one_step(
     assert all(p.grad is None for p in teacher.parameters())
 
 
-@pytest.mark.parametrize("name", sorted(networks()))
-def test_every_network_of_the_zoo_learns(name: str) -> None:
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_of_the_zoo_learns(name: str) -> None:
     assert step("kd", network(name), network("resnet8", seed=1)) == set()
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from helpers import CPU, ROOT, train
 from helpers import run_spec as training_spec
 from torch import nn
 
+from stagewise.catalogue import network_fact, networks
 from stagewise.errors import UserError
 from stagewise.evaluation.cost import total_macs
 from stagewise.files import read_json, sha256_file
@@ -174,6 +176,52 @@ def test_limits_round_up_and_never_exceed_a_layer() -> None:
     assert Limits(4, 0.25).least(18) == 5
     assert Limits(4, 0.25).least(8) == 4
     assert Limits(4, 0.25).least(3) == 3
+
+
+def test_a_wide_resnet_is_pruned_and_rebuilt(tmp_path: Path) -> None:
+    shape = Architecture("wrn16-1", {"width": 4}, 4, 1, 16)
+    done = pruned(shape, 1.5, limits=Limits(1, 0.2), tolerance=0.2)
+    save_network(done.network, done.after, tmp_path / "model")
+    back, shape = load_network(tmp_path / "model")
+    x = images(shape)
+    assert torch.equal(back.eval()(x).logits, done.network.eval()(x).logits)
+
+
+PRUNABLE = [name for name in networks() if not network_fact(name, "UNPRUNABLE")]
+FAMILIES = sorted({networks()[name]: name for name in reversed(PRUNABLE)}.values())
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "resnet50"])
+@pytest.mark.parametrize("exits", [None, "sepatt"])
+def test_every_family_loses_channels_and_is_rebuilt(
+    name: str, exits: str | None, tmp_path: Path
+) -> None:
+    dense = Architecture(name, {"width": 4}, 4, 1, 16, exits)
+    prefix = "backbone." if exits else ""
+    first = next(
+        layer
+        for layer, module in build(dense, 0).named_modules()
+        if layer.startswith(f"{prefix}stage2.") and isinstance(module, nn.Conv2d)
+    )
+    history = [(f"{prefix}classifier", False, [3, 4]), (first, True, [0, 2])]
+    shape = replace(dense, pruned=history)
+    network = build(shape, 0)
+    network.train()(images(shape)).answer.square().sum().backward()
+    assert total_macs(network, shape) < total_macs(build(dense, 0), dense)
+    assert (
+        network.classifiers()[-1].in_features == build(dense, 0).classifiers()[-1].in_features - 2
+    )
+    save_network(network, shape, tmp_path / "model")
+    x = images(shape)
+    assert torch.equal(
+        load_network(tmp_path / "model")[0].eval()(x).answer, network.eval()(x).answer
+    )
+
+
+@pytest.mark.parametrize("name", ["shufflenetv1-crd", "shufflenetv2-crd"])
+def test_a_network_that_shuffles_channels_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' cannot be pruned, as its channel shuffles"):
+        pruned(Architecture(name, {"width": 1}, 4, 1, 16))
 
 
 @pytest.mark.parametrize("head", ["linear", "sepatt"])

@@ -78,8 +78,8 @@ class MultiExit(Network):
         self.stages = backbone.stages
         backbone.eval()
         with torch.no_grad():
-            taps = backbone(example).taps
-        shapes = [taps[stage].shape for stage in self.stages]
+            maps = backbone.exit_maps(backbone(example).taps)
+        shapes = [tap.shape for tap in maps]
         classes = backbone.classifier.out_features
         build = HEADS[head]
         self.exits = nn.ModuleList(build(shapes[k:], classes) for k in range(len(shapes) - 1))
@@ -96,11 +96,13 @@ class MultiExit(Network):
             *self.backbone.classifiers(),
         ]
 
+    def tap_blocks(self) -> None:
+        """From now on, tap every block of the backbone's stages as well."""
+        self.backbone.tap_blocks()
+
     def forward(self, images: Tensor) -> Features:
         """Features of the backbone with ``exits`` filled in."""
         features: Features = self.backbone(images)
-        early = [
-            head(features.taps[stage])
-            for head, stage in zip(self.exits, self.stages[:-1], strict=True)
-        ]
+        maps = self.backbone.exit_maps(features.taps)
+        early = [head(tap) for head, tap in zip(self.exits, maps[:-1], strict=True)]
         return features._replace(exits=(*early, features.logits))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,10 @@ class Batch:
 class Features(NamedTuple):
     """Output of a network for a batch of B images.
 
-    ``logits``: (B, classes), of the last classifier. ``taps``: name → (B, C, H, W), post-activation
-    outputs of the stem and of each stage, and ``<stage>.pre``, the same before their last ReLU.
+    ``logits``: (B, classes), of the last classifier. ``taps``: name → (B, C, H, W), the outputs of
+    the stem and of each stage that the CRD benchmark compares, ``<stage>.pre``, what their ReLU
+    gets, and on request ``<stage>.0``, ``<stage>.1`` …, the outputs of each block. Outputs are
+    post-activation, but raw where the network activates later (``wrn``) or not (``mobilenetv2``).
     ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of every exit, shallow
     to deep, the last being ``logits``; empty where the network has one exit. Taps may be
     bfloat16 (autocast): a loss on them starts with ``.float()``.
@@ -53,6 +56,9 @@ class Network(nn.Module):
 
     classifier: nn.Linear
 
+    block_taps = False
+    """Whether ``taps`` holds the outputs of single blocks too (see ``tap_blocks``)."""
+
     def initialise(self) -> None:
         """Draw new weights for every layer from torch's global generator."""
         for module in self.modules():
@@ -66,3 +72,35 @@ class Network(nn.Module):
     def classifiers(self) -> list[nn.Linear]:
         """Every layer whose outputs are class scores, the final one last; pruning keeps these."""
         return [self.classifier]
+
+    def tap_blocks(self) -> None:
+        """From now on, tap every block of every stage as well."""
+        self.block_taps = True
+
+    def exit_maps(self, taps: dict[str, Tensor]) -> list[Tensor]:
+        """What the exits of the stages get: (B, C, H, W) each, shallow to deep."""
+        return [taps[stage] for stage in self.stages]
+
+    def after(self, stage: str, x: Tensor) -> Tensor:
+        """What the layer behind a stage (or ``stem``) gets of its output; here, all of it."""
+        return x
+
+    def walk(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(B, C, H, W) images → the last stage's output, and all taps.
+
+        For networks whose stem is a module or a list of blocks, whose stages are lists of blocks,
+        and whose blocks return what their last ReLU gets.
+        """
+        x = images
+        taps: dict[str, Tensor] = {}
+        for name in ("stem", *self.stages):
+            part = self.get_submodule(name)
+            blocks = part if isinstance(part, nn.ModuleList) else [part]
+            for number, block in enumerate(blocks):
+                pre = block(x)
+                x = relu(pre)
+                if self.block_taps and name != "stem":
+                    taps[f"{name}.{number}"] = x
+            taps |= {name: x, f"{name}.pre": pre}
+            x = self.after(name, x)
+        return x, taps

@@ -1,19 +1,22 @@
 """CIFAR residual networks of depth 6n+2 (He et al. 2016, section 4.2), stem without pooling.
 
-``width`` is the stem's width w; the three stages have w, 2w and 4w channels. The shortcut that
-changes shape is a 1x1 convolution with batch norm, as in the CRD benchmark's networks.
+``width`` is the stem's width w; the three stages have w, 2w and 4w channels (the CRD benchmark's
+x4 networks: 2w, 4w and 8w, see ``resnet_x4.py``). The shortcut that changes shape is a 1x1
+convolution with batch norm, as in the benchmark's networks.
 """
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from stagewise.models.features import Features, Network
+from stagewise.models.layers import conv_bn, kaiming_convolutions
 
 NETWORKS = {
     "resnet8": 1,
     "resnet14": 2,
     "resnet20": 3,
     "resnet32": 5,
+    "resnet44": 7,
     "resnet56": 9,
     "resnet110": 18,
 }
@@ -22,16 +25,12 @@ NETWORKS = {
 WIDTHS = (1, 1, 2, 4)
 """Channels of the stem and of each stage, in multiples of ``width``."""
 
+SOURCE = "He et al. 2016, §4.2; RepDistiller `models/resnet.py`"
+
 
 def build(name: str, classes: int, channels: int, *, width: int = 16) -> "ResNet":
     """The network ``name`` for ``channels``-channel images of ``classes`` classes."""
-    return ResNet(NETWORKS[name], classes, channels, width)
-
-
-def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution without bias, then batch norm."""
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+    return ResNet(NETWORKS[name], [factor * width for factor in WIDTHS], classes, channels)
 
 
 class Block(nn.Module):
@@ -55,12 +54,12 @@ class ResNet(Network):
 
     stages = ("stage1", "stage2", "stage3")
 
-    def __init__(self, blocks: int, classes: int, channels: int, width: int) -> None:
+    def __init__(self, blocks: int, widths: list[int], classes: int, channels: int) -> None:
+        """``blocks`` a stage; ``widths``: channels of the stem and of each stage."""
         super().__init__()
-        self.stem = conv_bn(channels, width, 3)
-        inputs = width
-        for name, factor, stride in zip(self.stages, WIDTHS[1:], (1, 2, 2), strict=True):
-            outputs = factor * width
+        self.stem = conv_bn(channels, widths[0], 3)
+        inputs = widths[0]
+        for name, outputs, stride in zip(self.stages, widths[1:], (1, 2, 2), strict=True):
             first = Block(inputs, outputs, stride)
             rest = [Block(outputs, outputs, 1) for _ in range(blocks - 1)]
             self.add_module(name, nn.ModuleList([first, *rest]))
@@ -70,21 +69,10 @@ class ResNet(Network):
     def initialise(self) -> None:
         """Kaiming-normal convolutions (fan out), as in the CRD benchmark's code."""
         super().initialise()
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        kaiming_convolutions(self)
 
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
-        pre = self.stem(images)
-        x = relu(pre)
-        taps = {"stem": x, "stem.pre": pre}
-        for name in self.stages:
-            blocks = self.get_submodule(name)
-            assert isinstance(blocks, nn.ModuleList)
-            for block in blocks:
-                pre = block(x)
-                x = relu(pre)
-            taps |= {name: x, f"{name}.pre": pre}
+        x, taps = self.walk(images)
         pooled = x.mean((2, 3))
         return Features(self.classifier(pooled), taps, pooled)

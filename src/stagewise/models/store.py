@@ -69,6 +69,12 @@ def build(architecture: Architecture, seed: int) -> Network:
     return network.to(memory_format=torch.channels_last)
 
 
+def skeleton(architecture: Architecture) -> Network:
+    """A backbone on torch's ``meta`` device: shapes without numbers, which take no memory."""
+    with torch.device("meta"):
+        return _backbone(architecture)
+
+
 def _backbone(architecture: Architecture) -> Network:
     path = catalogue.networks()[architecture.network]
     factory = importlib.import_module(catalogue.module_name(path)).build
@@ -158,10 +164,8 @@ def load_network(path: Path | str) -> tuple[Network, Architecture]:
 
 
 def _check_sizes(path: Path | str, architecture: Architecture) -> None:
-    """The tensors in a file against its architecture, built on torch's ``meta`` device, which
-    takes no memory; raises ``ValueError``."""
-    with torch.device("meta"):
-        backbone = _backbone(architecture)
+    """The tensors in a file against its architecture; raises ``ValueError``."""
+    backbone = skeleton(architecture)
     if architecture.pruned:
         count = sum(parameter.numel() for parameter in backbone.parameters())
         if count > LARGEST:

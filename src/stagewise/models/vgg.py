@@ -1,16 +1,17 @@
 """VGG with batch norm for small images (Simonyan & Zisserman 2015), as in the CRD benchmark.
 
 Five blocks of w, 2w, 4w, 8w and 8w channels (w = ``width``, 64 in the papers); max-pooling after
-the first three, global average pooling at the end, one linear classifier. The first block is the
-stem.
+the first three, on images of 64 pixels and more after the fourth as well, global average pooling at
+the end, one linear classifier. The first block is the stem.
 """
 
 import math
 
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, relu
+from torch.nn.functional import max_pool2d
 
 from stagewise.models.features import Features, Network
+from stagewise.models.layers import small_classifier
 
 NETWORKS = {
     "vgg8": (1, 1, 1, 1, 1),
@@ -27,8 +28,13 @@ WIDTHS = (1, 2, 4, 8, 8)
 POOLED = ("stem", "stage1", "stage2")
 """Blocks that are followed by 2x2 max-pooling."""
 
+LARGE_MAP = 8
+"""Least side of the fourth block's map, in pixels, that is pooled too: that of 64-pixel images."""
+
 SMALLEST = 8
 """Least image size: the three poolings leave one pixel of it."""
+
+SOURCE = "Simonyan & Zisserman 2015 with batch norm; RepDistiller `models/vgg.py`"
 
 
 def build(name: str, classes: int, channels: int, *, width: int = 64) -> "VGG":
@@ -68,23 +74,31 @@ class VGG(Network):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / (9 * module.out_channels)))
-            elif isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, 0.0, 0.01)
-            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        small_classifier(self)
 
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
-        x = images
-        taps: dict[str, Tensor] = {}
-        for name in ("stem", *self.stages):
-            layers = self.get_submodule(name)
-            assert isinstance(layers, nn.ModuleList)
-            for layer in layers:
-                pre = layer(x)
-                x = relu(pre)
-            taps |= {name: x, f"{name}.pre": pre}
-            if name in POOLED:
-                x = max_pool2d(x, 2)
+        x, taps = self.walk(images)
         pooled = x.mean((2, 3))
         return Features(self.classifier(pooled), taps, pooled)
+
+    def after(self, stage: str, x: Tensor) -> Tensor:
+        """Max-pooling behind the first blocks."""
+        large = stage == "stage3" and x.shape[2] >= LARGE_MAP
+        return max_pool2d(x, 2) if stage in POOLED or large else x
+
+    def torchvision_names(self) -> dict[str, str]:
+        """Our convolution or batch norm → torchvision's, which counts ReLUs and poolings too."""
+        names: dict[str, str] = {}
+        position = 0
+        for part in ("stem", *self.stages):
+            layers = self.get_submodule(part)
+            assert isinstance(layers, nn.ModuleList)
+            for number in range(len(layers)):
+                names[f"{part}.{number}.0"] = f"features.{position}"
+                names[f"{part}.{number}.1"] = f"features.{position + 1}"
+                position += 3
+            position += 1
+        return names

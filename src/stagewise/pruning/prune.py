@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch_pruning as tp
 
+from stagewise import catalogue
 from stagewise.errors import UserError
 from stagewise.evaluation.cost import total_macs
 from stagewise.models.features import Network
@@ -55,8 +56,14 @@ def prune(
     ``macs_after``, ``ratio_reached``.
 
     Raises:
-        UserError: the target was missed by more than ``tolerance`` (a share of the target's MACs).
+        UserError: the network's channels cannot be removed, or the target was missed by more than
+            ``tolerance`` (a share of the target's MACs).
     """
+    reason = catalogue.network_fact(architecture.network, "UNPRUNABLE")
+    if reason:
+        raise UserError(
+            f"pruning: '{architecture.network}' cannot be pruned, as {reason}; take another network"
+        )
     seeded(seed, "pruning")
     before = macs = total_macs(network, architecture)
     target = before / ratio

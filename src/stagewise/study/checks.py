@@ -294,6 +294,7 @@ def pruning_problems(config: Config) -> Problems:
                 f"{key}.chain: two_stage, but two_stage.methods is empty, so there is no student"
                 " to prune; add a method there, or prune the baseline"
             )
+        yield from _prunable_problems(f"{key}.pair", config["pairs"][pair]["student"]["network"])
         most = largest_ratio(config, pair)
         for number, ratio in enumerate(block["ratios"]):
             place = f"{key}.ratios.{number}"
@@ -309,6 +310,17 @@ def pruning_problems(config: Config) -> Problems:
                 )
 
 
+def _prunable_problems(key: str, network: str) -> Problems:
+    """Students whose channels cannot be removed."""
+    known = network in catalogue.networks()
+    reason = catalogue.network_fact(network, "UNPRUNABLE") if known else None
+    if reason:
+        yield (
+            f"{key}: its student '{network}' cannot be pruned, as {reason}; prune a student of"
+            " another kind"
+        )
+
+
 def largest_ratio(config: Config, pair: str) -> float:
     """A bound on the factor by which pruning can cut a student's MACs.
 
@@ -321,7 +333,9 @@ def largest_ratio(config: Config, pair: str) -> float:
         width = student.get("width", catalogue.network_options(student["network"]).get("width"))
         widths = catalogue.network_fact(student["network"], "WIDTHS")
         if widths and type(width) is int and width > 0:
-            share = min(1.0, max(share, limits["min_channels"] / (max(widths) * width)))
+            wide = catalogue.network_fact(student["network"], "WIDEST") or 0
+            widest = max(wide, max(widths) * width)
+            share = min(1.0, max(share, limits["min_channels"] / widest))
     return float((1 + limits["tolerance"]) / share**2)
 
 

@@ -1,0 +1,37 @@
+"""Layers and starts that several networks share."""
+
+from torch import Tensor, nn
+
+
+def conv_bn(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Convolution without bias, then batch norm."""
+    padding = kernel // 2
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+def shuffle(x: Tensor, groups: int) -> Tensor:
+    """(B, C, H, W) → the same shape, the channels of the groups interleaved.
+
+    Channels move while they are the last dimension, so that the layout stays channels-last.
+    """
+    last = x.permute(0, 2, 3, 1)
+    apart = last.reshape(*last.shape[:3], groups, last.shape[3] // groups)
+    return apart.transpose(3, 4).flatten(3).permute(0, 3, 1, 2)
+
+
+def kaiming_convolutions(network: nn.Module) -> None:
+    """Draw every convolution from N(0, 2/(k² C_out))."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def small_classifier(network: nn.Module) -> None:
+    """Draw every linear layer from N(0, 0.01²), with zero biases."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.01)
+            nn.init.zeros_(module.bias)
