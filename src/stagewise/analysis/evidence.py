@@ -1,0 +1,236 @@
+"""The claims as the report shows them: sentences, numbers, intervals, single differences."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from stagewise.analysis.claims import HEADLINE, load_claims
+from stagewise.analysis.provenance import Provenance
+from stagewise.analysis.records import FINAL, main_exit
+from stagewise.analysis.results import Results
+from stagewise.analysis.rules import (
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_TESTABLE,
+    PARTIALLY,
+    REPRODUCED,
+)
+from stagewise.analysis.shock import MEASURES, shock_table
+from stagewise.analysis.words import by_claim, effect, number
+
+SIGNS = {
+    REPRODUCED: "✓",
+    PARTIALLY: "◐",
+    NOT_REPRODUCED: "✗",
+    INCONCLUSIVE: "?",
+    NOT_TESTABLE: "–",
+}
+"""A sign beside each verdict's colour, for those who do not see it."""
+SENTENCES = {
+    REPRODUCED: "The claim holds here.",
+    PARTIALLY: "The claim holds here in part.",
+    NOT_REPRODUCED: "The claim does not hold here.",
+    INCONCLUSIVE: "This study is too small to say yes or no.",
+    NOT_TESTABLE: "This study cannot decide the claim.",
+}
+UNITS = {"points": "", "ratio": "×", "relative": ""}
+
+
+@dataclass(frozen=True)
+class Strip:
+    """An interval as a picture, each place in percent of its width."""
+
+    zero: float
+    low: float
+    high: float
+    mean: float
+    published: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One contrast in one pair. ``arms``: anchors of its two arms; ``seeds``: seed → linked text."""
+
+    name: str
+    pair: str
+    headline: bool
+    effect: str
+    numbers: dict[str, str]
+    strip: Strip | None
+    verdict: str
+    reason: str
+    arms: Markup
+    seeds: dict[int, Markup]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, its verdict and its contrasts."""
+
+    id: str
+    title: str
+    wording: str
+    source: str
+    verdict: str
+    sign: str
+    sentence: str
+    contrasts: list[Contrast]
+
+    @property
+    def decided(self) -> bool:
+        """Whether this study decides it."""
+        return self.verdict != NOT_TESTABLE
+
+    @property
+    def headlines(self) -> list[Contrast]:
+        """The contrasts that decide it."""
+        return [contrast for contrast in self.contrasts if contrast.headline]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of any of its contrasts."""
+        return sorted(set().union(*(contrast.seeds for contrast in self.contrasts)))
+
+    @property
+    def why(self) -> str:
+        """The reasons of its headline contrasts, each once."""
+        reasons = [row.reason for row in self.headlines if row.verdict == self.verdict]
+        return "; ".join(dict.fromkeys(reasons))
+
+
+def claims_shown(
+    results: Results, claims: pd.DataFrame, provenance: Provenance
+) -> list[Claim]:
+    """Every claim with what the page says of it."""
+    sources = {True: shock_table(results.study).assign(exit=FINAL), False: results.summary}
+    book = {
+        (claim["id"], contrast["name"]): contrast
+        for claim in load_claims()["claims"]
+        for contrast in claim["contrasts"]
+    }
+    shown = []
+    for claim, rows in by_claim(claims):
+        first = rows.iloc[0]
+        contrasts = []
+        for _, row in rows.iterrows():
+            contrast = book.get((claim, row["contrast"]), {})
+            measured = sources[contrast.get("measure") in MEASURES]
+            alike = rows[(rows["unit"] == row["unit"]) & (rows["role"] == row["role"])]
+            contrasts.append(_contrast(row, contrast, measured, alike, provenance))
+        verdict = first["claim_verdict"]
+        texts = (first["title"], first["wording"], first["source"], verdict)
+        marks = (SIGNS.get(verdict, ""), SENTENCES.get(verdict, ""))
+        shown.append(Claim(str(claim), *texts, *marks, contrasts))
+    return shown
+
+
+def _contrast(
+    row: pd.Series,
+    contrast: dict[str, Any],
+    measured: pd.DataFrame,
+    alike: pd.DataFrame,
+    provenance: Provenance,
+) -> Contrast:
+    anchors = provenance.arm_anchors
+    arms = [row[side] for side in ("treatment", "control") if row[side] in anchors]
+    return Contrast(
+        name=row["contrast"],
+        pair=row["pair"],
+        headline=row["role"] == HEADLINE,
+        effect=effect(row) if row["pair"] else "",
+        numbers=_numbers(row) if row["pair"] else {},
+        strip=_strip(row, alike) if pd.notna(row["low"]) else None,
+        verdict=row["verdict"],
+        reason=row["reason"],
+        arms=Markup(" against ").join(provenance.link(arm, [anchors[arm]]) for arm in arms),
+        seeds=_single_differences(row, contrast, measured, provenance) if row["pair"] else {},
+    )
+
+
+def _numbers(row: pd.Series) -> dict[str, str]:
+    """Heading → effect, interval, p-values, detectable and published effect; a dash for none."""
+    unit, paired = UNITS[row["unit"]], bool(row["control"])
+
+    def shown(*values: float, signed: bool = paired) -> str:
+        if any(pd.isna(value) for value in values):
+            return "–"
+        return " to ".join(number(value, signed=signed) for value in values) + unit
+
+    def probability(value: float) -> str:
+        return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+    sign_flip = "–"
+    if paired and pd.notna(row["p_sign_flip"]):
+        least = probability(row["p_sign_flip_minimum"])
+        sign_flip = f"{probability(row['p_sign_flip'])} (least {least})"
+    return {
+        "Effect": shown(row["mean"]),
+        "95 % interval": shown(row["low"], row["high"]),
+        "n": f"{row['n']:.0f}",
+        "p (t, Holm)": "–" if pd.isna(row["p_holm"]) else probability(row["p_holm"]),
+        "p (sign flips)": sign_flip,
+        "Detectable": shown(row["mde"], signed=False) if paired else "–",
+        "Published": shown(row["published_low"], row["published_high"]),
+    }
+
+
+def _strip(row: pd.Series, alike: pd.DataFrame) -> Strip:
+    """Places on a scale that the claim's contrasts of equal unit and role share."""
+    ends = alike[["low", "high", "published_low", "published_high"]].to_numpy(float)
+    known = [0.0, *(value for value in ends.ravel() if pd.notna(value))]
+    least, most = min(known), max(known)
+    size = (most - least) or 1.0
+
+    def place(value: float) -> float:
+        return round(3 + 94 * (value - least) / size, 1)
+
+    published = row["published_low"], row["published_high"]
+    return Strip(
+        place(0),
+        *(place(row[name]) for name in ("low", "high", "mean")),
+        None if pd.isna(published[0]) else (place(published[0]), place(published[1])),
+    )
+
+
+def _single_differences(
+    row: pd.Series, contrast: dict[str, Any], measured: pd.DataFrame, provenance: Provenance
+) -> dict[int, Markup]:
+    """Seed → its difference (or its value, where nothing is compared), linked to the runs."""
+    measure = contrast.get("measure", "test_accuracy")
+    sides = [
+        _by_seed(measured[measured["arm"] == row[name]], contrast[name], measure)
+        for name in ("treatment", "control")
+        if name in contrast
+    ]
+    if not sides:
+        return {}
+    treatment, *control = sides
+    shown = {}
+    for seed, (value, path) in treatment.iterrows():
+        paths = [path]
+        for side in control:
+            # One teacher serves all seeds.
+            other = side.iloc[0] if row["control"].startswith("teachers/") else side.loc[seed]
+            value, paths = value - other["value"], [*paths, other["path"]]
+        text = number(value, signed=bool(control)) + UNITS[row["unit"]]
+        shown[seed] = provenance.link(text, [provenance.run_anchors[path] for path in paths])
+    return shown
+
+
+def _by_seed(rows: pd.DataFrame, side: dict[str, str], measure: str) -> pd.DataFrame:
+    """Value and path by seed, of a side's exit or of its gain over another exit."""
+    found = _at_exit(rows, side.get("exit", "main"))
+    values = found[["path"]].assign(value=found[measure])
+    if "minus_exit" in side:
+        values["value"] -= _at_exit(rows, side["minus_exit"])[measure]
+    return values[["value", "path"]].dropna()
+
+
+def _at_exit(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    if name == "main":
+        name = main_exit(rows["exit"])
+    elif name == "last":
+        name = max((e for e in rows["exit"].unique() if e.isdigit()), key=int, default=FINAL)
+    return rows[rows["exit"] == name].set_index("seed")
