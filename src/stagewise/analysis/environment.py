@@ -34,7 +34,9 @@ def training_facts(times: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]
         "Number format": summary["dtype"],
         "Threads a run": summary["threads"].astype(str).str.removesuffix(".0"),
     }
-    listed = {name: sorted({str(value) for value in values} - {""}) for name, values in facts.items()}
+    listed = {
+        name: sorted({str(value) for value in values} - {""}) for name, values in facts.items()
+    }
     return {name: ", ".join(values) for name, values in listed.items() if values}
 
 
@@ -50,25 +52,21 @@ def analysis_facts() -> dict[str, str]:
 
 
 def time_table(times: pd.DataFrame) -> pd.DataFrame:
-    """Step, runs, seconds in all and of the median run; empty where no run left its timing."""
-    if times.empty:
-        return pd.DataFrame()
+    """Step, runs, seconds in all and of the median run; no row where no run left its timing."""
     groups = times.groupby("step", sort=False)["total_seconds"]
     table = groups.agg(["count", "sum", "median"]).reset_index()
-    whole = [times["step"].count(), times["total_seconds"].sum(), times["total_seconds"].median()]
-    table.loc[len(table)] = ["all", *whole]
     return pd.DataFrame(
         {
-            "Step": table["step"].str.replace("_", " "),
+            "Step": [step.replace("_", " ") for step in table["step"]],
             "Runs": table["count"].astype(str),
-            "Time in all": table["sum"].map(duration),
-            "Median run": table["median"].map(duration),
+            "Seconds in all": [f"{seconds:.1f}" for seconds in table["sum"]],
+            "Median run, seconds": [f"{seconds:.1f}" for seconds in table["median"]],
         }
     )
 
 
 def duration(seconds: float) -> str:
-    """``3.2 s``, ``14 min``, ``5.1 h``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    """``3.2 seconds``, ``14 minutes``, ``5.1 hours``."""
+    if seconds < 90:
+        return f"{seconds:.1f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

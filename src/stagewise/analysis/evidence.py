@@ -18,7 +18,7 @@ from stagewise.analysis.rules import (
     REPRODUCED,
 )
 from stagewise.analysis.shock import MEASURES, shock_table
-from stagewise.analysis.words import by_claim, effect, number
+from stagewise.analysis.words import by_claim, number
 
 SIGNS = {
     REPRODUCED: "✓",
@@ -32,10 +32,10 @@ SENTENCES = {
     REPRODUCED: "The claim holds here.",
     PARTIALLY: "The claim holds here in part.",
     NOT_REPRODUCED: "The claim does not hold here.",
-    INCONCLUSIVE: "This study is too small to say yes or no.",
+    INCONCLUSIVE: "This study does not settle the claim.",
     NOT_TESTABLE: "This study cannot decide the claim.",
 }
-UNITS = {"points": "", "ratio": "×", "relative": ""}
+UNITS = {"points": " points", "ratio": "×", "relative": ""}
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Claim:
     """A claim, its verdict and its contrasts."""
 
     id: str
+    paper: str
     title: str
     wording: str
     source: str
@@ -100,9 +101,7 @@ class Claim:
         return "; ".join(dict.fromkeys(reasons))
 
 
-def claims_shown(
-    results: Results, claims: pd.DataFrame, provenance: Provenance
-) -> list[Claim]:
+def claims_shown(results: Results, claims: pd.DataFrame, provenance: Provenance) -> list[Claim]:
     """Every claim with what the page says of it."""
     sources = {True: shock_table(results.study).assign(exit=FINAL), False: results.summary}
     book = {
@@ -120,7 +119,7 @@ def claims_shown(
             alike = rows[(rows["unit"] == row["unit"]) & (rows["role"] == row["role"])]
             contrasts.append(_contrast(row, contrast, measured, alike, provenance))
         verdict = first["claim_verdict"]
-        texts = (first["title"], first["wording"], first["source"], verdict)
+        texts = (first["paper"], first["title"], first["wording"], first["source"], verdict)
         marks = (SIGNS.get(verdict, ""), SENTENCES.get(verdict, ""))
         shown.append(Claim(str(claim), *texts, *marks, contrasts))
     return shown
@@ -139,7 +138,7 @@ def _contrast(
         name=row["contrast"],
         pair=row["pair"],
         headline=row["role"] == HEADLINE,
-        effect=effect(row) if row["pair"] else "",
+        effect=_effect(row) if row["pair"] else "",
         numbers=_numbers(row) if row["pair"] else {},
         strip=_strip(row, alike) if pd.notna(row["low"]) else None,
         verdict=row["verdict"],
@@ -149,31 +148,34 @@ def _contrast(
     )
 
 
+def _effect(row: pd.Series) -> str:
+    """``+1.20 points [+0.30, +2.10], n = 6``; the bracket is the 95 % interval."""
+    signed = bool(row["control"])
+    value = number(row["mean"], signed=signed) + UNITS[row["unit"]]
+    if pd.notna(row["low"]):
+        value += " [{}, {}]".format(*(number(row[end], signed=signed) for end in ("low", "high")))
+    return f"{value}, n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{row['n']:.0f}"
+
+
 def _numbers(row: pd.Series) -> dict[str, str]:
-    """Heading → effect, interval, p-values, detectable and published effect; a dash for none."""
-    unit, paired = UNITS[row["unit"]], bool(row["control"])
+    """p-values, detectable and published effect under their headings, as far as there are any."""
+    unit, compared = UNITS[row["unit"]], bool(row["control"])
+    found = {}
+    if pd.notna(row["p_holm"]):
+        found["p (t, Holm)"] = _probability(row["p_holm"])
+    if compared and pd.notna(row["p_sign_flip"]):
+        least = _probability(row["p_sign_flip_minimum"])
+        found["p (sign flips)"] = f"{_probability(row['p_sign_flip'])}, least {least}"
+    if compared and pd.notna(row["mde"]):
+        found["Detectable"] = number(row["mde"], signed=False) + unit
+    if pd.notna(row["published_low"]):
+        ends = (number(row[name]) for name in ("published_low", "published_high"))
+        found["Published"] = " to ".join(ends) + unit
+    return found
 
-    def shown(*values: float, signed: bool = paired) -> str:
-        if any(pd.isna(value) for value in values):
-            return "–"
-        return " to ".join(number(value, signed=signed) for value in values) + unit
 
-    def probability(value: float) -> str:
-        return f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-    sign_flip = "–"
-    if paired and pd.notna(row["p_sign_flip"]):
-        least = probability(row["p_sign_flip_minimum"])
-        sign_flip = f"{probability(row['p_sign_flip'])} (least {least})"
-    return {
-        "Effect": shown(row["mean"]),
-        "95 % interval": shown(row["low"], row["high"]),
-        "n": f"{row['n']:.0f}",
-        "p (t, Holm)": "–" if pd.isna(row["p_holm"]) else probability(row["p_holm"]),
-        "p (sign flips)": sign_flip,
-        "Detectable": shown(row["mde"], signed=False) if paired else "–",
-        "Published": shown(row["published_low"], row["published_high"]),
-    }
+def _probability(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _strip(row: pd.Series, alike: pd.DataFrame) -> Strip:
@@ -214,7 +216,7 @@ def _single_differences(
             # One teacher serves all seeds.
             other = side.iloc[0] if row["control"].startswith("teachers/") else side.loc[seed]
             value, paths = value - other["value"], [*paths, other["path"]]
-        text = number(value, signed=bool(control)) + UNITS[row["unit"]]
+        text = number(value, signed=bool(control))
         shown[seed] = provenance.link(text, [provenance.run_anchors[path] for path in paths])
     return shown
 

@@ -15,7 +15,7 @@ NEEDS = {
     "teacher_exits": "a teacher with exits",
     "teacher_taps": "the teacher's features",
 }
-IMAGES = {"few": "the students' share", "full": "all training images"}
+IMAGES = {"few": "few", "full": "all"}
 
 
 def first_records(study: Study) -> pd.DataFrame:
@@ -96,8 +96,9 @@ def network_table(first: pd.DataFrame, seeds: pd.Series, provenance: Provenance)
                 "Epochs": str(training.get("epochs", "–")),
                 "Batch": str(training.get("batch_size", "–")),
                 "Rate": "–" if rate is None else f"{rate:g}",
-                "Runs": provenance.link(str(seeds[run["arm"]]), [provenance.arm_anchors[run["arm"]]]),
+                "Runs": provenance.link(
+                    str(seeds[run["arm"]]), [provenance.arm_anchors[run["arm"]]]
+                ),
             }
         )
     return pd.DataFrame(rows)
-

@@ -18,6 +18,8 @@ from stagewise.analysis.summary import main_exits
 DIGITS = 12
 """Hex digits of a checksum that the page shows; the record holds all of them."""
 NUMBER = re.compile(r"[+−]?\d")
+NAMES = ("Exit",)
+"""Headings of numbers that are only names."""
 
 
 @dataclass(frozen=True)
@@ -134,16 +136,16 @@ class Provenance:
         baselines = baselines if len(baselines) == len(arms) else [""] * len(arms)
         rows = [
             self._linked_row(row, self.arm_anchors[arm], self.arm_anchors.get(baseline, ""))
-            for row, arm, baseline in zip(table.shown.to_numpy(), arms, baselines, strict=True)
+            for (_, row), arm, baseline in zip(table.shown.iterrows(), arms, baselines, strict=True)
         ]
         return pd.DataFrame(rows, columns=table.shown.columns)
 
-    def _linked_row(self, row: Sequence[object], anchor: str, baseline: str) -> list[object]:
+    def _linked_row(self, row: pd.Series, anchor: str, baseline: str) -> list[object]:
         cells: list[object] = []
         seen = False
-        for cell in row:
+        for heading, cell in row.items():
             text = str(cell)
-            if not NUMBER.match(text):
+            if heading in NAMES or not NUMBER.match(text):
                 cells.append(cell)
             elif baseline and text[0] in "+−":
                 cells.append(self.link(text, [anchor, baseline]))

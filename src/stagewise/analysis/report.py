@@ -1,6 +1,7 @@
 """One self-contained ``report.html``: verdicts, evidence by chapter, methods, steps, provenance."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,9 +14,9 @@ from markupsafe import Markup
 
 from stagewise import catalogue
 from stagewise.analysis import environment, networks
-from stagewise.analysis.claims import study_gate
+from stagewise.analysis.claims import load_claims, study_gate
 from stagewise.analysis.drawing import BLUE, INK
-from stagewise.analysis.evidence import Claim, claims_shown
+from stagewise.analysis.evidence import SIGNS, Claim, claims_shown
 from stagewise.analysis.provenance import Provenance
 from stagewise.analysis.publish import protocol_lines
 from stagewise.analysis.results import Results
@@ -74,6 +75,7 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         runs=summary["path"].nunique(),
         source=_source(study.config["data"]["source"]),
         claims=shown,
+        tally=_tally(shown),
         reasons=_reasons(shown),
         gate=study_gate(study, summary),
         chapters=_chapters(book, shown, drawn, tables),
@@ -86,6 +88,8 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         training=environment.training_facts(times, summary),
         analysis=environment.analysis_facts(),
         times=environment.time_table(times),
+        duration=environment.duration(times["total_seconds"].sum()),
+        papers=load_claims()["papers"],
         arms=provenance.arms,
     )
 
@@ -104,6 +108,12 @@ def _source(name: str) -> str:
     """What a data source says of itself, or its name where this version lacks it."""
     file = catalogue.sources().get(name)
     return catalogue.first_line(file).rstrip(".") if file else name
+
+
+def _tally(claims: list[Claim]) -> dict[str, int]:
+    """How often each verdict was given, from the strongest to the weakest."""
+    counts = Counter(claim.verdict for claim in claims)
+    return {verdict: counts[verdict] for verdict in SIGNS if counts[verdict]}
 
 
 def _reasons(claims: list[Claim]) -> dict[str, list[Claim]]:

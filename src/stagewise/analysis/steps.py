@@ -1,11 +1,12 @@
 """The study's steps as a graph: what was made from what, and how often; laid out to be drawn."""
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from stagewise.analysis.records import Study
 
-WIDTH, HEIGHT = 150, 54
+WIDTH, HEIGHT = 164, 54
 """Size of a box, in the drawing's units."""
 GAP_X, GAP_Y = 18, 34
 DATA = "data"
@@ -52,24 +53,23 @@ def without_shortcuts(graph: Graph) -> Graph:
     def before(step: str) -> set[str]:
         return graph[step].union(*map(before, graph[step]))
 
-    return {
-        step: parents - set().union(*map(before, parents)) for step, parents in graph.items()
-    }
+    return {step: parents - set().union(*map(before, parents)) for step, parents in graph.items()}
 
 
 def drawing(study: Study) -> Drawing:
-    """Boxes in layers from the data down; a step without followers stands at its layer's end, so
-    that its line to the records passes no box."""
+    """Boxes in layers from the data down. A step without followers stands at its layer's end, so
+    that its line to the records passes no box; before it the one with most, so that few lines cross.
+    """
     graph = step_graph(study)
     short = without_shortcuts(graph)
-    followed = set().union(*short.values())
+    followers = Counter(parent for parents in short.values() for parent in parents)
     layers: dict[int, list[str]] = defaultdict(list)
     for step in graph:
         layers[_depth(graph, step)].append(step)
     width = max(map(len, layers.values())) * (WIDTH + GAP_X) - GAP_X
     places: dict[str, tuple[float, float]] = {}
     for depth, steps in sorted(layers.items()):
-        steps.sort(key=lambda step: step not in followed)
+        steps.sort(key=lambda step: followers[step] or math.inf)
         for step, x in zip(steps, _columns(steps, short, places, width), strict=True):
             places[step] = (x, depth * (HEIGHT + GAP_Y))
     bottom = (max(layers) + 1) * (HEIGHT + GAP_Y)
@@ -78,7 +78,7 @@ def drawing(study: Study) -> Drawing:
         for step, parents in short.items()
         for parent in sorted(parents, key=list(graph).index)
     ]
-    ends = [place for step, place in places.items() if step not in followed]
+    ends = [place for step, place in places.items() if not followers[step]]
     lines += [_line(place, (place[0], bottom)) for place in ends]
     counts = _counts(study)
     boxes = [Box(_words(step), counts[step], *place) for step, place in places.items()]
@@ -129,9 +129,14 @@ def _columns(
 def _counts(study: Study) -> dict[str, str]:
     groups = study.runs.groupby("step", sort=False)
     found = {
-        str(step): f"{part['arm'].nunique()} networks, {len(part)} runs" for step, part in groups
+        str(step): f"{_count(part['arm'].nunique(), 'network')}, {_count(len(part), 'run')}"
+        for step, part in groups
     }
     return {DATA: study.config["data"]["source"], **found}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("s" if number != 1 else "")
 
 
 def _words(step: str) -> str:

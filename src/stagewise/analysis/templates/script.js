@@ -35,22 +35,21 @@ for (const heading of all("table.sortable thead th")) {
 }
 
 // A number's runs, in a window over the page; the link itself leads to them as well.
-function origin(id) {
-  const target = document.getElementById(id);
-  const table = target.closest("table");
+function origin(ids) {
+  const rows = document.querySelector("table.runs");
   const copy = document.createElement("table");
-  copy.className = table.className;
-  copy.append(table.tHead.cloneNode(true), target.closest("tbody").cloneNode(target.matches("tbody")));
-  if (target.matches("tr")) {
-    copy.tBodies[0].append(target.parentNode.rows[0].cloneNode(true), target.cloneNode(true));
+  copy.className = rows.className;
+  copy.append(rows.tHead.cloneNode(true));
+  for (const id of new Set(ids)) {
+    const target = document.getElementById(id);
+    const whole = target.matches("tbody");
+    const body = target.closest("tbody").cloneNode(whole);
+    if (!whole) body.append(target.parentNode.rows[0].cloneNode(true), target.cloneNode(true));
+    copy.append(body);
   }
   all("[id]", copy).forEach((element) => element.removeAttribute("id"));
   all("thead th", copy).forEach((heading) => heading.replaceChildren(heading.textContent));
-  const region = document.createElement("div");
-  region.className = "scroll";
-  region.tabIndex = 0;
-  region.append(copy);
-  return region;
+  return copy;
 }
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a.from");
@@ -59,7 +58,7 @@ document.addEventListener("click", (event) => {
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   const ids = [link.hash.slice(1), ...(link.dataset.and ?? "").split(" ").filter(Boolean)];
-  dialog.querySelector(".body").replaceChildren(...ids.map(origin));
+  dialog.querySelector(".body").replaceChildren(origin(ids));
   dialog.showModal();
 });
 dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
