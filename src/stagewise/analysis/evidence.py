@@ -51,7 +51,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One contrast in one pair. ``arms``: anchors of its two arms; ``seeds``: seed → linked text."""
+    """One contrast in one pair. ``arms``: links to both; ``seeds``: seed → linked difference."""
 
     name: str
     pair: str
@@ -186,13 +186,17 @@ def _strip(row: pd.Series, alike: pd.DataFrame) -> Strip:
     size = (most - least) or 1.0
 
     def place(value: float) -> float:
-        return round(3 + 94 * (value - least) / size, 1)
+        return round(float(3 + 94 * (value - least) / size), 1)
 
-    published = row["published_low"], row["published_high"]
+    is_published = pd.notna(row["published_low"])
     return Strip(
-        place(0),
-        *(place(row[name]) for name in ("low", "high", "mean")),
-        None if pd.isna(published[0]) else (place(published[0]), place(published[1])),
+        zero=place(0),
+        low=place(row["low"]),
+        high=place(row["high"]),
+        mean=place(row["mean"]),
+        published=(place(row["published_low"]), place(row["published_high"]))
+        if is_published
+        else None,
     )
 
 
@@ -201,24 +205,26 @@ def _single_differences(
 ) -> dict[int, Markup]:
     """Seed → its difference (or its value, where nothing is compared), linked to the runs."""
     measure = contrast.get("measure", "test_accuracy")
-    sides = [
-        _by_seed(measured[measured["arm"] == row[name]], contrast[name], measure)
+    sides = {
+        name: _by_seed(measured[measured["arm"] == row[name]], contrast[name], measure)
         for name in ("treatment", "control")
         if name in contrast
-    ]
+    }
     if not sides:
         return {}
-    treatment, *control = sides
-    shown = {}
-    for seed, (value, path) in treatment.iterrows():
-        paths = [path]
-        for side in control:
-            # One teacher serves all seeds.
-            other = side.iloc[0] if row["control"].startswith("teachers/") else side.loc[seed]
-            value, paths = value - other["value"], [*paths, other["path"]]
-        text = number(value, signed=bool(control))
-        shown[seed] = provenance.link(text, [provenance.run_anchors[path] for path in paths])
-    return shown
+    treatment, control = sides["treatment"], sides.get("control")
+    if control is None:
+        runs = ((seed, value, [path]) for seed, value, path in treatment.itertuples())
+    else:
+        if row["control"].startswith("teachers/"):  # one serves all seeds
+            control = pd.DataFrame([control.iloc[0]] * len(treatment), treatment.index)
+        both = treatment.join(control.add_suffix(" of control"), how="inner")
+        runs = ((seed, a - b, [first, second]) for seed, a, first, b, second in both.itertuples())
+    signed, anchors = control is not None, provenance.run_anchors
+    return {
+        seed: provenance.link(number(value, signed=signed), [anchors[path] for path in paths])
+        for seed, value, paths in runs
+    }
 
 
 def _by_seed(rows: pd.DataFrame, side: dict[str, str], measure: str) -> pd.DataFrame:

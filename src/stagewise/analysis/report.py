@@ -140,7 +140,9 @@ def _chapters(
         entries[-1][kind] += [name for name in names if name not in named]
     chapters = [
         Chapter(
-            *(entry[key] for key in ("id", "title", "about")),
+            entry["id"],
+            entry["title"],
+            entry["about"],
             [claim for claim in claims if claim.id in entry["claims"]],
             [figure for figure in figures if figure.name in entry["figures"]],
             [table for table in tables if table.name in entry["tables"]],

@@ -58,7 +58,7 @@ def without_shortcuts(graph: Graph) -> Graph:
 
 def drawing(study: Study) -> Drawing:
     """Boxes in layers from the data down. A step without followers stands at its layer's end, so
-    that its line to the records passes no box; before it the one with most, so that few lines cross.
+    that its line to the records passes no box; before it the one with most: few lines cross.
     """
     graph = step_graph(study)
     short = without_shortcuts(graph)
