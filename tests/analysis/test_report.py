@@ -123,6 +123,16 @@ def test_single_differences_are_those_of_the_claims(
         assert np.mean([float(text) for text in texts]) == pytest.approx(row["mean"], abs=0.006)
 
 
+def test_a_claim_without_its_deciding_arms_says_so(
+    results: Results, claims: pd.DataFrame, published: Path
+) -> None:
+    beside = claims[(claims["claim"] == "A4") & (claims["role"] != "headline")]
+    beside = beside.assign(claim_verdict="not testable here")
+    (shown,) = claims_shown(results, beside, Provenance(results, published))
+    assert not shown.headlines
+    assert "the arms of none" in shown.why
+
+
 def test_a_strip_keeps_its_order(results: Results, claims: pd.DataFrame, published: Path) -> None:
     shown = claims_shown(results, claims, Provenance(results, published))
     strips = [row.strip for claim in shown for row in claim.contrasts if row.strip]

@@ -97,6 +97,8 @@ class Claim:
     @property
     def why(self) -> str:
         """The reasons of its headline contrasts, each once."""
+        if not self.headlines:
+            return "the study has the arms of none of its deciding contrasts"
         reasons = [row.reason for row in self.headlines if row.verdict == self.verdict]
         return "; ".join(dict.fromkeys(reasons))
 
@@ -163,7 +165,7 @@ def _numbers(row: pd.Series) -> dict[str, str]:
     found = {}
     if pd.notna(row["p_holm"]):
         found["p (t, Holm)"] = _probability(row["p_holm"])
-    if compared and pd.notna(row["p_sign_flip"]):
+    if compared and row["n"] > 1:
         least = _probability(row["p_sign_flip_minimum"])
         found["p (sign flips)"] = f"{_probability(row['p_sign_flip'])}, least {least}"
     if compared and pd.notna(row["mde"]):
