@@ -1,4 +1,4 @@
-"""Write one self-contained report.html: verdicts, gate, figures, tables, provenance."""
+"""Write one self-contained report.html: verdicts, evidence, methods, steps, provenance."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from stagewise.scripting import parser, run_script
 
 
 def main() -> None:
-    """Read plan, summary, claims and the drawn figures; write the report."""
+    """Read plan, records, summary, claims and the drawn figures; write the report."""
     arguments = parser(__doc__)
     arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
     arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
@@ -25,7 +25,7 @@ def main() -> None:
     summary = read_table(args.summary, REQUIRED)
     results = Results(read_study(args.plan, args.root), summary, latency)
     claims = read_table(args.claims, ("claim", "verdict", "role"))
-    write_text(args.out, render(results, claims, args.figures))
+    write_text(args.out, render(results, claims, args.figures, args.out))
 
 
 if __name__ == "__main__":

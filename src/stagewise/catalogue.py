@@ -104,6 +104,11 @@ def caption(figure: str) -> str:
     return str(_literal(_tree(figures()[figure]), "CAPTION"))
 
 
+def first_line(path: Path) -> str:
+    """What a file says of itself: the first line of its docstring."""
+    return (ast.get_docstring(_tree(path)) or "").partition("\n")[0]
+
+
 def module_name(path: Path) -> str:
     """``…/stagewise/methods/kd.py`` → ``stagewise.methods.kd``."""
     return ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))

@@ -1,6 +1,5 @@
-"""Records in, files out: evaluation, summary, tables, figures, report and tuning."""
+"""Records in, files out: evaluation, summary, tables, figures and tuning."""
 
-import html.parser
 import json
 import os
 import re
@@ -21,7 +20,6 @@ from stagewise.analysis.evaluation import evaluate
 from stagewise.analysis.figures import exits, overview, reliability, shock, write_figures
 from stagewise.analysis.publish import markdown, write_tables
 from stagewise.analysis.records import Study, read_logits, read_study, read_table
-from stagewise.analysis.report import render
 from stagewise.analysis.results import Results
 from stagewise.analysis.summary import mean_accuracies, summarise
 from stagewise.analysis.tables import TABLES
@@ -248,59 +246,6 @@ def test_nothing_here_imports_torch() -> None:
     imports = "; ".join(f"import stagewise.analysis.{name}" for name in modules.split())
     code = f"{imports}; import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-class Parser(html.parser.HTMLParser):
-    """Checks that tags close in order and gathers ids and what would be loaded."""
-
-    VOID = ("meta", "br", "link", "img", "input", "hr")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.loads: list[str] = []
-        self.ids: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in self.VOID:
-            self.open.append(tag)
-        values = dict(attrs)
-        self.ids += [values["id"] or ""] if "id" in values else []
-        links = (values.get(name) for name in ("src", "href", "xlink:href"))
-        self.loads += [link for link in links if link and not link.startswith(("#", "data:"))]
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def test_report_is_one_sound_file(results: Results, published: Path) -> None:
-    claims = read_table(published / "claims.csv")
-    text = (published / "report.html").read_text()
-    parser = Parser()
-    parser.feed(text)
-    assert parser.open == []
-    assert parser.loads == []
-    assert len(parser.ids) == len(set(parser.ids))
-    assert "<script>" not in text
-    assert "url(http" not in text
-    assert "@import" not in text
-    assert text.count("<svg ") == len(catalogue.figures())
-    first = text.index('class="claim"')
-    assert first < text.index('id="gate"') < text.index('id="figures"') < text.index('id="tables"')
-    for verdict in set(claims["claim_verdict"]):
-        assert verdict in text
-    assert text.count("<tr>") > results.summary["path"].nunique()
-
-
-def test_report_without_figures_says_what_to_do(make_results: Make, tmp_path: Path) -> None:
-    results = make_results(**TINY)
-    with pytest.raises(UserError, match=r"figures\.py"):
-        render(results, judge_claims(results.study, results.summary), tmp_path)
 
 
 def test_rates_are_chosen_on_validation(make_study: MakeStudy) -> None:

@@ -1,4 +1,5 @@
 FIGURES = list(catalogue.figures())
+TEMPLATES = sorted(map(str, Path(packaged("templates")).iterdir()))
 TABLES = ["accuracy", "pruning", "exits", "shock", "quality", "latency"]
 
 
@@ -199,7 +200,8 @@ rule write_report:
         latency=rules.measure_latency.output,
         tables=rules.make_tables.output,
         figures=expand(results("figures/{figure}.svg"), figure=FIGURES),
-        template=packaged("report.html.j2"),
+        page=packaged("report.yaml"),
+        templates=TEMPLATES,
     output:
         report(
             results("report.html"),

@@ -85,6 +85,19 @@ class Study:
         )
         return record
 
+    def timing(self, path: str) -> dict[str, Any]:
+        """A run's ``timing.json``, which may differ between equal runs; empty where it is missing.
+
+        Raises:
+            UserError: it is broken.
+        """
+        file = self.folder(path) / "timing.json"
+        if not file.is_file():
+            return {}
+        problem, mend = f"{file}: is no timing", f"delete {file}"
+        timing: dict[str, Any] = _checked("timing", read_json(file), problem, mend)
+        return timing
+
 
 @cache
 def _validator(kind: str) -> Validator:

@@ -1,110 +1,156 @@
-"""One self-contained ``report.html``: verdicts first, then gate, figures, tables, provenance."""
+"""One self-contained ``report.html``: verdicts, evidence by chapter, methods, steps, provenance."""
 
 import re
+from collections import Counter
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
+import yaml
 from markupsafe import Markup
 
 from stagewise import catalogue
-from stagewise.analysis.claims import study_gate
+from stagewise.analysis import environment, networks
+from stagewise.analysis.claims import load_claims, study_gate
 from stagewise.analysis.drawing import BLUE, INK
+from stagewise.analysis.evidence import SIGNS, Claim, claims_shown
+from stagewise.analysis.provenance import Provenance
 from stagewise.analysis.publish import protocol_lines
 from stagewise.analysis.results import Results
-from stagewise.analysis.rules import NOT_TESTABLE
-from stagewise.analysis.summary import main_exits
+from stagewise.analysis.steps import drawing
 from stagewise.analysis.tables import TABLES
-from stagewise.analysis.words import by_claim, effect
 from stagewise.errors import UserError
 from stagewise.study.captions import caption
-
-PROVENANCE = {
-    "arm": "Arm",
-    "seed": "Seed",
-    "epochs": "Epochs",
-    "lr": "Rate",
-    "test_accuracy": "Test, %",
-    "config_hash": "Config",
-    "code": "Code",
-    "model_sha256": "Model SHA-256",
-    "teacher_sha256": "Teacher SHA-256",
-}
 
 # Colours of the figures that follow the reader's colour scheme.
 THEMED = {INK: "currentColor", "#fefefe": "var(--paper)", BLUE: "var(--blue)"}
 
 
-def render(results: Results, claims: pd.DataFrame, figures: Path) -> str:
-    """The report as HTML; ``figures`` holds what ``figures.py`` drew.
+@dataclass(frozen=True)
+class Part:
+    """A figure or a table: its name, its caption, and what is shown."""
+
+    name: str
+    caption: str
+    shown: Any
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Claims with the figures and tables that they rest on."""
+
+    id: str
+    title: str
+    about: str
+    claims: list[Claim]
+    figures: list[Part]
+    tables: list[Part]
+
+
+def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> str:
+    """The report as HTML; ``figures`` holds what ``figures.py`` drew, ``out`` is where the page
+    will lie (links to records are relative to it).
 
     Raises:
-        UserError: a figure is missing.
+        UserError: a figure is missing, or a run's timing is broken.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = files("stagewise.analysis").joinpath("report.html.j2").read_text(encoding="utf-8")
-    shown = [_claim(rows) for _, rows in by_claim(claims)]
-    return environment.from_string(source).render(
-        title=results.study.title,
-        study=results.study.name,
-        decided=[claim for claim in shown if claim["verdict"] != NOT_TESTABLE],
-        undecided=[claim for claim in shown if claim["verdict"] == NOT_TESTABLE],
-        gate=study_gate(results.study, results.summary),
-        figures=[
-            {
-                "name": name,
-                "caption": caption(name, results.study.config),
-                "svg": inline_svg(figures, name),
-            }
-            for name in catalogue.figures()
-        ],
-        tables=[table for make in TABLES.values() if len((table := make(results)).shown)],
+    study, summary = results.study, results.summary
+    provenance = Provenance(results, out.parent)
+    shown = claims_shown(results, claims, provenance)
+    drawn = [
+        Part(name, caption(name, study.config), inline_svg(figures, name))
+        for name in catalogue.figures()
+    ]
+    made = [table for make in TABLES.values() if len((table := make(results)).shown)]
+    tables = [Part(table.name, table.caption, provenance.linked(table)) for table in made]
+    text = files("stagewise.analysis").joinpath("report.yaml").read_text(encoding="utf-8")
+    book = yaml.safe_load(text)
+    first = networks.first_records(study)
+    times = environment.timings(study)
+    page = _templates().get_template("report.html.j2")
+    return page.render(
+        study=study,
+        runs=summary["path"].nunique(),
+        source=_source(study.config["data"]["source"]),
+        claims=shown,
+        tally=_tally(shown),
+        reasons=_reasons(shown),
+        gate=study_gate(study, summary),
+        chapters=_chapters(book, shown, drawn, tables),
+        methods=networks.method_table(first),
+        recipes=networks.recipe_table(first),
+        networks=networks.network_table(first, study.runs["arm"].value_counts(), provenance),
         protocol=protocol_lines(results),
-        provenance=_provenance(results.summary),
+        steps=drawing(study),
+        overview=[figure for figure in drawn if figure.name in book["steps"]],
+        training=environment.training_facts(times, summary),
+        analysis=environment.analysis_facts(),
+        times=environment.time_table(times),
+        duration=environment.duration(times["total_seconds"].sum()),
+        papers=load_claims()["papers"],
+        arms=provenance.arms,
     )
 
 
-def _claim(rows: pd.DataFrame) -> dict[str, object]:
-    """What the template shows of a claim."""
-    first = rows.iloc[0]
-    return {
-        "id": first["claim"],
-        "title": first["title"],
-        "wording": first["wording"],
-        "source": first["source"],
-        "verdict": first["claim_verdict"],
-        "rows": [
-            {
-                "pair": row["pair"],
-                "contrast": row["contrast"],
-                "headline": row["role"] == "headline",
-                "effect": effect(row) if row["pair"] else "",
-                "verdict": row["verdict"],
-                "reason": row["reason"],
-                "numbers": _numbers(row),
-            }
-            for _, row in rows.iterrows()
-        ],
-    }
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("stagewise.analysis"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
-def _numbers(row: pd.Series) -> str:
-    """p-values, detectable effect and published values, as far as there are any."""
-    parts = []
-    if pd.notna(row["p_holm"]):
-        parts.append(f"Holm p {row['p_holm']:.3g}")
-    if row["control"] and pd.notna(row["p_sign_flip"]):
-        parts.append(
-            f"sign-flip p {row['p_sign_flip']:.3g} (least {row['p_sign_flip_minimum']:.3g})"
+def _source(name: str) -> str:
+    """What a data source says of itself, or its name where this version lacks it."""
+    file = catalogue.sources().get(name)
+    return catalogue.first_line(file).rstrip(".") if file else name
+
+
+def _tally(claims: list[Claim]) -> dict[str, int]:
+    """How often each verdict was given, from the strongest to the weakest."""
+    counts = Counter(claim.verdict for claim in claims)
+    return {verdict: counts[verdict] for verdict in SIGNS if counts[verdict]}
+
+
+def _reasons(claims: list[Claim]) -> dict[str, list[Claim]]:
+    """Why claims cannot be decided → those claims."""
+    found: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if not claim.decided:
+            found.setdefault(claim.why, []).append(claim)
+    return found
+
+
+def _chapters(
+    book: dict[str, Any], claims: list[Claim], figures: list[Part], tables: list[Part]
+) -> list[Chapter]:
+    """The chapters of ``report.yaml``, with all that it does not name in the last one."""
+    entries = book["chapters"]
+    listed: list[tuple[str, list[str]]] = [
+        ("claims", [claim.id for claim in claims]),
+        ("figures", [figure.name for figure in figures if figure.name not in book["steps"]]),
+        ("tables", [table.name for table in tables]),
+    ]
+    for kind, names in listed:
+        named = {name for entry in entries for name in entry[kind]}
+        entries[-1][kind] += [name for name in names if name not in named]
+    chapters = [
+        Chapter(
+            entry["id"],
+            entry["title"],
+            entry["about"],
+            [claim for claim in claims if claim.id in entry["claims"]],
+            [figure for figure in figures if figure.name in entry["figures"]],
+            [table for table in tables if table.name in entry["tables"]],
         )
-    if row["control"] and pd.notna(row["mde"]):
-        parts.append(f"detectable {row['mde']:.2f}")
-    if pd.notna(row["published_low"]):
-        parts.append(f"published {row['published_low']:g} to {row['published_high']:g}")
-    return " · ".join(parts)
+        for entry in entries
+    ]
+    return [entry for entry in chapters if entry.claims or entry.figures or entry.tables]
 
 
 def inline_svg(folder: Path, name: str) -> Markup:
@@ -122,14 +168,3 @@ def inline_svg(folder: Path, name: str) -> Markup:
     label = f'<svg role="img" aria-labelledby="caption-{name}" '
     # Our own drawing: matplotlib has escaped every label in it.
     return Markup(svg.replace("<svg ", label, 1))
-
-
-def _provenance(summary: pd.DataFrame) -> pd.DataFrame:
-    """A row per run, with headings; hashes shortened to 12 digits."""
-    table = main_exits(summary)[list(PROVENANCE)].copy()
-    for column in ("config_hash", "code", "model_sha256", "teacher_sha256"):
-        table[column] = table[column].astype(str).str[:12]
-    table["test_accuracy"] = table["test_accuracy"].map("{:.2f}".format)
-    table["lr"] = [f"{rate:g}" if pd.notna(rate) else "" for rate in table["lr"]]
-    table["epochs"] = [str(epochs).removesuffix(".0") for epochs in table["epochs"]]
-    return table.replace("nan", "").rename(columns=PROVENANCE)
