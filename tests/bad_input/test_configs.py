@@ -58,7 +58,7 @@ CASES: list[Case] = [
     ("sedes", [1], "'sedes'|did you mean 'seeds'?"),
     ("data.source", "digit", "data.source|'digit'|did you mean 'digits'?"),
     ("data.source", "../digits", "data.source|'../digits'|did you mean 'digits'?"),
-    ("data.options", {"root": "x"}, "data.options|'root'|known:"),
+    ("data.root", "x", "data|'root'|known:"),
     ("data.imagesize", 16, "data|'imagesize'|did you mean 'image_size'?"),
     ("pairs.p.student.network", "resnet9", "pairs.p.student.network|'resnet9'|did you mean"),
     ("pairs.p.student.network", "/etc/passwd", "pairs.p.student.network|'/etc/passwd'|known:"),
@@ -350,10 +350,10 @@ def test_facts_of_the_digits_are_true() -> None:
 
     from stagewise.data.sources.base import load_source
 
-    raw = load_source("digits", {})
-    assert raw.images.shape[2] == catalogue.source_fact("digits", "SIZE")
-    assert len(raw.classes) == catalogue.source_fact("digits", "CLASSES")
-    assert np.bincount(raw.labels).min() == catalogue.source_fact("digits", "LEAST_IMAGES")
+    raw = load_source("digits", {}, Path())
+    assert raw.images.shape[2] == catalogue.source_fact("digits", "SIZE", {})
+    assert len(raw.classes) == catalogue.source_fact("digits", "CLASSES", {})
+    assert np.bincount(raw.labels).tolist() == catalogue.source_fact("digits", "IMAGES", {})
 
 
 @pytest.mark.parametrize("name", ["resnet8", "vgg8", "vgg13"])

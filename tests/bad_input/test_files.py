@@ -28,8 +28,9 @@ from stagewise.analysis.shock import read_shock
 from stagewise.analysis.summary import summarise
 from stagewise.data.arrays import save_arrays
 from stagewise.data.batches import load_task
-from stagewise.data.prepare import load_raw, prepare, save_raw
+from stagewise.data.prepare import prepare
 from stagewise.data.prepared import load_prepared
+from stagewise.data.raw import load_raw, save_raw
 from stagewise.errors import UserError
 from stagewise.files import read_json
 from stagewise.models import store
@@ -714,7 +715,8 @@ def test_the_library_and_the_scripts_hold_no_call_that_executes_data() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if FORBIDDEN.search(line)
     }
-    assert found == set()
+    pickles = str(Path("src/stagewise/data/pickles.py"))  # CIFAR's, after their checksum
+    assert {place for place, _ in found} == {pickles}
 
 
 @pytest.mark.parametrize(

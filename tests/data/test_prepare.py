@@ -11,7 +11,8 @@ from helpers import CLASSES, EACH, ROOT, data_settings, loaded, toy_data, toy_ra
 from safetensors.numpy import save_file
 
 from stagewise.data.arrays import load_arrays
-from stagewise.data.prepare import few, load_raw, prepare, resize, save_raw, stratified
+from stagewise.data.prepare import few, prepare, resize, stratified
+from stagewise.data.raw import load_raw, save_raw
 from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
 
@@ -249,7 +250,7 @@ def test_download_and_prepare_leave_data_that_load(
     raw, out, summary = (tmp_path / name for name in ("raw", "prepared", "summary.json"))
     settings = (
         '{"source": "digits", "validation": 0.2, "test": 0.3, "split_seed": 0,'
-        ' "student_images_per_class": 10, "target_images_per_class": 5,'
+        ' "classes": null, "student_images_per_class": 10, "target_images_per_class": 5,'
         ' "source_classes": [0, 1, 2, 3, 4], "image_size": 16}'
     )
     assert not script(monkeypatch, "download.py", "--source", "digits", "--out", raw)

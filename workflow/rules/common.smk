@@ -13,10 +13,11 @@ PYTHONPATH = [sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])]
 os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
-from stagewise.files import canonical_json
+from stagewise.files import canonical_json, sha256_text
 from stagewise.machine import default_device
 from stagewise import catalogue
 from stagewise.study import advice, make_plan, resolve_config
+from stagewise.study.checks import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.plan import STEPS, run_path

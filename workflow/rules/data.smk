@@ -1,18 +1,50 @@
+SOURCE = SETTINGS["data"]["source"]
+SOURCE_OPTIONS = source_options(SETTINGS)
+# What the raw data depend on: not the place that they came from, their content is checked.
+CONTENT = {key: value for key, value in SOURCE_OPTIONS.items() if key != "mirrors"}
+RAW = "-".join(
+    [SOURCE, *([sha256_text(canonical_json(CONTENT))[:8]] if CONTENT else [])]
+)
+FOLDERS = source_fact(SETTINGS, "FOLDERS") or {}
+
+for key, folder in FOLDERS.items():
+    if not (os.path.isdir(folder) or os.path.exists(f"data/raw/{RAW}.safetensors")):
+        raise WorkflowError(
+            f"{CONFIG_NAME}: data.{key}: '{folder}' is no folder; correct it"
+        )
+
+
+def class_folders(wildcards):
+    """Folders of the user's own images: a new image in one makes it newer."""
+    for folder in FOLDERS.values():
+        yield folder
+        if os.path.isdir(folder):
+            yield from sorted(
+                entry.path for entry in os.scandir(folder) if entry.is_dir()
+            )
+
+
 rule download:
-    """Fetch the data source, or read it from its package, and check its content."""
+    """Fetch the data source, or read it from its package or folder, and check its content."""
+    input:
+        class_folders,
     output:
-        f"data/raw/{SETTINGS['data']['source']}.safetensors",
+        f"data/raw/{RAW}.safetensors",
     log:
-        f"logs/raw/{SETTINGS['data']['source']}.log",
+        f"logs/raw/{RAW}.log",
+    threads: 4
+    resources:
+        # No parameter: another mirror makes no other data.
+        options=canonical_json(SOURCE_OPTIONS),
+        mem_mb=4000,
     params:
-        source=SETTINGS["data"]["source"],
-        options=canonical_json(SETTINGS["data"]["options"]),
-        code=code("download.py", f"stagewise.data.sources.{SETTINGS['data']['source']}"),
+        source=SOURCE,
+        code=code("download.py", f"stagewise.data.sources.{SOURCE}"),
     message:
         "Data: {params.source}"
     shell:
         f"python {SCRIPTS}/download.py"
-        " --source {params.source} --options {params.options:q}"
+        " --source {params.source} --options {resources.options:q}"
         " --out {output} > {log} 2>&1"
 
 
@@ -25,8 +57,16 @@ rule prepare:
         summary=f"data/{STUDY}/summary.json",
     log:
         f"logs/{STUDY}/prepare.log",
+    resources:
+        mem_mb=4000,
     params:
-        settings=canonical_json(SETTINGS["data"]),
+        settings=canonical_json(
+            {
+                key: value
+                for key, value in SETTINGS["data"].items()
+                if key not in {"mirrors", *SOURCE_OPTIONS} - {"image_size"}
+            }
+        ),
         code=code("prepare.py"),
     message:
         "Data: splits"
