@@ -21,7 +21,7 @@ ATTEMPTS = 3
 """Failures in a row after which a place is given up; a good stretch forgives the earlier ones."""
 PAUSE = 1.0
 """Seconds before the second attempt; twice as many before each later one."""
-GOOD_STRETCH = 1 << 20
+GOOD_STRETCH = 1 << 16
 TIMEOUT = (10, 60)
 """Seconds to connect, and to wait for the next bytes."""
 PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -90,9 +90,11 @@ def download(url: str, cache: Path, most: int) -> Path:
                 break
             except (_Broken, requests.RequestException, HTTPError) as error:
                 failures = 1 if _size(part) - before > GOOD_STRETCH else failures + 1
-                print(f"{url}: {error}", flush=True)
+                # the cause, which requests wraps in the story of its own retries
+                cause = getattr(error.args[0], "reason", error) if error.args else error
+                print(f"{url}: {cause}", flush=True)
                 if failures == ATTEMPTS:
-                    raise UserError(f"failed {ATTEMPTS} times, last: {error}") from None
+                    raise UserError(f"failed {ATTEMPTS} times, last: {cause}") from None
                 time.sleep(PAUSE * 2 ** (failures - 1))
         with open(part, "rb") as stream:
             os.fsync(stream.fileno())
