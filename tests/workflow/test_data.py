@@ -5,14 +5,19 @@ import io
 import json
 import os
 import pickle
+import re
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from loopback import serving
 from PIL import Image
-from projects import Project, copy_project
+from projects import PROJECT, Project, copy_project
+
+from stagewise.data.sources import cifar100
+from stagewise.study import make_plan, resolve_config
 
 CIFAR = """\
 study: small
@@ -68,8 +73,6 @@ def data(project: Project, *mirrors: str, check: bool = True) -> str:
 def test_a_mirror_serves_where_the_official_place_does_not(
     project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from stagewise.data.sources import cifar100
-
     good, sums = archive()
     served = tmp_path_factory.mktemp("served")
     (served / "good.tar").write_bytes(good)
@@ -122,3 +125,11 @@ def test_own_images_go_from_a_folder_to_a_record(project: Project) -> None:
     os.rename(project.folder / "elsewhere", project.folder / "pets")
     Image.fromarray(pixels).save(project.folder / "pets/dog/new.png")
     assert "Data: image_folder" in students("-n")
+
+
+def test_the_configurations_in_the_docs_are_valid() -> None:
+    page = (PROJECT / "docs/data.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert make_plan(resolve_config(yaml.safe_load(block))).runs

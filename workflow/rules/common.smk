@@ -58,6 +58,22 @@ GPUS = int(DEVICE.startswith("cuda"))
 PROBED = ["shock.csv"] if SETTINGS["two_stage"]["probe"] else []
 
 
+SOURCE = SETTINGS["data"]["source"]
+SOURCE_OPTIONS = source_options(SETTINGS)
+# What the raw data depend on: not the place that they came from, their content is checked.
+CONTENT = {key: value for key, value in SOURCE_OPTIONS.items() if key != "mirrors"}
+RAW = "-".join(
+    [SOURCE, *([sha256_text(canonical_json(CONTENT))[:8]] if CONTENT else [])]
+)
+FOLDERS = source_fact(SETTINGS, "FOLDERS") or {}
+
+for key, folder in FOLDERS.items():
+    if not (os.path.isdir(folder) or os.path.exists(f"data/raw/{RAW}.safetensors")):
+        raise WorkflowError(
+            f"{CONFIG_NAME}: data.{key}: '{folder}' is no folder; correct it"
+        )
+
+
 # Every training step is called the same way. An edit of this text retrains everything.
 TRAIN = (
     f"python {SCRIPTS}/train.py"
@@ -112,6 +128,16 @@ def inputs(step):
         return {"data": data, **weights(planned_run(wildcards))}
 
     return files
+
+
+def class_folders(wildcards):
+    """Folders of the user's own images: a new image in one makes it newer."""
+    for folder in FOLDERS.values():
+        yield folder
+        if os.path.isdir(folder):
+            yield from sorted(
+                entry.path for entry in os.scandir(folder) if entry.is_dir()
+            )
 
 
 def run_files(step, *more):

@@ -41,7 +41,8 @@ def decode(files: Sequence[File], size: int, title: str) -> Images:
 
 def _parts(chunks: list[Chunk]) -> Iterator[Images]:
     """The decoded chunks in order, by as many processes as there are cores to use."""
-    cores = len(os.sched_getaffinity(0))
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
     if len(chunks) < 4 or cores == 1:  # starting processes would take longer
         yield from map(_decode_chunk, chunks)
         return
