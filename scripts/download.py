@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stagewise.data.prepare import save_raw
+from stagewise.data.raw import save_raw
 from stagewise.data.sources.base import load_source
 from stagewise.scripting import json_object, parser, run_script
 
@@ -14,9 +14,12 @@ def main() -> None:
     options.add_argument(
         "--options", type=json_object, default="{}", help="the source's options, as JSON"
     )
+    options.add_argument(
+        "--cache", type=Path, default=Path("work/downloads"), help="where downloads are kept"
+    )
     options.add_argument("--out", type=Path, required=True, help="raw.safetensors")
     arguments = options.parse_args()
-    raw = load_source(arguments.source, arguments.options)
+    raw = load_source(arguments.source, arguments.options, arguments.cache)
     save_raw(raw, arguments.out)
     print(f"{arguments.out}: {len(raw.labels)} images, {len(raw.classes)} classes")
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from stagewise.data.prepare import load_raw, prepare
+from stagewise.data.prepare import prepare
+from stagewise.data.raw import load_raw
 from stagewise.files import write_json
 from stagewise.scripting import json_object, parser, run_script
 

@@ -51,6 +51,7 @@ def data_settings(**changes: Any) -> dict[str, Any]:
         "validation": 0.25,
         "test": 0.25,
         "split_seed": 0,
+        "classes": None,
         "student_images_per_class": 4,
         "target_images_per_class": 3,
         "source_classes": [0, 1],

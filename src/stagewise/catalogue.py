@@ -2,10 +2,12 @@
 
 A method, recipe or data set is a file of its room; its name is the file's name. A network is a key
 of the ``NETWORKS`` dict of a file in ``models/``. Names, options and needs are read with ``ast``,
-so planning a study imports none of these modules (nor torch), and a new file is known at once.
+so planning a study imports none of these modules (nor torch), and a new file is known at once. The
+exception is a data source whose facts depend on its options: it has a function ``facts``.
 """
 
 import ast
+import importlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -159,12 +161,20 @@ def network_fact(name: str, constant: str) -> Any:
     return value[name] if isinstance(value, dict) else value
 
 
-def source_fact(name: str, constant: str) -> Any:
-    """A constant of a source's file; None where it has none.
+def source_fact(name: str, fact: str, options: dict[str, Any]) -> Any:
+    """A constant of a source's file, or what its function ``facts`` says; None where none does.
 
-    ``SIZE``: pixels of an image's side. ``CLASSES``. ``LEAST_IMAGES``: of the smallest class.
+    ``SIZE``: pixels of an image's side. ``CLASSES``. ``IMAGES``: in each class, a number or a list.
+    ``HAS_TEST``: a test set of its own. ``FOLDERS``: key of the config → folder that is read.
+
+    Raises:
+        UserError: the data that the options name are not as they must be.
     """
-    return _literal(_tree(sources()[name]), constant)
+    tree = _tree(sources()[name])
+    value = _literal(tree, fact)
+    if value is None and _function(tree, "facts"):
+        value = importlib.import_module(module_name(sources()[name])).facts(**options).get(fact)
+    return value
 
 
 def least_seeds() -> int:

@@ -58,7 +58,18 @@ CASES: list[Case] = [
     ("sedes", [1], "'sedes'|did you mean 'seeds'?"),
     ("data.source", "digit", "data.source|'digit'|did you mean 'digits'?"),
     ("data.source", "../digits", "data.source|'../digits'|did you mean 'digits'?"),
-    ("data.options", {"root": "x"}, "data.options|'root'|known:"),
+    ("data.root", "x", "data|'root'|known:"),
+    ("data.mirrors", ["/a"], "data.mirrors|'digits' is not downloaded|remove them"),
+    ("data.mirrors", "/a", "data.mirrors|'/a'|give a value of type array"),
+    ("data.mirrors", [1], "data.mirrors.0|1|give a value of type string"),
+    ("data.path", "/a", "data|'path' is unknown"),
+    ("data.subset", True, "data|'subset' is unknown"),
+    ("data.classes", 1, "data.classes|1|How many classes"),
+    ("data.classes", 11, "data.classes|11|10 classes of 'digits'|numbers below 10"),
+    ("data.classes", [0, 1, 2, 10], "data.classes|[0, 1, 2, 10]|10 classes of 'digits'"),
+    ("data.classes", [3, 3], "data.classes|[3, 3]|remove the repeated entry"),
+    ("data.classes", 6, "data.source_classes|leave 1 of 6 classes|leave at least two"),
+    ("data.classes", 4, "data.source_classes|[4]|uses 4|use 0 to 3"),
     ("data.imagesize", 16, "data|'imagesize'|did you mean 'image_size'?"),
     ("pairs.p.student.network", "resnet9", "pairs.p.student.network|'resnet9'|did you mean"),
     ("pairs.p.student.network", "/etc/passwd", "pairs.p.student.network|'/etc/passwd'|known:"),
@@ -359,6 +370,83 @@ def test_the_claim_that_is_in_reach_is_not_warned_about() -> None:
     assert warnings(claims_tested=["A1", "A2", "A3", "A4", "A5", "B2", "B4", "B5"]) == ""
 
 
+# -- data from elsewhere -------------------------------------------------------------------------
+
+
+def with_data(**data: Any) -> dict[str, Any]:
+    """The good study on other data."""
+    block = {**GOOD["data"], "student_images_per_class": None, "target_images_per_class": None}
+    return {**copy.deepcopy(GOOD), "data": {**block, **data}}
+
+
+def own_images(path: Path, *counts: int) -> Path:
+    """A folder of classes whose images are not looked at yet."""
+    for number, count in enumerate(counts):
+        (path / f"class-{number}").mkdir(parents=True)
+        for image in range(count):
+            (path / f"class-{number}" / f"{image}.jpg").touch()
+    return path
+
+
+CIFAR = {"source": "cifar100", "image_size": 32, "validation": 0.1}
+DATA_CASES: list[tuple[dict[str, Any], str]] = [
+    ({**CIFAR, "student_images_per_class": 460}, "data.student_images_per_class|460|the 450"),
+    ({**CIFAR, "source_classes": [0, 100]}, "data.source_classes|[100]|use 0 to 99"),
+    ({**CIFAR, "classes": 101}, "data.classes|101|100 classes of 'cifar100'"),
+    ({**CIFAR, "classes": [0, 1, 100]}, "data.classes|100 classes of 'cifar100'"),
+    ({**CIFAR, "subset": True}, "data|'subset' is unknown"),
+    ({"source": "tiny_imagenet", "subset": 1}, "data.subset|1 is of the wrong type|true or false"),
+    ({"source": "image_folder"}, "data.path: missing; name the folder"),
+    ({"source": "image_folder", "path": 3}, "data.path|3 is of the wrong type|give a text"),
+]
+
+
+@pytest.mark.parametrize(("data", "parts"), DATA_CASES)
+def test_other_data_are_checked_as_well(data: dict[str, Any], parts: str) -> None:
+    lines = message(with_data(**data)).splitlines()
+    assert len(lines) == 1
+    assert all(part in lines[0] for part in parts.split("|")), lines
+
+
+def test_the_subset_of_tiny_imagenet_has_fewer_images() -> None:
+    tiny = {"source": "tiny_imagenet", "image_size": 64, "student_images_per_class": 90}
+    assert "90 are more than the 80" in message(with_data(**tiny, subset=True))
+    resolve_config(with_data(**tiny))
+
+
+@pytest.mark.parametrize(
+    ("counts", "data", "parts"),
+    [
+        ((5,), {}, "data.path|holds 1 folders|two or more"),
+        ((5, 0, 5), {}, "data.path|'class-1'|holds no image"),
+        ((5, 5, 2), {}, "data.path|'class-2'|has 2 images|need 3"),
+        ((9, 9, 9, 9), {"source_classes": [0, 4]}, "data.source_classes|[4]|use 0 to 3"),
+        ((90, 90, 9, 90), {"student_images_per_class": 30}, "30|the 4 training images"),
+    ],
+)
+def test_own_images_are_counted_before_any_work(
+    tmp_path: Path, counts: tuple[int, ...], data: dict[str, Any], parts: str
+) -> None:
+    path = str(own_images(tmp_path / "own", *counts))
+    data = {"source": "image_folder", "path": path, "source_classes": [0, 1], **data}
+    lines = message(with_data(**data)).splitlines()
+    assert len(lines) == 1
+    assert all(part in lines[0] for part in parts.split("|")), lines
+
+
+def test_the_smallest_class_is_that_of_the_classes_in_use(tmp_path: Path) -> None:
+    path = str(own_images(tmp_path / "own", 90, 90, 90, 90, 9))
+    data = {"source": "image_folder", "path": path, "source_classes": [0, 1]}
+    few = {"student_images_per_class": 30}
+    resolve_config(with_data(**data, **few, classes=4))
+    assert "more than the 4" in message(with_data(**data, **few, classes=[0, 1, 2, 4]))
+
+
+def test_a_folder_that_is_not_here_does_not_hinder_redrawing(tmp_path: Path) -> None:
+    data = {"source": "image_folder", "path": str(tmp_path / "absent"), "source_classes": [0, 1]}
+    assert make_plan(resolve_config(with_data(**data))).runs
+
+
 # -- what the checks know ------------------------------------------------------------------------
 
 
@@ -367,10 +455,10 @@ def test_facts_of_the_digits_are_true() -> None:
 
     from stagewise.data.sources.base import load_source
 
-    raw = load_source("digits", {})
-    assert raw.images.shape[2] == catalogue.source_fact("digits", "SIZE")
-    assert len(raw.classes) == catalogue.source_fact("digits", "CLASSES")
-    assert np.bincount(raw.labels).min() == catalogue.source_fact("digits", "LEAST_IMAGES")
+    raw = load_source("digits", {}, Path())
+    assert raw.images.shape[2] == catalogue.source_fact("digits", "SIZE", {})
+    assert len(raw.classes) == catalogue.source_fact("digits", "CLASSES", {})
+    assert np.bincount(raw.labels).tolist() == catalogue.source_fact("digits", "IMAGES", {})
 
 
 @pytest.mark.parametrize("name", ["resnet8", "vgg8", "vgg13"])

@@ -1,5 +1,6 @@
 """Splits, the few images of the students, resizing, and files that check themselves."""
 
+import mmap
 import runpy
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from helpers import CLASSES, EACH, ROOT, data_settings, loaded, toy_data, toy_raw
 from safetensors.numpy import save_file
 
+from stagewise.data import prepare as module
 from stagewise.data.arrays import load_arrays
-from stagewise.data.prepare import few, load_raw, prepare, resize, save_raw, stratified
+from stagewise.data.prepare import channel_statistics, few, prepare, resize, stratified
+from stagewise.data.raw import load_raw, save_raw
 from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
 
@@ -106,6 +109,53 @@ def test_a_test_set_of_the_source_is_kept_as_it_is(tmp_path: Path) -> None:
     assert np.array_equal(arrays["test.labels"], extra.labels)
     assert len(arrays["validation.labels"]) == CLASSES * EACH // 4
     assert len(arrays["train.labels"]) == CLASSES * EACH * 3 // 4
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"), [(2, [0, 1]), ([3, 1], [3, 1]), (None, [0, 1, 2, 3])]
+)
+def test_a_study_may_use_some_classes_of_the_data(
+    tmp_path: Path, wanted: Any, numbers: list[int]
+) -> None:
+    raw, extra = toy_raw(), toy_raw(each=5)
+    given = RawData(raw.images, raw.labels, raw.classes, extra.images, extra.labels)
+    info = prepare(given, data_settings(classes=wanted, source_classes=[]), tmp_path / "prepared")
+    arrays, _ = load_arrays(tmp_path / "prepared")
+    assert info["classes"] == [f"class {number}" for number in numbers]
+    truth = dict(zip(fingerprints(raw.images), raw.labels, strict=True))
+    for split in ("train", "validation"):
+        found = [numbers[label] for label in arrays[f"{split}.labels"]]
+        assert found == [truth[key] for key in fingerprints(arrays[f"{split}.images"])]
+    kept = np.isin(extra.labels, numbers)  # every test image of the classes in use
+    assert (arrays["test.images"] == extra.images[kept]).all()
+    assert [numbers[label] for label in arrays["test.labels"]] == extra.labels[kept].tolist()
+
+
+def test_classes_that_the_data_lack_are_refused(tmp_path: Path) -> None:
+    for wanted in (5, [0, 4]):
+        with pytest.raises(UserError, match=r"data.classes: .*4 classes.*below 4"):
+            toy_data(tmp_path / "prepared", classes=wanted)
+
+
+def test_many_images_are_computed_with_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (25, 3, 8, 8), np.uint8)
+    whole = resize(images, 5)
+    monkeypatch.setattr(module, "CHUNK", 7)
+    assert (resize(images, 5) == whole).all()
+    mean, std = channel_statistics(images)
+    assert mean == pytest.approx(images.mean((0, 2, 3)) / 255, rel=1e-12)
+    assert std == pytest.approx(images.std((0, 2, 3)) / 255, rel=1e-12)
+
+
+def test_images_are_mapped_not_read(prepared: Path) -> None:
+    arrays, _ = load_arrays(prepared)
+    for name, array in arrays.items():
+        owner = array
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        assert isinstance(owner.base, mmap.mmap) == name.endswith(".images"), name
+    with pytest.raises(ValueError, match="read-only"):
+        arrays["train.images"][0] = 0
 
 
 def test_statistics_are_of_the_training_images(prepared: Path) -> None:
@@ -249,7 +299,7 @@ def test_download_and_prepare_leave_data_that_load(
     raw, out, summary = (tmp_path / name for name in ("raw", "prepared", "summary.json"))
     settings = (
         '{"source": "digits", "validation": 0.2, "test": 0.3, "split_seed": 0,'
-        ' "student_images_per_class": 10, "target_images_per_class": 5,'
+        ' "classes": null, "student_images_per_class": 10, "target_images_per_class": 5,'
         ' "source_classes": [0, 1, 2, 3, 4], "image_size": 16}'
     )
     assert not script(monkeypatch, "download.py", "--source", "digits", "--out", raw)

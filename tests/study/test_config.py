@@ -117,7 +117,7 @@ def pair(**student: Any) -> dict[str, Any]:
         ({"pairs": pair(network="vgg8", width=0)}, ["pairs.p.student.width", "whole number"]),
         ({"pairs": pair(network="vgg8", width=True)}, ["pairs.p.student.width", "whole number"]),
         ({"data": {"source": "digitz"}}, ["data.source", "'digitz'", "'digits'"]),
-        ({"data": {"source": "digits", "options": {"root": "x"}}}, ["data.options", "'root'"]),
+        ({"data": {"source": "digits", "root": "x"}}, ["data", "'root'"]),
         (
             {"data": {"source": "digits", "validation": 0.5, "test": 0.5}},
             ["data.validation: 0.5", "data.test: 0.5", "lower one"],

@@ -13,11 +13,12 @@ PYTHONPATH = [sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])]
 os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
-from stagewise.files import canonical_json
+from stagewise.files import canonical_json, sha256_text
 from stagewise.machine import default_device, has_bfloat16
 from stagewise import catalogue
 from stagewise.study import advice, make_plan, resolve_config
 from stagewise.study.captions import caption
+from stagewise.study.checks import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.plan import STEPS, run_path
@@ -62,6 +63,22 @@ GPUS = int(DEVICE.startswith("cuda"))
 
 # Runs that log gradient shock leave one more file.
 PROBED = ["shock.csv"] if SETTINGS["two_stage"]["probe"] else []
+
+
+SOURCE = SETTINGS["data"]["source"]
+SOURCE_OPTIONS = source_options(SETTINGS)
+# What the raw data depend on: not the place that they came from, their content is checked.
+CONTENT = {key: value for key, value in SOURCE_OPTIONS.items() if key != "mirrors"}
+RAW = "-".join(
+    [SOURCE, *([sha256_text(canonical_json(CONTENT))[:8]] if CONTENT else [])]
+)
+FOLDERS = source_fact(SETTINGS, "FOLDERS") or {}
+
+for key, folder in FOLDERS.items():
+    if not (os.path.isdir(folder) or os.path.exists(f"data/raw/{RAW}.safetensors")):
+        raise WorkflowError(
+            f"{CONFIG_NAME}: data.{key}: '{folder}' is no folder; correct it"
+        )
 
 
 # Every training step is called the same way. An edit of this text retrains everything.
@@ -119,6 +136,16 @@ def inputs(step):
         return {"data": data, **weights(planned_run(wildcards))}
 
     return files
+
+
+def class_folders(wildcards):
+    """Folders of the user's own images: a new image in one makes it newer."""
+    for folder in FOLDERS.values():
+        yield folder
+        if os.path.isdir(folder):
+            yield from sorted(
+                entry.path for entry in os.scandir(folder) if entry.is_dir()
+            )
 
 
 def run_files(step, *more):

@@ -1,18 +1,24 @@
 rule download:
-    """Fetch the data source, or read it from its package, and check its content."""
+    """Fetch the data source, or read it from its package or folder, and check its content."""
+    input:
+        class_folders,
     output:
-        f"data/raw/{SETTINGS['data']['source']}.safetensors",
+        f"data/raw/{RAW}.safetensors",
     log:
-        f"logs/raw/{SETTINGS['data']['source']}.log",
+        f"logs/raw/{RAW}.log",
+    threads: 4
+    resources:
+        # No parameter: another mirror makes no other data.
+        options=canonical_json(SOURCE_OPTIONS),
+        mem_mb=4000,
     params:
-        source=SETTINGS["data"]["source"],
-        options=canonical_json(SETTINGS["data"]["options"]),
-        code=code("download.py", f"stagewise.data.sources.{SETTINGS['data']['source']}"),
+        source=SOURCE,
+        code=code("download.py", f"stagewise.data.sources.{SOURCE}"),
     message:
         "Data: {params.source}"
     shell:
         f"python {SCRIPTS}/download.py"
-        " --source {params.source} --options {params.options:q}"
+        " --source {params.source} --options {resources.options:q}"
         " --out {output} > {log} 2>&1"
 
 
@@ -25,8 +31,16 @@ rule prepare:
         summary=f"data/{STUDY}/summary.json",
     log:
         f"logs/{STUDY}/prepare.log",
+    resources:
+        mem_mb=4000,
     params:
-        settings=canonical_json(SETTINGS["data"]),
+        settings=canonical_json(
+            {
+                key: value
+                for key, value in SETTINGS["data"].items()
+                if key not in {"mirrors", *SOURCE_OPTIONS} - {"image_size"}
+            }
+        ),
         code=code("prepare.py"),
     message:
         "Data: splits"

@@ -1,4 +1,7 @@
-"""Data files: safetensors with a checksum of every array, never a pickle."""
+"""Data files: safetensors with a checksum of every array, never a pickle.
+
+Images are read as memory maps: a process holds the pages that it touches, not the whole set.
+"""
 
 import hashlib
 import json
@@ -19,7 +22,7 @@ def content_sha256(*arrays: NDArray[Any]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape}{array.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
@@ -32,6 +35,19 @@ def save_arrays(arrays: dict[str, NDArray[Any]], info: dict[str, Any], path: Pat
         save_file(arrays, temporary, metadata)
 
 
+def _read(stream: Any, path: Path | str, name: str) -> NDArray[Any]:
+    """One array of an open file: bytes as a memory map, all else in memory."""
+    part = stream.get_slice(name)
+    if part.get_dtype() != "U8":
+        array: NDArray[Any] = stream.get_tensor(name)
+        return array
+    with open(path, "rb") as file:  # ``safe_open`` has checked the header against the file's size
+        size = int.from_bytes(file.read(8), "little")
+        start, end = json.loads(file.read(size))[name]["data_offsets"]
+    whole = np.memmap(path, np.uint8, "r").view(np.ndarray)
+    return whole[8 + size + start : 8 + size + end].reshape(part.get_shape())
+
+
 def load_arrays(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Arrays and metadata of a data file, every array checked against its checksum.
 
@@ -41,7 +57,7 @@ def load_arrays(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, An
     try:
         with safe_open(str(path), "np") as stream:
             info = json.loads((stream.metadata() or {})["info"])
-            arrays = {name: stream.get_tensor(name) for name in dict(info["sha256"])}
+            arrays = {name: _read(stream, path, name) for name in dict(info["sha256"])}
     except FileNotFoundError:
         raise UserError(f"{path}: no such data file; run `snakemake data`") from None
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:

@@ -1,43 +1,19 @@
 """Splits: stratified train, validation and test images, and the few that students see."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stagewise.data.arrays import check_images, load_arrays, save_arrays
+from stagewise.data.arrays import save_arrays
 from stagewise.data.sources.base import Images, Labels, RawData
 from stagewise.errors import UserError
 
 Indices = NDArray[np.int64]
-
-
-def save_raw(raw: RawData, path: Path | str) -> None:
-    """Store a source's arrays and their checksums, atomically."""
-    arrays: dict[str, NDArray[Any]] = {"images": raw.images, "labels": raw.labels}
-    if raw.test_images is not None and raw.test_labels is not None:
-        arrays |= {"test_images": raw.test_images, "test_labels": raw.test_labels}
-    save_arrays(arrays, {"classes": raw.classes, "notes": raw.notes}, path)
-
-
-def load_raw(path: Path | str) -> RawData:
-    """Read what ``save_raw`` wrote; raises ``UserError`` where it is not raw data."""
-    arrays, info = load_arrays(path)
-    classes, notes = info.get("classes"), info.get("notes")
-    if not isinstance(classes, list) or not isinstance(notes, dict):
-        raise UserError(f"{path}: states no classes or notes; delete it and run `snakemake data`")
-    check_images(path, arrays, "images", "labels", len(classes))
-    if arrays.keys() & {"test_images", "test_labels"}:
-        check_images(path, arrays, "test_images", "test_labels", len(classes))
-    return RawData(
-        arrays["images"],
-        arrays["labels"],
-        classes,
-        arrays.get("test_images"),
-        arrays.get("test_labels"),
-        notes,
-    )
+CHUNK = 1000
+"""Images that are computed with at a time: floats of a whole set would not fit."""
 
 
 def resize(images: Images, size: int) -> Images:
@@ -56,9 +32,29 @@ def resize(images: Images, size: int) -> Images:
         np.add.at(matrix, (np.arange(size), high), centre - low)
         return matrix
 
-    scaled = np.einsum("hi,ncij,wj->nchw", weights(height), images, weights(width), optimize=True)
-    resized: Images = np.round(scaled).astype(np.uint8)
+    rows, columns = weights(height), weights(width)
+    resized = np.empty((*images.shape[:2], size, size), np.uint8)
+    for start in range(0, len(images), CHUNK):
+        part = images[start : start + CHUNK]
+        scaled = np.einsum("hi,ncij,wj->nchw", rows, part, columns, optimize=True)
+        resized[start : start + CHUNK] = np.round(scaled)
     return resized
+
+
+def channel_statistics(images: Images) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of (N, C, H, W), pixels from 0 to 1.
+
+    The sums are of whole numbers, so they are exact.
+    """
+    channels = images.shape[1]
+    total, squares = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
+    for start in range(0, len(images), CHUNK):
+        part = images[start : start + CHUNK].astype(np.int64)
+        total += part.sum((0, 2, 3))
+        squares += (part * part).sum((0, 2, 3))
+    count = images.size // channels
+    spread = [math.sqrt(count * int(s) - int(t) ** 2) for s, t in zip(squares, total, strict=True)]
+    return [int(t) / (255 * count) for t in total], [value / (255 * count) for value in spread]
 
 
 def stratified(labels: Labels, share: float, seed: int) -> tuple[Indices, Indices]:
@@ -101,12 +97,44 @@ def few(labels: Labels, per_class: int | None, classes: list[int], seed: int) ->
     return np.sort(np.concatenate(chosen))
 
 
+def chosen_classes(raw: RawData, wanted: int | list[int] | None) -> RawData:
+    """The first ``wanted`` classes, or those listed, numbered from 0 in that order; None is all.
+
+    Raises:
+        UserError: there is no such class.
+    """
+    if wanted is None:
+        return raw
+    numbers = list(range(wanted)) if isinstance(wanted, int) else wanted
+    unknown = [number for number in numbers if number >= len(raw.classes)]
+    if unknown:
+        raise UserError(
+            f"data.classes: {wanted} is more than the {len(raw.classes)} classes of the data;"
+            f" use numbers below {len(raw.classes)}"
+        )
+    renumber = np.full(len(raw.classes), -1)
+    renumber[numbers] = np.arange(len(numbers))
+
+    def keep(images: Images | None, labels: Labels | None) -> tuple[Any, Any]:
+        if images is None or labels is None:
+            return None, None
+        kept = np.flatnonzero(renumber[labels] >= 0)
+        return images[kept], renumber[labels[kept]]
+
+    images, labels = keep(raw.images, raw.labels)
+    test_images, test_labels = keep(raw.test_images, raw.test_labels)
+    classes = [raw.classes[number] for number in numbers]
+    return RawData(images, labels, classes, test_images, test_labels, raw.notes)
+
+
 def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[str, Any]:
     """Split, resize and store a study's data; returns what the record says of it.
 
-    ``settings`` is the config's ``data`` block. Stored are uint8 images of the three splits,
-    labels, and index arrays into the training split: ``few.all`` and ``few.target``.
+    ``settings`` is the config's ``data`` block, without what the source alone uses. Stored are
+    uint8 images of the three splits, labels, and index arrays into the training split:
+    ``few.all`` and ``few.target``.
     """
+    raw = chosen_classes(raw, settings["classes"])
     seed = settings["split_seed"]
     images = raw.images
     if raw.test_images is None or raw.test_labels is None:
@@ -144,12 +172,12 @@ def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[st
         "few.all": few(labels, settings["student_images_per_class"], classes, seed),
         "few.target": few(labels, settings["target_images_per_class"], target, seed),
     }
-    scaled = arrays["train.images"].astype(np.float64) / 255
+    mean, std = channel_statistics(arrays["train.images"])
     info = {
         "classes": raw.classes,
         "tasks": {"all": classes, "source": settings["source_classes"], "target": target},
-        "mean": scaled.mean((0, 2, 3)).tolist(),
-        "std": scaled.std((0, 2, 3)).tolist(),
+        "mean": mean,
+        "std": std,
         "counts": {name: len(array) for name, array in arrays.items()},
     }
     save_arrays(arrays, info, path)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from stagewise import catalogue
+from stagewise.study.checks import class_count
 from stagewise.study.plan import Plan
 
 
@@ -45,7 +46,7 @@ def _methods(plan: Plan) -> Iterator[str]:
 def _batches(plan: Plan) -> Iterator[str]:
     """Batches of students that hold the whole set, or leave one image out of every epoch."""
     data = plan.config["data"]
-    classes = catalogue.source_fact(data["source"], "CLASSES") or 0
+    classes = class_count(plan.config) or 0
     counts = {
         "all": classes * (data["student_images_per_class"] or 0),
         "target": (classes - len(data["source_classes"])) * (data["target_images_per_class"] or 0),

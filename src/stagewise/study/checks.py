@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from stagewise import catalogue
+from stagewise.errors import UserError
+from stagewise.study.schema import schema
 
 Config = dict[str, Any]
 Problems = Iterator[str]
@@ -75,32 +77,94 @@ def _option_problems(key: str, given: Mapping[str, Any], known: Mapping[str, Any
 # -- data ----------------------------------------------------------------------------------------
 
 
-def _source(config: Config, fact: str) -> Any:
-    """A fact that the data source's file states; None where it, or the source, is unknown."""
+def source_options(config: Config) -> dict[str, Any]:
+    """Options of the data source that the config's ``data`` block gives."""
+    data = config["data"]
+    if data["source"] not in catalogue.sources():
+        return {}
+    return {key: data[key] for key in catalogue.source_options(data["source"]) if key in data}
+
+
+def source_fact(config: Config, fact: str) -> Any:
+    """What planning knows of the data; None where the source, or the fact, is unknown.
+
+    Raises:
+        UserError: the data that the options name are not as they must be.
+    """
     name = config["data"]["source"]
-    return catalogue.source_fact(name, fact) if name in catalogue.sources() else None
+    if name not in catalogue.sources():
+        return None
+    return catalogue.source_fact(name, fact, source_options(config))
+
+
+def _known(config: Config, fact: str) -> Any:
+    """The same, None where the data are not as they must be: ``data_problems`` says so once."""
+    if any(_source_problems(config)):
+        return None
+    try:
+        return source_fact(config, fact)
+    except UserError:
+        return None
+
+
+def class_count(config: Config) -> int | None:
+    """Classes that the study uses; None where nobody knows yet."""
+    wanted, count = config["data"]["classes"], _known(config, "CLASSES")
+    if wanted is not None:
+        return wanted if isinstance(wanted, int) else len(wanted)
+    return int(count) if count else None
+
+
+def _least_images(config: Config) -> int | None:
+    """Images of the smallest class in use; None where nobody knows yet."""
+    wanted, images = config["data"]["classes"], _known(config, "IMAGES")
+    if not isinstance(images, list):
+        return int(images) if images else None
+    numbers = range(wanted) if isinstance(wanted, int) else wanted or range(len(images))
+    return min((images[number] for number in numbers if number < len(images)), default=None)
 
 
 def _image_size(config: Config) -> int | None:
-    size: int | None = config["data"].get("image_size") or _source(config, "SIZE")
-    return size
+    size = config["data"].get("image_size") or _known(config, "SIZE")
+    if size is None and config["data"]["source"] in catalogue.sources():
+        size = catalogue.source_options(config["data"]["source"]).get("image_size")
+    return int(size) if size else None
+
+
+def _source_problems(config: Config) -> Problems:
+    """The source's name and options."""
+    data = config["data"]
+    if data["source"] not in catalogue.sources():
+        yield _unknown("data.source", data["source"], catalogue.sources())
+        return
+    keys, options = schema()["properties"]["data"]["properties"], {}
+    known = catalogue.source_options(data["source"])
+    for key, value in data.items():
+        if key in known:
+            options[key] = value
+        elif key not in keys:
+            yield _unknown("data", key, {**keys, **known})
+    yield from _option_problems("data", options, known)
+    if data["mirrors"] and "mirrors" not in known:
+        yield f"data.mirrors: '{data['source']}' is not downloaded; remove them"
 
 
 def data_problems(config: Config) -> Problems:
     """The source and its options; shares; images of each class."""
-    data = config["data"]
-    if data["source"] not in catalogue.sources():
-        yield _unknown("data.source", data["source"], catalogue.sources())
-    else:
-        known = catalogue.source_options(data["source"])
-        yield from _option_problems("data.options", data["options"], known)
-    train = 1 - data["validation"] - data["test"]
+    data, found = config["data"], list(_source_problems(config))
+    yield from found
+    if not found:
+        try:
+            source_fact(config, "CLASSES")
+        except UserError as error:
+            yield str(error)
+    train = 1 - data["validation"] - (0 if _known(config, "HAS_TEST") else data["test"])
     if train <= 0:
         yield (
             f"data.validation: {data['validation']} and data.test: {data['test']} leave no images"
             " for training; lower one"
         )
-    images = _source(config, "LEAST_IMAGES")
+    images = _least_images(config)
     for key in ("student_images_per_class", "target_images_per_class"):
         # + 1: splits round either way
         if images and train > 0 and (data[key] or 0) > train * images + 1:
@@ -111,7 +175,15 @@ def data_problems(config: Config) -> Problems:
 
 
 def class_problems(config: Config) -> Problems:
-    """Source classes that exist, and leave a target."""
+    """Classes that exist; source classes that leave a target."""
+    wanted, have = config["data"]["classes"], _known(config, "CLASSES")
+    highest = wanted - 1 if isinstance(wanted, int) else max(wanted or [0])
+    if have and highest >= have:
+        yield (
+            f"data.classes: {wanted} is more than the {have} classes of"
+            f" '{config['data']['source']}'; use numbers below {have}"
+        )
+        return
     given = config["data"]["source_classes"]
     if len(given) == 1:
         yield (
@@ -119,14 +191,14 @@ def class_problems(config: Config) -> Problems:
         )
     if config["two_stage"]["pairs"] and not given:
         yield "data.source_classes: two_stage pretrains on source classes; list at least two"
-    count = _source(config, "CLASSES")
+    count = class_count(config)
     if count is None:
         return
     absent = [number for number in given if number >= count]
     if absent:
         yield (
-            f"data.source_classes: {absent} are no classes of '{config['data']['source']}', which"
-            f" has {count}; use 0 to {count - 1}"
+            f"data.source_classes: {absent} are no classes of '{config['data']['source']}', of"
+            f" which the study uses {count}; use 0 to {count - 1}"
         )
     elif count - len(given) < 2:
         yield (

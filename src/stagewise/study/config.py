@@ -15,6 +15,7 @@ from jsonschema.protocols import Validator
 
 from stagewise.errors import UserError
 from stagewise.study.checks import Config, nearest, problems
+from stagewise.study.schema import schema
 
 LONGEST = 200
 """Characters that a message quotes of a value."""
@@ -73,7 +74,7 @@ def resolve_config(raw: Any, name: str = "config") -> Config:
         raise UserError(f"{name}: must be a mapping of keys, not {type(raw).__name__}")
     found = list(_plain_problems(raw))
     if not found:
-        config: Config = _with_defaults(raw, _schema(), _schema()["$defs"])
+        config: Config = _with_defaults(raw, schema(), schema()["$defs"])
         errors = list(_validator().iter_errors(config))
         broken = {str(error.absolute_path[0]) for error in errors if error.absolute_path}
         found = [*map(_explain, errors), *problems(config, broken)]
@@ -97,14 +98,8 @@ def _plain_problems(value: Any, key: str = "") -> Iterator[str]:
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "schema.yaml").read_text())
-    return schema
-
-
-@cache
 def _validator() -> Validator:
-    return jsonschema.Draft202012Validator(_schema())
+    return jsonschema.Draft202012Validator(schema())
 
 
 def _with_defaults(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:

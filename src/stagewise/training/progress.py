@@ -3,14 +3,9 @@ terminal one line that is rewritten in place."""
 
 import time
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any
 
-
-def terminal() -> TextIO | None:
-    """The controlling terminal, there even where stdout goes to a log; None without one."""
-    with suppress(OSError):
-        return open("/dev/tty", "w", encoding="utf-8")
-    return None
+from stagewise.terminal import terminal
 
 
 class Progress:

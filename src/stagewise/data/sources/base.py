@@ -2,6 +2,7 @@
 
 import importlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ class RawData:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-def load_source(name: str, options: dict[str, Any]) -> RawData:
-    """The data of the source ``name`` (a file of this folder)."""
+def load_source(name: str, options: dict[str, Any], cache: Path) -> RawData:
+    """The data of the source ``name`` (a file of this folder); ``cache`` is for what it fetches."""
     module = importlib.import_module(catalogue.module_name(catalogue.sources()[name]))
-    raw: RawData = module.load(**options)
+    raw: RawData = module.load(cache, **options)
     return raw

@@ -1,0 +1,37 @@
+"""Raw data files: a source's images as it gave them, checked and stored once."""
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from stagewise.data.arrays import check_images, load_arrays, save_arrays
+from stagewise.data.sources.base import RawData
+from stagewise.errors import UserError
+
+
+def save_raw(raw: RawData, path: Path | str) -> None:
+    """Store a source's arrays and their checksums, atomically."""
+    arrays: dict[str, NDArray[Any]] = {"images": raw.images, "labels": raw.labels}
+    if raw.test_images is not None and raw.test_labels is not None:
+        arrays |= {"test_images": raw.test_images, "test_labels": raw.test_labels}
+    save_arrays(arrays, {"classes": raw.classes, "notes": raw.notes}, path)
+
+
+def load_raw(path: Path | str) -> RawData:
+    """Read what ``save_raw`` wrote; raises ``UserError`` where it is not raw data."""
+    arrays, info = load_arrays(path)
+    classes, notes = info.get("classes"), info.get("notes")
+    if not isinstance(classes, list) or not isinstance(notes, dict):
+        raise UserError(f"{path}: states no classes or notes; delete it and run `snakemake data`")
+    check_images(path, arrays, "images", "labels", len(classes))
+    if arrays.keys() & {"test_images", "test_labels"}:
+        check_images(path, arrays, "test_images", "test_labels", len(classes))
+    return RawData(
+        arrays["images"],
+        arrays["labels"],
+        classes,
+        arrays.get("test_images"),
+        arrays.get("test_labels"),
+        notes,
+    )
