@@ -62,6 +62,7 @@ def prepare_images(count: int, path: Path) -> None:
         "student_images_per_class": None,
         "target_images_per_class": None,
         "source_classes": [],
+        "classes": None,
     }
     prepare(raw, settings, path)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from stagewise.machine import default_device
 from stagewise.scripting import importing, parser, run_script, seconds
 from stagewise.study import make_plan, resolve_config
+from stagewise.study.checks import source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.plan import STEPS
 
@@ -31,15 +32,19 @@ def main() -> int:
     with importing():
         import torch
 
-        from stagewise.data.prepare import load_raw, prepare, save_raw
+        from stagewise.data.prepare import prepare
+        from stagewise.data.raw import load_raw, save_raw
         from stagewise.data.sources.base import load_source
         from stagewise.executor import Machine, execute, unfinished
         from stagewise.training.trainer import OutOfTime
     settings = plan.config["data"]
-    raw = Path(f"data/raw/{settings['source']}.safetensors")
+    raw = Path(f"work/raw/{plan.config['study']}.safetensors")
     data = Path(f"data/{plan.config['study']}/prepared.safetensors")
     if not raw.exists():
-        save_raw(load_source(settings["source"], settings["options"]), raw)
+        source = load_source(
+            settings["source"], source_options(plan.config), Path("work/downloads")
+        )
+        save_raw(source, raw)
     if not data.exists():
         prepare(load_raw(raw), settings, data)
     scripts = Path(__file__).parent

@@ -100,7 +100,7 @@ def whole_batch(data: TaskData, count: int | None = None) -> Batch:
     labels = data.train.labels[:count]
     index = torch.arange(len(labels))
     images = data.normalise(data.train.images[:count])
-    return Batch(images, labels, index, torch.zeros_like(index))
+    return Batch(images, labels, index, torch.zeros_like(index), labels)
 
 
 def features(logits: Tensor, exits: Sequence[Tensor] = ()) -> Features:
@@ -127,6 +127,9 @@ TRAINING: dict[str, Any] = {
     "epochs": 3,
     "evaluate_every": 2,
     "flip": False,
+    "rotation": 0,
+    "auto_augment": False,
+    "mixup": 0,
     "lr": 0.05,
     "momentum": 0.9,
     "schedule": "cosine",

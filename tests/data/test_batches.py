@@ -1,6 +1,7 @@
 """Batches: each image once an epoch, its view a function of seed, epoch and index alone."""
 
 from itertools import islice
+from typing import Any
 
 import pytest
 import torch
@@ -141,3 +142,39 @@ def test_normalising_gives_mean_0_and_deviation_1() -> None:
     assert images.mean().item() == pytest.approx(0, abs=1e-5)
     assert images.std().item() == pytest.approx(1, abs=1e-5)
     assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+# -- augmentations without end ---------------------------------------------------------------------
+
+
+def augmented(batch_size: int, **options: Any) -> TrainingBatches:
+    return TrainingBatches(
+        task_data(24), seed=3, batch_size=batch_size, crop=1, flip=True, **options
+    )
+
+
+@pytest.mark.parametrize("options", [{"rotation": 20.0}, {"auto_augment": True}])
+def test_an_augmented_view_depends_on_seed_epoch_and_image_alone(options: dict[str, Any]) -> None:
+    def shown(batch_size: int, epoch: int) -> dict[int, Tensor]:
+        batches = augmented(batch_size, **options)
+        assert not batches.bounded
+        parts = batches.epoch(epoch)
+        return {int(i): x for b in parts for i, x in zip(b.index, b.images, strict=True)}
+
+    first, second, later = shown(24, 0), shown(5, 0), shown(24, 1)
+    assert all(torch.equal(first[index], image) for index, image in second.items())
+    assert any(not torch.equal(first[index], image) for index, image in later.items())
+
+
+def test_mixup_mixes_images_and_targets_alike() -> None:
+    batch = next(augmented(24, mixup=1.0).epoch(0))
+    plain = next(augmented(24).epoch(0))
+    assert batch.target.shape == (24, 4)
+    assert torch.allclose(batch.target.sum(1), torch.ones(24))
+    own = batch.target.gather(1, batch.labels[:, None])[:, 0]
+    assert own.min() < 0.4
+    assert own.max() > 0.9
+    assert torch.equal(batch.labels, plain.labels)
+    least = own.argmax()
+    assert (batch.images[least] - plain.images[least]).abs().max() < 4 * (1.01 - own[least])
+    assert torch.equal(plain.target, plain.labels)

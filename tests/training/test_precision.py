@@ -45,10 +45,11 @@ def test_a_run_in_bfloat16_is_its_own_run_with_float32_weights(
     assert any(not torch.equal(a, weights["float32"][n]) for n, a in weights["bfloat16"].items())
 
 
-def test_a_stopped_run_in_bfloat16_ends_with_the_same_bytes(
+def test_a_stopped_run_in_bfloat16_with_every_augmentation_ends_with_the_same_bytes(
     tmp_path: Path, prepared: Path, parents: dict[str, Path]
 ) -> None:
-    spec = run_spec({"dtype": "bfloat16"}, **KD)
+    augmentation = {"rotation": 20, "auto_augment": True, "mixup": 0.5}
+    spec = run_spec({"dtype": "bfloat16", **augmentation}, **KD)
     teacher = parents["teacher"]
     whole = train(spec, prepared, tmp_path / "whole", teacher=teacher)
     out, work = tmp_path / "out", tmp_path / "work"

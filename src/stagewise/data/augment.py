@@ -2,7 +2,7 @@
 
 What happens to an image is a function of (seed, epoch, index) alone, whatever the batch, its order
 or the device's global random state. ``images`` are (B, C, H, W), ``index`` (B,) int64 are the
-images' numbers in the training set.
+images' numbers in the training set, ``epoch`` is a number or one for each image.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ ROTATE, MIXUP, AUTOAUGMENT = range(3)
 """Streams: no augmentation reuses another's numbers."""
 
 
-def uniform(stream: int, seed: int, epoch: int, index: Tensor, draws: int) -> Tensor:
+def uniform(stream: int, seed: int, epoch: int | Tensor, index: Tensor, draws: int) -> Tensor:
     """(B, draws) float32 in [0, 1): a counter, hashed as by SplitMix64 (Steele et al., 2014)."""
     state = torch.zeros_like(index)
     for part in (stream, seed, epoch):
@@ -68,7 +68,9 @@ def rotation(degrees: Tensor) -> Tensor:
     return torch.stack([cos, -sin, zero, sin, cos, zero], 1).view(-1, 2, 3)
 
 
-def rotate(images: Tensor, seed: int, epoch: int, index: Tensor, *, degrees: float) -> Tensor:
+def rotate(
+    images: Tensor, seed: int, epoch: int | Tensor, index: Tensor, *, degrees: float
+) -> Tensor:
     """Images turned by up to ``degrees`` either way, their corners filled with 0.
 
     Paper B's Tiny ImageNet recipe has 20 degrees.
@@ -90,7 +92,7 @@ class Mixed:
     share: Tensor
 
 
-def mixup(images: Tensor, seed: int, epoch: int, index: Tensor, *, alpha: float) -> Mixed:
+def mixup(images: Tensor, seed: int, epoch: int | Tensor, index: Tensor, *, alpha: float) -> Mixed:
     """Mixup (Zhang et al., ICLR 2018): share ~ Beta(alpha, alpha).
 
     A share depends on the image alone. Partners are neighbours in a random order of the batch's

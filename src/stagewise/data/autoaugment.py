@@ -46,7 +46,7 @@ POLICY: list[tuple[Step, Step]] = [
 ]
 
 
-def autoaugment(images: Tensor, seed: int, epoch: int, index: Tensor) -> Tensor:
+def autoaugment(images: Tensor, seed: int, epoch: int | Tensor, index: Tensor) -> Tensor:
     """Augmented images: uint8 (B, C, H, W), C being 1 or 3, to the same."""
     operation, chance, degree, signed = _tables(images.shape[3], images.device)
     drawn = uniform(AUTOAUGMENT, seed, epoch, index, 5)

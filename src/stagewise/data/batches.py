@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import one_hot, pad
 
+from stagewise.data.augment import mixup, rotate
 from stagewise.data.prepared import load_prepared
 from stagewise.errors import UserError
 from stagewise.models.features import Batch
@@ -86,17 +87,30 @@ def load_task(path: Path | str, task: str, images: str, device: torch.device) ->
 
 
 class TrainingBatches:
-    """Shuffled, cropped and flipped batches of a training split.
+    """Shuffled and augmented batches of a training split.
 
     Every epoch visits each image once; a last batch of fewer than ``batch_size`` images is used
-    unless it has a single image, which batch norm cannot take.
+    unless it has a single image, which batch norm cannot take. Augmentation: a random crop after
+    padding by ``crop`` pixels and a random ``flip``, which give finitely many views; then
+    ``rotation`` by up to so many degrees, ``auto_augment`` (its CIFAR policy) and ``mixup`` (its
+    alpha; 0 is none), which do not.
     """
 
     def __init__(
-        self, data: TaskData, *, seed: int, batch_size: int, crop: int, flip: bool
+        self,
+        data: TaskData,
+        *,
+        seed: int,
+        batch_size: int,
+        crop: int,
+        flip: bool,
+        rotation: float = 0.0,
+        auto_augment: bool = False,
+        mixup: float = 0.0,
     ) -> None:
         self.data, self.seed, self.batch_size = data, seed, batch_size
         self.crop, self.flip = crop, flip
+        self.rotation, self.auto_augment, self.mixup = rotation, auto_augment, mixup
         size = data.shape[1]
         # (N, C, dy, dx, H, W): a view of all crop windows, which takes no memory of its own.
         padded = pad(data.train.images, (crop,) * 4)
@@ -104,17 +118,17 @@ class TrainingBatches:
 
     @property
     def views(self) -> int:
-        """Different views of one image."""
+        """Different crops and flips of one image."""
         return (2 * self.crop + 1) ** 2 * (2 if self.flip else 1)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether crops and flips are all the views that there are."""
+        return not (self.rotation or self.auto_augment or self.mixup)
 
     def images(self, index: Tensor, view: Tensor) -> Tensor:
         """The given view of each given image, normalised: (B, C, H, W)."""
-        side = 2 * self.crop + 1
-        flipped, shift = view // side**2, view % side**2
-        images = self.data.normalise(self.windows[index, :, shift // side, shift % side])
-        if self.flip:
-            images = torch.where(flipped.bool().view(-1, 1, 1, 1), images.flip(3), images)
-        return images
+        return self.batch(index, view).images
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.data.train.labels), self.batch_size)
@@ -122,18 +136,42 @@ class TrainingBatches:
 
     def draw(self, epoch: int) -> tuple[Tensor, Tensor]:
         """Images and views of one epoch (counted from 0 over the whole run), in the order in which
-        they are shown: two int64 tensors (N,) on the data's device."""
+        they are shown: two int64 tensors (N,) on the data's device.
+
+        A view is the number of a crop and flip, plus ``views`` times the epoch where the views are
+        not bounded: what happens to an image is a function of (seed, index, view).
+        """
         count = len(self.data.train.labels)
         device = self.data.train.labels.device
         generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
         views = torch.from_numpy(generator.integers(self.views, size=count)).to(device)
+        if not self.bounded:
+            views += epoch * self.views
         order = torch.from_numpy(generator.permutation(count)).to(device)
         index = order[: len(self) * self.batch_size]
         return index, views[index]
 
     def batch(self, index: Tensor, view: Tensor) -> Batch:
         """The given views of the given images, with their labels."""
-        return Batch(self.images(index, view), self.data.train.labels[index], index, view)
+        side = 2 * self.crop + 1
+        epoch, window = view // self.views, view % self.views
+        flipped, shift = window // side**2, window % side**2
+        images = self.windows[index, :, shift // side, shift % side]
+        if self.flip:
+            images = torch.where(flipped.bool().view(-1, 1, 1, 1), images.flip(3), images)
+        if self.rotation:
+            images = rotate(images, self.seed, epoch, index, degrees=self.rotation)
+        if self.auto_augment:
+            from stagewise.data.autoaugment import autoaugment
+
+            images = autoaugment(images, self.seed, epoch, index)
+        labels = target = self.data.train.labels[index]
+        if self.mixup:
+            mixed = mixup(images, self.seed, epoch, index, alpha=self.mixup)
+            images = mixed.images
+            own = one_hot(labels, len(self.data.classes)).float()
+            target = mixed.share[:, None] * own + (1 - mixed.share[:, None]) * own[mixed.partner]
+        return Batch(self.data.normalise(images), labels, index, view, target)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch."""

@@ -71,7 +71,7 @@ class ShockProbe:
         labels = torch.cat([train.labels[:LIMIT], validation.labels[:LIMIT]])
         probe = Split(images, labels)
         none = torch.zeros_like(probe.labels)
-        self.batch = Batch(data.normalise(probe.images), probe.labels, none, none)
+        self.batch = Batch(data.normalise(probe.images), labels, none, none, labels)
         with torch.no_grad():
             self.answer: Features | None = teacher(self.batch.images) if teacher else None
             network.eval()

@@ -15,4 +15,4 @@ class Method(DistillationMethod):
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """``ce``: mean cross-entropy over the batch."""
-        return {"ce": cross_entropy(student.logits.float(), batch.labels)}
+        return {"ce": cross_entropy(student.logits.float(), batch.target)}

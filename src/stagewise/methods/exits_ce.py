@@ -26,4 +26,4 @@ class Method(DistillationMethod):
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """``ce``, summed over the exits."""
-        return {"ce": exits_cross_entropy(student.exits, batch.labels)}
+        return {"ce": exits_cross_entropy(student.exits, batch.target)}

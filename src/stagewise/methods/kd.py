@@ -24,6 +24,6 @@ class Method(DistillationMethod):
         """``ce`` and ``kd``, each a mean over the batch."""
         assert teacher is not None
         return {
-            "ce": cross_entropy(student.logits.float(), batch.labels),
+            "ce": cross_entropy(student.logits.float(), batch.target),
             "kd": soft_target_loss(student.logits, teacher.logits, self.temperature),
         }

@@ -32,6 +32,6 @@ class Method(DistillationMethod):
         """``ce`` and ``kd``, each summed over the exits."""
         assert teacher is not None
         return {
-            "ce": exits_cross_entropy(student.exits, batch.labels),
+            "ce": exits_cross_entropy(student.exits, batch.target),
             "kd": mskd_loss(student.exits, teacher.logits, self.temperature),
         }

@@ -43,6 +43,6 @@ class Method(DistillationMethod):
         """``ce`` and ``kd``, each summed over the exits."""
         assert teacher is not None
         return {
-            "ce": exits_cross_entropy(student.exits, batch.labels),
+            "ce": exits_cross_entropy(student.exits, batch.target),
             "kd": oto_loss(student.exits, teacher.exits, self.temperature),
         }

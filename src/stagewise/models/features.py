@@ -12,12 +12,14 @@ from torch.nn.functional import relu
 class Batch:
     """One training batch of B images: normalised ``images`` (B, C, H, W); ``labels``, ``index``
     (each image's number in the training set) and ``view`` (the number of the crop and flip that was
-    drawn of it), int64 (B,) each."""
+    drawn of it), int64 (B,) each; ``target``: what the student should answer, the labels, or under
+    mixup (B, classes) probabilities."""
 
     images: Tensor
     labels: Tensor
     index: Tensor
     view: Tensor
+    target: Tensor
 
 
 class Features(NamedTuple):

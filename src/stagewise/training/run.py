@@ -46,6 +46,8 @@ from stagewise.training.table import TableFolder
 from stagewise.training.teachers import table_key, teacher_for
 from stagewise.training.trainer import Row, Trainer, predict
 
+AUGMENTATION = ("crop", "flip", "rotation", "auto_augment", "mixup")
+
 BUILDING = Lock()
 """Networks and methods draw their weights from torch's one generator: threads take turns."""
 
@@ -168,8 +170,7 @@ def train_run(
         data,
         seed=spec["seed"],
         batch_size=settings["batch_size"],
-        crop=settings["crop"],
-        flip=settings["flip"],
+        **{name: settings[name] for name in AUGMENTATION},
     )
     phases = make_phases(spec["recipe"], epochs=settings["epochs"], lr=settings["lr"])
     probe = None

@@ -155,12 +155,13 @@ def teacher_for(
     tables: TableFolder | None = None,
     key: str = "",
 ) -> Teacher:
-    """The network itself where the method needs its taps, else its answers in blocks.
+    """The network itself where the method needs its taps or views have no end, else its answers
+    in blocks.
 
     ``tables`` keeps them under ``key``; where there is no room they are computed every time, and
     the same.
     """
-    if "teacher_taps" in needs:
+    if "teacher_taps" in needs or not batches.bounded:
         return LiveTeacher(network, precision)
     rows = len(batches.data.train.labels) * batches.views
     table = tables.open(key, rows, widths(network)) if tables else None
