@@ -172,9 +172,9 @@ def test_mixup_mixes_images_and_targets_alike() -> None:
     assert batch.target.shape == (24, 4)
     assert torch.allclose(batch.target.sum(1), torch.ones(24))
     own = batch.target.gather(1, batch.labels[:, None])[:, 0]
-    assert own.min() < 0.4
+    assert own.min() < 0.6
     assert own.max() > 0.9
     assert torch.equal(batch.labels, plain.labels)
-    least = own.argmax()
-    assert (batch.images[least] - plain.images[least]).abs().max() < 4 * (1.01 - own[least])
+    most = own.argmax()
+    assert (batch.images[most] - plain.images[most]).abs().max() < 5 * (1.001 - own[most])
     assert torch.equal(plain.target, plain.labels)
