@@ -1,10 +1,11 @@
-"""Tables on disk: CSV with plain numbers, Markdown for people, and ``study.md``."""
+"""Tables on disk: CSV with plain numbers, Markdown for people, LaTeX for papers."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from stagewise.analysis.claims import study_gate
+from stagewise.analysis.latex import document, latex
 from stagewise.analysis.results import Results
 from stagewise.analysis.tables import TABLES
 from stagewise.files import write_text
@@ -36,15 +37,19 @@ def protocol_lines(results: Results) -> list[str]:
 
 
 def write_tables(results: Results, folder: Path) -> None:
-    """Write ``NAME.csv`` and ``NAME.md`` of every table, and ``study.md`` with the protocol.
+    """Write ``NAME.csv``, ``NAME.md`` and ``NAME.tex`` of every table, and of all of them with the
+    protocol ``study.md`` and ``study.tex``, a document that LaTeX takes as it is.
 
     A table without rows is written too, and says so: the files are the same for every study.
     """
-    parts = [f"# {results.study.title}\n", *(f"{line}\n" for line in protocol_lines(results))]
+    protocol = protocol_lines(results)
+    parts = [f"# {results.study.title}\n", *(f"{line}\n" for line in protocol)]
     for make in TABLES.values():
         table = make(results)
-        text = markdown(table.shown) if len(table.shown) else "This study has no such runs.\n"
+        text = markdown(table.shown) if len(table.shown) else f"{table.empty}\n"
         write_text(folder / f"{table.name}.csv", table.data.to_csv(index=False))
         write_text(folder / f"{table.name}.md", f"{table.caption}\n\n{text}")
+        write_text(folder / f"{table.name}.tex", latex(table))
         parts.append(f"## {table.name.capitalize()}\n\n{table.caption}\n\n{text}")
     write_text(folder / "study.md", "\n".join(parts))
+    write_text(folder / "study.tex", document(f"Study {results.study.name}", protocol, TABLES))
