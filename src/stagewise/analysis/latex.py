@@ -31,8 +31,8 @@ SIGNS: dict[str, str | int | None] = {
 """What pdfLaTeX cannot take as it is, or would take for a command."""
 
 BREAKS = re.compile(r"(?<=[a-z][/._])(?=[a-z])")
-NUMBER = re.compile(r"[+−]?\d[\d.,]* ?[±kMG×(]")
-LINE = 175
+NUMBER = re.compile(r"[+−]?\d[\d.,]* ?[±kMG×([]")
+LINE = 185
 """Characters of a line of the document, in its small print."""
 
 SLACK = 2
@@ -90,7 +90,7 @@ def latex(table: Table) -> str:
     if table.shown.empty:
         return f"{caption}\n\n{escaped(table.empty)}\n"
     columns = "".join(
-        rf">{{\raggedright\arraybackslash}}p{{\dimexpr {share:.4f}\linewidth-2\tabcolsep\relax}}"
+        rf">{{\raggedright\arraybackslash}}p{{\dimexpr {share:.5f}\linewidth-2\tabcolsep\relax}}"
         for share in shares(table.shown)
     )
     body = (

@@ -1,5 +1,6 @@
 """Tables on disk: CSV with plain numbers, Markdown for people, LaTeX for papers."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +35,39 @@ def protocol_lines(results: Results) -> list[str]:
         f"Study gate (validation, teacher minus baseline, points): {leads or 'no pair'}; needed "
         f"{gate.needed:g} in every pair: {gate.reason or 'passed'}.",
     ]
+
+
+GUIDE = """\
+# Results of study {study}
+
+| file | what it is |
+| --- | --- |
+| `report.html` | everything on one page: verdicts, figures, tables, protocol, runs; start here |
+| `claims.csv` | a row for each claim, contrast and pair: effect, interval, p-values, verdict |
+| `summary.csv` | a row for each run and exit: settings, metrics, costs, checksums |
+| `evaluation.csv` | the same metrics, a row for each run, exit and split |
+| `latency.csv` | measured latency, a row for each arm and batch size |
+| `metrics.json` | mean test accuracy of each arm, percent; what `dvc metrics` shows |
+| `plan.json` | the study: its settings with all defaults, and its runs with their parents |
+| `figures/` | the figures, each as vector and as pixels; the report says what to see |
+| `tables/study.md` | protocol and all tables, to read |
+| `tables/study.tex` | the same for LaTeX: `cd tables && pdflatex study.tex` |
+{tables}
+Each table has a `.csv` with plain numbers, a `.md` to read, and a `.tex` for `\\input`, which needs
+the LaTeX packages array, booktabs and longtable.
+
+The files are made from the records in `runs/{study}/`. Change nothing here: `snakemake` makes again
+what is changed or deleted.
+"""
+
+
+def guide(results: Results) -> str:
+    """The results folder's README: what each of its files is."""
+    tables = "".join(
+        f"| `tables/{name}` | {re.split('[:.] ', make(results).caption)[0].rstrip('.')} |\n"
+        for name, make in TABLES.items()
+    )
+    return GUIDE.format(study=results.study.name, tables=tables)
 
 
 def write_tables(results: Results, folder: Path) -> None:

@@ -70,8 +70,8 @@ def main_exits(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_accuracies(summary: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Step to arm to mean test accuracy of its main exit, percent (for ``dvc metrics``)."""
+    """Step to arm to mean test accuracy of its main exit, percent, two digits (``dvc metrics``)."""
     means: dict[str, dict[str, float]] = {}
     for (step, name), part in main_exits(summary).groupby(["step", "name"]):
-        means.setdefault(str(step), {})[str(name)] = round(float(part["test_accuracy"].mean()), 4)
+        means.setdefault(str(step), {})[str(name)] = round(float(part["test_accuracy"].mean()), 2)
     return means
