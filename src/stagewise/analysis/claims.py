@@ -4,6 +4,7 @@ The claims are data (``claims.yaml``); how they are judged stands in ``rules.py`
 """
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -73,8 +74,9 @@ class Gate:
         return ""
 
 
+@cache
 def load_claims() -> dict[str, Any]:
-    """The packaged ``claims.yaml``."""
+    """The packaged ``claims.yaml``; read it, change nothing."""
     text = files("stagewise.analysis").joinpath("claims.yaml").read_text(encoding="utf-8")
     content: dict[str, Any] = yaml.safe_load(text)
     return content
@@ -123,13 +125,13 @@ def judge_claims(study: Study, summary: pd.DataFrame) -> pd.DataFrame:
 
 def _values(source: pd.DataFrame, side: dict[str, str], measure: str) -> pd.Series:
     """A side's measure by seed: of an exit, or of the gain over another exit of the same run."""
-    part = source[source["arm"] == side["arm"]]
+    part = source.loc[source["arm"] == side["arm"], ["exit", "seed", measure]]
     if part.empty:
         return pd.Series(dtype=float)
 
     def at(name: str) -> pd.Series:
         rows = part[part["exit"] == _exit(part["exit"], name)]
-        return rows.set_index("seed")[measure].astype(float)
+        return pd.Series(rows[measure].to_numpy(float), rows["seed"].to_numpy())
 
     values = at(side.get("exit", "main"))
     return values - at(side["minus_exit"]) if "minus_exit" in side else values
