@@ -22,6 +22,7 @@ from stagewise.errors import UserError
 KEY = ["dataset", "teacher", "student", "method", "plus_kd", "exit"]
 """What two values must share to be of the same thing."""
 
+KD = {"true": True, "false": False, "": None}
 NUMBERS = ("kd_weight", "value", "sd", "n")
 BEST_EPOCH = "best epoch"
 BIAS = (
@@ -43,7 +44,7 @@ def load_references() -> pd.DataFrame:
 
 def parse_references(text: pd.DataFrame) -> pd.DataFrame:
     """``text``, a row per value and all cells text, checked and with numbers as numbers."""
-    table = text.assign(plus_kd=text["plus_kd"].map({"true": True, "false": False, "": None}))
+    table = text.assign(plus_kd=text["plus_kd"].map(lambda cell: KD.get(cell, cell)))
     for column in NUMBERS:
         table[column] = pd.to_numeric(table[column], errors="coerce").where(table[column] != "")
     known = [
