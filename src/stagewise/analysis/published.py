@@ -21,9 +21,12 @@ PUBLISHED = [
 
 
 def full_size(config: dict[str, Any], pair: str, role: str) -> str | None:
-    """A pair's network; None where an option, such as its width, is not the published one."""
+    """A pair's network; None where it is none of the zoo (records may be older than it), or an
+    option, such as its width, is not the published one."""
     entry = config["pairs"][pair][role]
     name = str(entry["network"])
+    if name not in catalogue.networks():
+        return None
     defaults = catalogue.network_options(name)
     return name if {**defaults, **entry} == {**defaults, "network": name} else None
 
@@ -34,6 +37,8 @@ def identity(row: pd.Series, config: dict[str, Any], methods: set[str]) -> dict[
     A variant of a method has its file's name, unless its label is the name of a published method
     (``methods``). A method that holds KD of its own counts as itself only with that KD.
     """
+    if row["loss"] not in catalogue.methods():
+        return None
     alone = row["loss"] == "ce"
     networks = {role: full_size(config, row["pair"], role) for role in ROLES}
     if alone:

@@ -2,7 +2,8 @@
 
 Every teacher's logit stands for the next class, so its soft targets keep their shape but know
 nothing of the labels. If a student gains by them, the gain is not knowledge (random and permuted
-teachers as controls: Mason-Williams 2025, arXiv 2510.12615).
+teachers as controls: Mason-Williams 2025, arXiv 2510.12615). With ``kd_shuffled`` among
+``distillation.methods`` a study has the arm, and the guard G1 beside its verdicts.
 """
 
 from torch import Tensor
