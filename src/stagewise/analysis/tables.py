@@ -58,7 +58,7 @@ def accuracy(results: Results) -> Table:
                 "Loss": loss(first),
                 "Test accuracy, %": spread(test),
                 "Minus baseline, points": interval(effect),
-                "Validation, %": f"{part['validation_accuracy'].mean():.1f}",
+                "Validation, %": spread(part["validation_accuracy"]),
                 **costs(first),
             }
         )
@@ -159,7 +159,9 @@ def exits(results: Results) -> Table:
                 **difference_columns(effect),
                 "validation_mean": part["validation_accuracy"].mean(),
                 "nll": part["test_nll"].mean(),
+                "nll_sd": part["test_nll"].std(),
                 "ece": part["test_ece"].mean(),
+                "ece_sd": part["test_ece"].std(),
                 "parameters": first["parameters"],
                 "macs": first["macs"],
             }
@@ -172,8 +174,8 @@ def exits(results: Results) -> Table:
                 "Loss": loss(first),
                 "Test accuracy, %": spread(test),
                 "Minus single net with KD, points": interval(effect),
-                "NLL": f"{part['test_nll'].mean():.3f}",
-                "ECE": f"{part['test_ece'].mean():.3f}",
+                "NLL": spread(part["test_nll"], 3),
+                "ECE": spread(part["test_ece"], 3),
                 **costs(first),
             }
         )
