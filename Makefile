@@ -27,7 +27,7 @@ reproduce: install  ## Run the default study; ends with the verdicts and where t
 test: install  ## Pass the tests (no root, nothing installed on the system)
 	pytest
 
-test-system: install  ## Tests that need root and system packages (chromium, slurm-wlm, munge)
+test-system: install  ## Tests that need root and system packages (chromium, slurm-wlm, munge, texlive-latex-recommended)
 	pytest tests/system
 
 lint: install  ## ruff, mypy, snakefmt, snakemake --lint

@@ -5,9 +5,10 @@ from pathlib import Path
 from stagewise.analysis.equivalence import compare, shown
 from stagewise.analysis.publish import markdown
 from stagewise.analysis.records import read_table
-from stagewise.analysis.summary import REQUIRED
 from stagewise.files import write_text
 from stagewise.scripting import parser, run_script
+
+NEEDED = ("path", "arm", "seed", "exit", "test_accuracy", "device", "epochs")
 
 
 def main() -> None:
@@ -18,9 +19,8 @@ def main() -> None:
     options.add_argument("--margin", type=float, required=True, help="points")
     options.add_argument("--out", type=Path, required=True, help="equivalence.csv")
     arguments = options.parse_args()
-    needed = (*REQUIRED, "device", "epochs")
     table = compare(
-        read_table(arguments.first, needed), read_table(arguments.second, needed), arguments.margin
+        read_table(arguments.first, NEEDED), read_table(arguments.second, NEEDED), arguments.margin
     )
     caption = (
         f"Second: {arguments.second}, first: {arguments.first}. Test accuracy, last epoch, paired"

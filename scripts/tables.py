@@ -1,11 +1,15 @@
-"""Write a study's result tables as CSV and Markdown, and study.md with protocol and gate."""
+"""Write a study's result tables as CSV, Markdown and LaTeX, and a guide to its results."""
 
+import sys
 from pathlib import Path
 
-from stagewise.analysis.publish import write_tables
+from stagewise.analysis.publish import guide, write_tables
+from stagewise.analysis.published import compared
 from stagewise.analysis.records import read_study, read_table
+from stagewise.analysis.references import protocol_warning
 from stagewise.analysis.results import Results
 from stagewise.analysis.summary import REQUIRED
+from stagewise.files import write_text
 from stagewise.scripting import parser, run_script
 
 
@@ -17,10 +21,16 @@ def main() -> None:
     arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
     arguments.add_argument("--latency", type=Path, help="latency.csv, where it was measured")
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
+    arguments.add_argument("--guide", type=Path, help="README.md of the results to write")
     args = arguments.parse_args()
     latency = read_table(args.latency) if args.latency else None
     summary = read_table(args.summary, REQUIRED)
-    write_tables(Results(read_study(args.plan, args.root), summary, latency), args.out)
+    results = Results(read_study(args.plan, args.root), summary, latency)
+    write_tables(results, args.out)
+    if args.guide:
+        write_text(args.guide, guide(results))
+    if warning := protocol_warning(compared(results)):
+        print(f"warning: {results.study.name}: {warning}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from stagewise.analysis.evaluation import evaluate
 from stagewise.analysis.records import Study, read_study
 from stagewise.analysis.results import Results
 from stagewise.analysis.summary import summarise
-from stagewise.study import make_plan, resolve_config
+from stagewise.study import Run, make_plan, resolve_config
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 IMAGES, CLASSES, EXITS = 200, 10, 3
@@ -59,8 +59,9 @@ def made_logits(rng: np.random.Generator, labels: np.ndarray, accuracy: float) -
     return logits
 
 
-def write_run(root: Path, row: dict[str, Any], accuracy: float, seed: int, noise: float) -> None:
+def write_run(root: Path, run: Run, accuracy: float, seed: int, noise: float) -> None:
     """One run folder as the trainer would leave it; ``noise``: sd over seeds in points."""
+    row = {"path": run.path, "step": run.step, "name": run.name, **run.labels}
     folder = root / row["path"]
     folder.mkdir(parents=True)
     rng = np.random.default_rng([seed, *row["path"].encode()])
@@ -77,8 +78,8 @@ def write_run(root: Path, row: dict[str, Any], accuracy: float, seed: int, noise
     macs = int(4_000_000 / row.get("ratio", 1.0)) * (4 if row.get("network") == "teacher" else 1)
     names = ["final"] if exits == 1 else [*map(str, range(1, exits + 1)), "ensemble"]
     record = {
-        "spec": {"seed": row["seed"], "training": {"lr": row.get("rate", 0.05)}},
-        "parents": {k: {"path": p, "sha256": "a" * 64} for k, p in row["parents"].items()},
+        "spec": run.spec,
+        "parents": {k: {"path": p, "sha256": "a" * 64} for k, p in run.parents.items()},
         "data_sha256": "d" * 64,
         "model_sha256": "b" * 64,
         "code": "c" * 12,
@@ -150,10 +151,10 @@ def write_study(
 ) -> Study:
     """Write a study and read its plan: ``accuracy`` by arm, percent; ``changes`` to the config."""
     config = resolve_config({**CONFIG, "seeds": list(seeds), **changes})
-    rows = make_plan(config).rows()
-    for row in rows:
-        write_run(root, row, accuracy(row["arm"]), draw, noise)
-    plan = {"study": "toy", "title": config["title"], "config": config, "runs": rows}
+    study = make_plan(config)
+    for run in study.runs.values():
+        write_run(root, run, accuracy(run.arm), draw, noise)
+    plan = {"study": "toy", "title": config["title"], "config": config, "runs": study.rows()}
     (root / "plan.json").write_text(json.dumps(plan))
     return read_study(root / "plan.json", root)
 
@@ -210,7 +211,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script(folder, "evaluate", *plan, "--out", "evaluation.csv")
     script(folder, "summarise", *plan, *made)
     script(folder, "claims", *plan, *summary, "--out", "claims.csv")
-    script(folder, "tables", *plan, *summary, *measured, "--out", "tables")
+    script(folder, "tables", *plan, *summary, *measured, "--out", "tables", "--guide", "README.md")
     script(folder, "figures", *plan, *summary, "--out", "figures")
     script(folder, "report", *plan, *summary, *measured, *drawn)
     return folder

@@ -101,7 +101,7 @@ def test_swapping_student_and_teacher_is_another_loss() -> None:
     )
 
 
-METHODS = ["ce", "kd", "exits_ce", "mskd", "oto"]
+METHODS = ["ce", "kd", "kd_shuffled", "exits_ce", "mskd", "oto"]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -164,6 +164,15 @@ def test_kd_is_cross_entropy_and_soft_targets() -> None:
     assert terms.keys() == {"ce", "kd"}
     assert terms["ce"].item() == pytest.approx(cross_entropy(student, batch.labels).item())
     assert terms["kd"].item() == pytest.approx(by_hand(student, teacher, 2.0), rel=1e-5)
+
+
+def test_a_shuffled_teacher_speaks_of_the_next_class() -> None:
+    batch = whole_batch(task_data(6))
+    student, teacher = logits(classes=4, seed=1), logits(classes=4, seed=2)
+    terms = make_method({"method": "kd_shuffled"})(features(student), features(teacher), batch)
+    moved = teacher[:, [3, 0, 1, 2]]
+    assert terms["kd"].item() == pytest.approx(by_hand(student, moved, 4.0), rel=1e-5)
+    assert terms["ce"].item() == pytest.approx(cross_entropy(student, batch.labels).item())
 
 
 def test_ce_asks_for_no_teacher() -> None:

@@ -1,6 +1,14 @@
 FIGURES = list(catalogue.figures())
 TEMPLATES = sorted(map(str, Path(packaged("templates")).iterdir()))
-TABLES = ["accuracy", "pruning", "exits", "shock", "quality", "latency"]
+TABLES = [
+    "accuracy",
+    "published",
+    "pruning",
+    "exits",
+    "shock",
+    "quality",
+    "latency",
+]
 
 
 rule plan:
@@ -94,11 +102,12 @@ rule summarise:
 
 
 rule make_tables:
-    """The result tables, as CSV and Markdown."""
+    """The result tables, as CSV, Markdown and LaTeX; a guide to all results."""
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
         latency=rules.measure_latency.output,
+        references=packaged("references.csv"),
     output:
         *[
             report(
@@ -109,8 +118,12 @@ rule make_tables:
             )
             for table in TABLES
         ],
-        expand(results("tables/{table}.md"), table=TABLES),
-        results("tables/study.md"),
+        expand(
+            results("tables/{table}.{form}"),
+            table=[*TABLES, "study"],
+            form=["md", "tex"],
+        ),
+        guide=results("README.md"),
     log:
         f"logs/{STUDY}/tables.log",
     localrule: True
@@ -122,7 +135,8 @@ rule make_tables:
     shell:
         f"python {SCRIPTS}/tables.py"
         " --plan {input.plan} --summary {input.summary}"
-        " --latency {input.latency} --out {params.folder} > {log} 2>&1"
+        " --latency {input.latency} --out {params.folder} --guide {output.guide}"
+        " > {log} 2>&1"
 
 
 rule draw:

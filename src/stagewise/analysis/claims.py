@@ -4,6 +4,7 @@ The claims are data (``claims.yaml``); how they are judged stands in ``rules.py`
 """
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -73,8 +74,9 @@ class Gate:
         return ""
 
 
+@cache
 def load_claims() -> dict[str, Any]:
-    """The packaged ``claims.yaml``."""
+    """The packaged ``claims.yaml``; read it, change nothing."""
     text = files("stagewise.analysis").joinpath("claims.yaml").read_text(encoding="utf-8")
     content: dict[str, Any] = yaml.safe_load(text)
     return content
@@ -92,24 +94,30 @@ def study_gate(study: Study, summary: pd.DataFrame) -> Gate:
 
 
 def judge_claims(study: Study, summary: pd.DataFrame) -> pd.DataFrame:
-    """A row per claim, contrast and pair (one row without a pair where no pair has the arms)."""
+    """A row per claim, contrast and pair (one row without a pair where no pair has the arms).
+
+    A guard stands among them where the study has its arms; no gate and no list binds it.
+    """
     book = load_claims()
     gate, tested = study_gate(study, summary), set(study.config["claims_tested"])
+    guards = {guard["id"] for guard in book["guards"]}
     shock = shock_table(study).assign(exit=FINAL)
     rows: list[dict[str, Any]] = []
-    for claim in book["claims"]:
+    for claim in [*book["claims"], *book["guards"]]:
         found = [
             row
             for contrast in claim["contrasts"]
             for pair in study.config["pairs"]
             if (row := _contrast(contrast, pair, summary, shock, book["margin"]))
         ]
-        for row in found or [_empty(claim["contrasts"][0])]:
+        absent = [] if claim["id"] in guards else [_empty(claim["contrasts"][0])]
+        for row in found or absent:
             named = {key: claim[key] for key in ("paper", "title", "wording", "source")}
             rows.append({"claim": claim["id"], **named, **row})
     _correct(rows, tested)
     for row in rows:
-        _decide(row, gate, row["claim"] in tested)
+        free = row["claim"] in guards
+        _decide(row, "" if free else gate.reason, free or row["claim"] in tested)
     verdicts = _claim_verdicts(rows)
     table = pd.DataFrame([{**row, "claim_verdict": verdicts[row["claim"]]} for row in rows])
     return table[COLUMNS]
@@ -117,13 +125,13 @@ def judge_claims(study: Study, summary: pd.DataFrame) -> pd.DataFrame:
 
 def _values(source: pd.DataFrame, side: dict[str, str], measure: str) -> pd.Series:
     """A side's measure by seed: of an exit, or of the gain over another exit of the same run."""
-    part = source[source["arm"] == side["arm"]]
+    part = source.loc[source["arm"] == side["arm"], ["exit", "seed", measure]]
     if part.empty:
         return pd.Series(dtype=float)
 
     def at(name: str) -> pd.Series:
         rows = part[part["exit"] == _exit(part["exit"], name)]
-        return rows.set_index("seed")[measure].astype(float)
+        return pd.Series(rows[measure].to_numpy(float), rows["seed"].to_numpy())
 
     values = at(side.get("exit", "main"))
     return values - at(side["minus_exit"]) if "minus_exit" in side else values
@@ -217,7 +225,7 @@ def _correct(rows: list[dict[str, Any]], tested: set[str]) -> None:
             row["p_holm"] = p
 
 
-def _decide(row: dict[str, Any], gate: Gate, tested: bool) -> None:
+def _decide(row: dict[str, Any], gate_reason: str, tested: bool) -> None:
     """Add ``verdict`` and ``reason`` to a row; secondary rows carry no verdict."""
     if not row["pair"]:
         row["verdict"], row["reason"] = rules.NOT_TESTABLE, "the study has no such arms"
@@ -233,7 +241,7 @@ def _decide(row: dict[str, Any], gate: Gate, tested: bool) -> None:
         published_low=row["published_low"],
         threshold=row["threshold"],
         tested=tested,
-        gate_reason=gate.reason,
+        gate_reason=gate_reason,
     )
     row["verdict"], row["reason"] = rules.judge(row["rule"], evidence)
 

@@ -38,6 +38,7 @@ LABELS = (
 )
 TEXT = (
     *("exit", "path", "arm", "split", "claim", "role", "verdict", "device"),
+    *("loss", "weights"),
     *(label for label in LABELS if label not in ("ratio", "rate")),
 )
 SPLITS = ("validation", "test")
@@ -77,7 +78,7 @@ class Study:
     def record(self, path: str) -> dict[str, Any]:
         """A run's ``record.json``; raises ``UserError`` where it is missing or broken."""
         file = self.folder(path) / "record.json"
-        record: dict[str, Any] = _checked(
+        record: dict[str, Any] = checked(
             "record",
             read_json(file),
             f"{file}: is no record",
@@ -95,7 +96,7 @@ class Study:
         if not file.is_file():
             return {}
         problem, mend = f"{file}: is no timing", f"delete {file}"
-        timing: dict[str, Any] = _checked("timing", read_json(file), problem, mend)
+        timing: dict[str, Any] = checked("timing", read_json(file), problem, mend)
         return timing
 
 
@@ -105,8 +106,8 @@ def _validator(kind: str) -> Validator:
     return jsonschema.Draft202012Validator(yaml.safe_load(text)[kind])
 
 
-def _checked(kind: str, content: Any, problem: str, mend: str) -> Any:
-    """``content`` where it fits the schema of its kind of file."""
+def checked(kind: str, content: Any, problem: str, mend: str) -> Any:
+    """``content`` where it fits the schema of its kind of file; else ``UserError``."""
     error = jsonschema.exceptions.best_match(_validator(kind).iter_errors(content))
     if error:
         key = ".".join(map(str, error.absolute_path)) or "(top level)"
@@ -116,7 +117,7 @@ def _checked(kind: str, content: Any, problem: str, mend: str) -> Any:
 
 def read_study(plan: Path | str, root: Path | str = ".") -> Study:
     """Read ``plan.json``; raises ``UserError`` where it is missing, broken or empty."""
-    content = _checked(
+    content = checked(
         "plan", read_json(plan), f"{plan}: is no study plan", "delete it and run again"
     )
     rows, config = content["runs"], content["config"]

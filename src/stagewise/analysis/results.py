@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,16 @@ COMPRESSION = ("pruning", "recovery")
 
 @dataclass(frozen=True)
 class Table:
-    """``data``: plain numbers. ``shown``: the same as text, with the headings that readers see."""
+    """``data``: plain numbers. ``shown``: the same as text, with the headings that readers see.
+
+    ``empty``: what stands in the place of a table without rows.
+    """
 
     name: str
     caption: str
     data: pd.DataFrame
     shown: pd.DataFrame
+    empty: str = "This study has no such runs."
 
 
 @dataclass(frozen=True)
@@ -46,19 +51,29 @@ def paired_to(treatment: pd.DataFrame, control: pd.DataFrame, column: str) -> Pa
     return paired((left - right).dropna().sort_index())
 
 
-def plus_minus(values: pd.Series, digits: int = 1) -> str:
-    """``mean ± sd (n)``; the sd is left out for one value."""
-    mean = f"{values.mean():.{digits}f}"
-    return mean + (f" ± {values.std():.{digits}f} ({len(values)})" if len(values) > 1 else " (1)")
+def plus_minus(mean: float, sd: float, n: float, digits: int = 1) -> str:
+    """``mean ± sd (n)``, as far as these are known; a dash where there is no mean."""
+    if not np.isfinite(mean):
+        return "–"
+    parts = [f"{mean:.{digits}f}"]
+    parts += [f"± {sd:.{digits}f}"] if np.isfinite(sd) else []
+    parts += [f"({n:.0f})"] if np.isfinite(n) else []
+    return " ".join(parts)
 
 
-def interval(effect: Paired) -> str:
+def spread(values: pd.Series, digits: int = 1) -> str:
+    """``mean ± sd (n)`` of the values that are known."""
+    return plus_minus(values.mean(), values.std(), values.count(), digits)
+
+
+def interval(effect: Paired, digits: int = 1) -> str:
     """``+1.2 [+0.3, +2.1]``; a dash where there is no effect, no bracket where no interval."""
     if not np.isfinite(effect.mean):
         return "–"
     if not np.isfinite(effect.low):
-        return number(effect.mean, 1)
-    return f"{number(effect.mean, 1)} [{number(effect.low, 1)}, {number(effect.high, 1)}]"
+        return number(effect.mean, digits)
+    low, high = number(effect.low, digits), number(effect.high, digits)
+    return f"{number(effect.mean, digits)} [{low}, {high}]"
 
 
 def count(value: float) -> str:
@@ -67,6 +82,30 @@ def count(value: float) -> str:
         if value >= size:
             return f"{value / size:.{0 if value >= 100 * size else 1}f} {letter}"
     return f"{value:.0f}"
+
+
+def costs(row: pd.Series | dict[Any, Any]) -> dict[str, str]:
+    """Parameters and MACs of a row as text, as every table shows them."""
+    return {"Parameters": count(row["parameters"]), "MACs": count(row["macs"])}
+
+
+def loss(row: pd.Series) -> str:
+    """The weights of a row's loss terms, which tell "method" from "method + KD"; a dash where
+    nothing was trained."""
+    return row["weights"] or "–"
+
+
+def against_baseline(
+    main: pd.DataFrame, part: pd.DataFrame, column: str = "test_accuracy"
+) -> tuple[str, Paired]:
+    """The baseline of an arm's task (``BASELINES``; empty where it has none), and the paired
+    difference to it."""
+    pair, task, arm, step = part[["pair", "task", "arm", "step"]].iloc[0]
+    baseline = BASELINES.get(task, "").format(pair=pair)
+    # A single teacher is no paired arm: its one seed against one baseline would look like one.
+    is_paired = arm != baseline and step not in ("teachers", "pretraining")
+    effect = paired_to(part, main[(main["arm"] == baseline) & is_paired], column)
+    return baseline if effect.n else "", effect
 
 
 def difference_columns(effect: Paired) -> dict[str, float]:

@@ -3,7 +3,7 @@
 A claim has *headline* contrasts, which decide it, and secondary ones, which are shown beside them.
 Every contrast is judged in every pair of the study that has its arms.
 
-**Guards.** A headline row is *not testable here*, in this order, where
+**Conditions.** A headline row is *not testable here*, in this order, where
 
 1. the study gate failed: on validation, the teacher does not lead the baseline by the configured
    points in every pair;
@@ -32,10 +32,14 @@ threshold and the 95 % interval lies above zero; *inconclusive* where only the m
 harm is not above zero; *reproduced* where the treatment's mean is at most half of the control's;
 *partially* where it is smaller with p < 0.05 (Holm, as above); else *not reproduced*.
 
+**Rule "no_gain"** (a guard, no claim: the treatment must not beat the control): *fails* where the
+difference is positive with p < 0.05, uncorrected, so that an alarm is easy; else *holds*. It knows
+no gate and no list of tested claims, but needs the 6 seeds.
+
 **A claim** is *reproduced* where all its headline rows are, *not reproduced* where all are that,
 *not testable here* where all are that; *partially* where some row is reproduced or partially;
-else *inconclusive*. Arms that a pair does not have make no row; a claim without any row is
-*not testable here*.
+else *inconclusive*. A guard *fails* where one of its rows does. Arms that a pair does not have make
+no row; a claim without any row is *not testable here*.
 """
 
 from collections.abc import Callable, Iterable
@@ -49,10 +53,11 @@ PARTIALLY = "partially"
 NOT_REPRODUCED = "not reproduced"
 INCONCLUSIVE = "inconclusive"
 NOT_TESTABLE = "not testable here"
+HOLDS, FAILS = "holds", "fails"
 MIN_SEEDS = 6
 
 Verdict = tuple[str, str]
-"""One of the five words, and the reason in plain words."""
+"""One of the words (a claim has five, a guard its own), and the reason in plain words."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def _few_seeds(evidence: Evidence) -> str:
     return "" if n >= MIN_SEEDS else f"descriptive only: {n} paired seeds, {MIN_SEEDS} are needed"
 
 
-GUARDS: tuple[Callable[[Evidence], str], ...] = (_gate_failed, _not_tested, _few_seeds)
+CONDITIONS: tuple[Callable[[Evidence], str], ...] = (_gate_failed, _not_tested, _few_seeds)
 
 
 def difference(evidence: Evidence) -> Verdict:
@@ -134,17 +139,25 @@ def halved(evidence: Evidence) -> Verdict:
     return NOT_REPRODUCED, "not halved"
 
 
+def no_gain(evidence: Evidence) -> Verdict:
+    """Rule "no_gain" of the module's docstring."""
+    if evidence.paired.p_t < ALPHA and evidence.paired.mean > 0:
+        return FAILS, "the control helps, so gains here need another reason than knowledge"
+    return HOLDS, "no gain"
+
+
 RULES: dict[str, Callable[[Evidence], Verdict]] = {
     "difference": difference,
     "above": above,
     "halved": halved,
+    "no_gain": no_gain,
 }
 
 
 def judge(rule: str, evidence: Evidence) -> Verdict:
-    """The verdict on one headline row: the first guard that applies, else the rule's."""
-    for guard in GUARDS:
-        if reason := guard(evidence):
+    """The verdict on one headline row: the first condition that is not met, else the rule's."""
+    for condition in CONDITIONS:
+        if reason := condition(evidence):
             return NOT_TESTABLE, reason
     return RULES[rule](evidence)
 
@@ -156,4 +169,6 @@ def combine(verdicts: Iterable[str]) -> str:
         return NOT_TESTABLE
     if len(found) == 1:
         return found.pop()
+    if FAILS in found:
+        return FAILS
     return PARTIALLY if found & {REPRODUCED, PARTIALLY} else INCONCLUSIVE

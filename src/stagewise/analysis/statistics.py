@@ -12,6 +12,7 @@ all equal, not zero   t interval and p-value NaN (no variation to judge by); sig
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -102,8 +103,14 @@ def sign_flip_p(values: Values) -> float:
 
 def detectable_effect(n: int, sd: float, power: float = 0.8) -> float:
     """Least true mean difference that a two-sided 5 % paired t-test finds with this power."""
+    return _detectable_size(n, power) * sd
+
+
+@cache
+def _detectable_size(n: int, power: float) -> float:
+    """The same in standard deviations."""
     size = TTestPower().solve_power(nobs=n, alpha=ALPHA, power=power, alternative="two-sided")
-    return float(np.squeeze(size)) * sd
+    return float(np.squeeze(size))
 
 
 def equivalence_p(values: NDArray[np.float64], margin: float) -> float:

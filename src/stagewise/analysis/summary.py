@@ -9,7 +9,10 @@ from stagewise.analysis.records import LABELS, SPLITS, Study, main_exit
 from stagewise.files import canonical_json, sha256_text
 
 METRICS = ("accuracy", "top5", "nll", "brier", "ece", "agreement", "kl")
-REQUIRED = ("path", "arm", "pair", "seed", "exit", "test_accuracy", "validation_accuracy")
+REQUIRED = (
+    *("path", "arm", "pair", "seed", "exit", "weights"),
+    *("test_accuracy", "validation_accuracy", "parameters", "macs", "kd_weight"),
+)
 
 
 def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
@@ -31,17 +34,26 @@ def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
 
 
 def _provenance(study: Study, path: str) -> dict[str, Any]:
-    """What a run was made from and how it was trained."""
+    """What a run was made from and how it was trained.
+
+    ``loss``: its method's file. ``weights``: of the loss terms, "ce 0.1, kd 0.9"; both are empty
+    where nothing was trained. ``kd_weight``: of the soft-target term, 0 without one.
+    """
     record = study.record(path)
+    spec = record["spec"]
+    weights = spec.get("weights", {})
     protocol, pruning = record.get("protocol", {}), record.get("pruning", {})
     return {
         "path": path,
-        "config_hash": sha256_text(canonical_json(record["spec"]))[:12],
+        "loss": spec.get("method", {}).get("method", ""),
+        "weights": ", ".join(f"{term} {w:g}" for term, w in sorted(weights.items()) if w),
+        "kd_weight": float(weights.get("kd", 0)),
+        "config_hash": sha256_text(canonical_json(spec))[:12],
         "code": record.get("code", ""),
         "model_sha256": record["model_sha256"],
         "teacher_sha256": record.get("parents", {}).get("teacher", {}).get("sha256", ""),
         "data_sha256": record.get("data_sha256", ""),
-        "lr": record["spec"].get("training", {}).get("lr", np.nan),
+        "lr": spec.get("training", {}).get("lr", np.nan),
         "macs_before": pruning.get("macs_before", np.nan),
         "ratio_reached": pruning.get("ratio_reached", np.nan),
         **{
@@ -58,8 +70,8 @@ def main_exits(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_accuracies(summary: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Step to arm to mean test accuracy of its main exit, percent (for ``dvc metrics``)."""
+    """Step to arm to mean test accuracy of its main exit, percent, two digits (``dvc metrics``)."""
     means: dict[str, dict[str, float]] = {}
     for (step, name), part in main_exits(summary).groupby(["step", "name"]):
-        means.setdefault(str(step), {})[str(name)] = round(float(part["test_accuracy"].mean()), 4)
+        means.setdefault(str(step), {})[str(name)] = round(float(part["test_accuracy"].mean()), 2)
     return means

@@ -2,25 +2,27 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 
+from stagewise.analysis.published import published
 from stagewise.analysis.records import FINAL, Study
 from stagewise.analysis.results import (
-    BASELINES,
     COMPRESSION,
     TASKS,
     Results,
     Table,
+    against_baseline,
     by_arm,
+    costs,
     count,
     dense_students,
     difference_columns,
     display,
     interval,
+    loss,
     paired_to,
-    plus_minus,
     shape,
+    spread,
 )
 from stagewise.analysis.shock import shock_table
 from stagewise.analysis.summary import main_exits
@@ -32,23 +34,15 @@ def accuracy(results: Results) -> Table:
     main = main[~main["step"].isin(COMPRESSION)]
     data, shown = [], []
     for part in by_arm(main, "pair", "task"):
-        pair, task, arm = part[["pair", "task", "arm"]].iloc[0]
-        baseline = BASELINES.get(task, "").format(pair=pair)
-        # A single teacher is no paired arm: its one seed against one baseline would look like one.
-        is_paired = arm != baseline and part["step"].iloc[0] not in ("teachers", "pretraining")
-        control = main[main["arm"] == baseline] if is_paired else main.iloc[:0]
-        effect = paired_to(part, control, "test_accuracy")
+        baseline, effect = against_baseline(main, part)
         first, test = part.iloc[0], part["test_accuracy"]
         data.append(
             {
-                "pair": pair,
-                "task": task,
-                "arm": arm,
-                "exit": first["exit"],
+                **first[["pair", "task", "arm", "exit", "weights"]],
                 "mean": test.mean(),
                 "sd": test.std(),
                 "n": len(part),
-                "baseline": baseline if effect.n else "",
+                "baseline": baseline,
                 **difference_columns(effect),
                 "validation_mean": part["validation_accuracy"].mean(),
                 "parameters": first["parameters"],
@@ -58,14 +52,14 @@ def accuracy(results: Results) -> Table:
         )
         shown.append(
             {
-                "Pair": pair,
-                "Task": TASKS[task],
+                "Pair": first["pair"],
+                "Task": TASKS[first["task"]],
                 "Network": display(first),
-                "Test accuracy, %": plus_minus(test),
+                "Loss": loss(first),
+                "Test accuracy, %": spread(test),
                 "Minus baseline, points": interval(effect),
-                "Validation, %": f"{part['validation_accuracy'].mean():.1f}",
-                "Parameters": count(first["parameters"]),
-                "MACs": count(first["macs"]),
+                "Validation, %": spread(part["validation_accuracy"]),
+                **costs(first),
             }
         )
     return Table(
@@ -101,6 +95,7 @@ def pruning(results: Results) -> Table:
                     "criterion": first["criterion"],
                     "ratio": first["ratio"],
                     "recovery": first["recovery"],
+                    "weights": first["weights"],
                     "mean": test.mean(),
                     "sd": test.std(),
                     "n": len(part),
@@ -119,8 +114,10 @@ def pruning(results: Results) -> Table:
                     "Chain": "two-stage student" if chain == "two_stage" else "student alone",
                     "Shape": shape(first),
                     "Network": first["display"] if arm else "the student that is pruned",
-                    "Test accuracy, %": plus_minus(test),
+                    "Loss": loss(first),
+                    "Test accuracy, %": spread(test),
                     "Minus that student, points": interval(effect),
+                    "Parameters": count(parameters),
                     "MACs": f"{count(macs)} ({speed_up:.1f}× fewer)",
                     "Teacher's MACs ÷": f"{total_macs:.1f}",
                     "Teacher's parameters ÷": f"{total_parameters:.1f}",
@@ -155,13 +152,16 @@ def exits(results: Results) -> Table:
                 "pair": pair,
                 "arm": arm,
                 "exit": name,
+                "weights": part["weights"].iloc[0],
                 "mean": test.mean(),
                 "sd": test.std(),
                 "n": len(part),
                 **difference_columns(effect),
                 "validation_mean": part["validation_accuracy"].mean(),
                 "nll": part["test_nll"].mean(),
+                "nll_sd": part["test_nll"].std(),
                 "ece": part["test_ece"].mean(),
+                "ece_sd": part["test_ece"].std(),
                 "parameters": first["parameters"],
                 "macs": first["macs"],
             }
@@ -171,12 +171,12 @@ def exits(results: Results) -> Table:
                 "Pair": pair,
                 "Network": first["display"],
                 "Exit": name,
-                "Test accuracy, %": plus_minus(test),
+                "Loss": loss(first),
+                "Test accuracy, %": spread(test),
                 "Minus single net with KD, points": interval(effect),
-                "NLL": f"{part['test_nll'].mean():.3f}",
-                "ECE": f"{part['test_ece'].mean():.3f}",
-                "Parameters": count(first["parameters"]),
-                "MACs": count(first["macs"]),
+                "NLL": spread(part["test_nll"], 3),
+                "ECE": spread(part["test_ece"], 3),
+                **costs(first),
             }
         )
     return Table(
@@ -189,74 +189,122 @@ def exits(results: Results) -> Table:
 
 
 def shock(results: Results) -> Table:
-    """The gradient shock's quantities by arm."""
+    """The gradient shock's quantities by arm, beside what came of it."""
     runs = shock_table(results.study)
-    final = main_exits(results.summary)[["path", "test_accuracy"]]
+    main = main_exits(results.summary)
+    facts = ["path", "task", "step", "weights", "test_accuracy", "parameters", "macs"]
     data, shown = [], []
-    for part in by_arm(runs.merge(final, on="path"), "pair"):
-        data += part.drop(columns="path").to_dict("records")
+    for part in by_arm(runs.merge(main[facts], on="path"), "pair"):
+        first, effect = part.iloc[0], against_baseline(main, part)[1]
+        data += part.drop(columns=["path", "task", "step"]).to_dict("records")
         shown.append(
             {
-                "Pair": part["pair"].iloc[0],
-                "Network": part["display"].iloc[0],
-                "Shock ratio": plus_minus(part["shock_ratio"]),
-                "Fall of the probe, points": plus_minus(part["probe_loss"]),
-                "Displacement at 100": plus_minus(part["displacement"], 2),
-                "CKA at 100": plus_minus(part["similarity"], 2),
-                "Test accuracy, %": plus_minus(part["test_accuracy"]),
+                "Pair": first["pair"],
+                "Network": first["display"],
+                "Loss": loss(first),
+                "Shock ratio": spread(part["shock_ratio"]),
+                "Fall of the probe, points": spread(part["probe_loss"]),
+                "Displacement at 100": spread(part["displacement"], 2),
+                "CKA at 100": spread(part["similarity"], 2),
+                "Test accuracy, %": spread(part["test_accuracy"]),
+                "Minus baseline, points": interval(effect),
+                **costs(first),
             }
         )
     return Table(
         "shock",
-        "Gradient shock. Shock ratio: largest backbone gradient norm in steps 0-20 over the median "
-        "in the last tenth of the first max(1 epoch, 100) steps; probe: largest fall of a linear "
-        "probe on the features below step 0.",
+        "Gradient shock: mean ± sd (seeds). Shock ratio: largest backbone gradient norm in steps "
+        "0-20 over the median in the last tenth of the first max(1 epoch, 100) steps; probe: "
+        "largest fall of a linear probe on the features below step 0. Accuracy minus that of "
+        "standard training, with its 95 % t interval.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )
 
 
+QUALITIES = {
+    "test_top5": ("Top-5, %", 1),
+    "test_nll": ("NLL", 3),
+    "test_brier": ("Brier", 3),
+    "test_ece": ("ECE", 3),
+    "test_agreement": ("Agreement with teacher, %", 1),
+    "test_kl": ("KL to teacher", 3),
+}
+"""Column of the summary to its heading and digits."""
+
+
 def quality(results: Results) -> Table:
     """Probabilities and fidelity of every arm's main exit, on test."""
     main = main_exits(results.summary)
-    columns = ["test_nll", "test_brier", "test_ece", "test_agreement", "test_kl"]
-    if main["test_top5"].notna().any():
-        columns.insert(0, "test_top5")
-    groups = main.groupby(["pair", "task", "arm"], sort=False)
-    data = groups[columns].mean().reset_index()
-    names = ("Top-5, %", "NLL", "Brier", "ECE", "Agreement with teacher, %", "KL to teacher")
-    digits = (1, 3, 3, 3, 1, 3)
-    formats = dict(
-        zip(columns, list(zip(names, digits, strict=True))[-len(columns) :], strict=True)
-    )
-    shown = data[["pair", "arm"]].rename(columns={"pair": "Pair", "arm": "Arm"})
-    for column, (heading, places) in formats.items():
-        shown[heading] = [f"{v:.{places}f}" if np.isfinite(v) else "–" for v in data[column]]
+    columns = [column for column in QUALITIES if main[column].notna().any()]
+    data, shown = [], []
+    for part in by_arm(main, "pair", "task"):
+        first, (baseline, effect) = part.iloc[0], against_baseline(main, part, "test_nll")
+        texts = {}
+        for column in columns:
+            heading, digits = QUALITIES[column]
+            texts[heading] = spread(part[column], digits)
+        data.append(
+            {
+                **first[["pair", "task", "arm", "weights"]],
+                **part[columns].mean(),
+                **part[columns].std().add_suffix("_sd"),
+                "n": len(part),
+                "baseline": baseline,
+                **{f"nll_{name}": value for name, value in difference_columns(effect).items()},
+                "parameters": part["parameters"].mean(),
+                "macs": part["macs"].mean(),
+            }
+        )
+        shown.append(
+            {
+                "Arm": first["arm"],
+                "Loss": loss(first),
+                **texts,
+                "NLL minus baseline": interval(effect, 3),
+                **costs(part[["parameters", "macs"]].mean()),
+            }
+        )
     return Table(
         "quality",
-        "Probabilities and fidelity to the teacher on test, means over seeds (nats; 15-bin ECE "
-        "unless configured otherwise).",
-        data,
-        shown,
+        "Probabilities and fidelity to the teacher on test: mean ± sd (seeds; nats; ECE of "
+        f"{results.study.config.get('evaluation', {}).get('ece_bins', 15)} bins), and the paired "
+        "difference of NLL to the task's baseline with its 95 % t interval. The ensemble stands "
+        "for a network with exits.",
+        pd.DataFrame(data),
+        pd.DataFrame(shown),
     )
 
 
 def latency(results: Results) -> Table:
     """Measured latency by arm and batch size, where it was measured."""
-    data = pd.DataFrame() if results.latency is None else results.latency
-    shown = pd.DataFrame()
-    if len(data):
+    main = main_exits(results.summary).groupby("arm", sort=False)[["parameters", "macs"]].mean()
+    data, shown = pd.DataFrame(), pd.DataFrame()
+    if results.latency is not None and len(results.latency):
+        data = results.latency.merge(main, on="arm")
         wide = data.pivot_table(
-            index="arm", columns="batch", values="milliseconds", sort=False
+            index=["arm", "parameters", "macs"], columns="batch", values="milliseconds", sort=False
         ).sort_index(axis=1)
-        shown = pd.DataFrame({"Arm": wide.index})
-        for batch in wide.columns:
-            shown[f"Batch {batch}, ms"] = [f"{value:.2f}" for value in wide[batch]]
-    return Table("latency", "Median latency of a forward pass.", data, shown)
+        shown = pd.DataFrame(
+            {
+                "Arm": row["arm"],
+                **{f"Batch {batch}, ms": f"{row[batch]:.2f}" for batch in wide.columns},
+                **costs(row),
+            }
+            for row in wide.reset_index().to_dict("records")
+        )
+    return Table(
+        "latency",
+        "Latency of a forward pass: median of repeated passes of one network of each arm. "
+        "Repeats and threads are in the CSV.",
+        data,
+        shown,
+    )
 
 
 TABLES: dict[str, Callable[[Results], Table]] = {
     "accuracy": accuracy,
+    "published": published,
     "pruning": pruning,
     "exits": exits,
     "shock": shock,

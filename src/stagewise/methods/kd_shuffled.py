@@ -1,0 +1,38 @@
+"""KD from a teacher whose classes have changed their names: a negative control.
+
+Every teacher's logit stands for the next class, so its soft targets keep their shape but know
+nothing of the labels. If a student gains by them, the gain is not knowledge (random and permuted
+teachers as controls: Mason-Williams 2025, arXiv 2510.12615). With ``kd_shuffled`` among
+``distillation.methods`` a study has the arm, and the guard G1 beside its verdicts.
+"""
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from stagewise.methods.base import DistillationMethod, Losses, soft_target_loss
+from stagewise.models.features import Batch, Features
+
+NAME = "KD from a shuffled teacher"
+NEEDS = ("teacher",)
+WEIGHTS = {"ce": 0.1, "kd": 0.9}
+
+
+def shuffled_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """The soft-target loss to the teacher's logits (B, classes), each one class further on."""
+    return soft_target_loss(student, teacher.roll(1, dims=1), temperature)
+
+
+class Method(DistillationMethod):
+    """L = w_ce · CE(labels, student) + w_kd · T² KL(shuffled teacher ‖ student)."""
+
+    def __init__(self, *, temperature: float = 4.0) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
+        """``ce`` and ``kd``, each a mean over the batch."""
+        assert teacher is not None
+        return {
+            "ce": cross_entropy(student.logits.float(), batch.labels),
+            "kd": shuffled_loss(student.logits, teacher.logits, self.temperature),
+        }
