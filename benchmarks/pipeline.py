@@ -38,10 +38,10 @@ def cpu_of(command: list[str], folder: Path) -> dict[str, float]:
     return {"cpu": used() - before, "wall": time.perf_counter() - start}
 
 
-def measure(configs: list[str]) -> dict[str, Any]:
-    """Run the study and add up."""
+def measure(configs: list[str], keep: Path | None) -> dict[str, Any]:
+    """Run the study in a clone, at ``keep`` where given, and add up."""
     with tempfile.TemporaryDirectory(prefix="stagewise-bench-") as name:
-        folder = Path(name) / "clone"
+        folder = keep or Path(name) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
         snakemake = [sys.executable, "-m", "snakemake"]
         more = ["--configfile", *configs] if configs else []
@@ -77,9 +77,10 @@ def main() -> None:
     """Measure, and write a JSON file for ``table.py``."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--configfile", nargs="*", default=[], help="default: the default study")
+    options.add_argument("--keep", type=Path, help="a new folder for the clone, to be kept")
     options.add_argument("--out", type=Path, default=Path("benchmarks/results/pipeline.json"))
     arguments = options.parse_args()
-    found = measure(arguments.configfile)
+    found = measure(arguments.configfile, arguments.keep)
     for name, share in found["shares"].items():
         print(f"{name:36} {100 * share:5.1f} % of CPU time")
     print(f"median start-up {found['median_start_up_cpu_seconds']:.2f} CPU-s a run")

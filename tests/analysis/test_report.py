@@ -164,7 +164,8 @@ def test_a_number_leads_to_its_runs_and_to_those_it_is_compared_with(
 
 
 def test_everything_is_shown_once(page: str) -> None:
-    for kind, names in (("figure", catalogue.figures()), ("table", TABLES)):
+    tables = set(TABLES) - {"published"}  # nothing is published of digits
+    for kind, names in (("figure", catalogue.figures()), ("table", tables)):
         assert {page.count(f'id="{kind}-{name}"') for name in names} == {1}
 
 

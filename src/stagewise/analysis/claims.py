@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from stagewise.analysis import rules
-from stagewise.analysis.records import FINAL, Study, main_exit
+from stagewise.analysis.records import FINAL, Study, exit_called
 from stagewise.analysis.shock import MEASURES, shock_table
 from stagewise.analysis.statistics import NAN, Paired, holm, paired
 
@@ -130,21 +130,11 @@ def _values(source: pd.DataFrame, side: dict[str, str], measure: str) -> pd.Seri
         return pd.Series(dtype=float)
 
     def at(name: str) -> pd.Series:
-        rows = part[part["exit"] == _exit(part["exit"], name)]
+        rows = part[part["exit"] == exit_called(part["exit"], name)]
         return pd.Series(rows[measure].to_numpy(float), rows["seed"].to_numpy())
 
     values = at(side.get("exit", "main"))
     return values - at(side["minus_exit"]) if "minus_exit" in side else values
-
-
-def _exit(exits: pd.Series, name: str) -> str:
-    """An exit's name in the records: ``main`` and ``last`` depend on the network."""
-    if name == "main":
-        return main_exit(exits)
-    if name == "last":
-        numbered = [exit_ for exit_ in set(exits) if exit_.isdigit()]
-        return max(numbered, key=int) if numbered else FINAL
-    return name
 
 
 def _contrast(

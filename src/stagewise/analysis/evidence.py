@@ -8,9 +8,11 @@ from markupsafe import Markup
 
 from stagewise.analysis.claims import HEADLINE, load_claims
 from stagewise.analysis.provenance import Provenance
-from stagewise.analysis.records import FINAL, main_exit
+from stagewise.analysis.records import FINAL, exit_called
 from stagewise.analysis.results import Results
 from stagewise.analysis.rules import (
+    FAILS,
+    HOLDS,
     INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_TESTABLE,
@@ -26,6 +28,8 @@ SIGNS = {
     NOT_REPRODUCED: "✗",
     INCONCLUSIVE: "?",
     NOT_TESTABLE: "–",
+    HOLDS: "✓",
+    FAILS: "✗",
 }
 """A sign beside each verdict's colour, for those who do not see it."""
 SENTENCES = {
@@ -34,6 +38,8 @@ SENTENCES = {
     NOT_REPRODUCED: "The claim does not hold here.",
     INCONCLUSIVE: "This study does not settle the claim.",
     NOT_TESTABLE: "This study cannot decide the claim.",
+    HOLDS: "The guard holds: what must not help does not.",
+    FAILS: "The guard fails: trust no verdict of this study before this is understood.",
 }
 UNITS = {"points": " points", "ratio": "×", "relative": ""}
 
@@ -108,7 +114,8 @@ def claims_shown(results: Results, claims: pd.DataFrame, provenance: Provenance)
     sources = {True: shock_table(results.study).assign(exit=FINAL), False: results.summary}
     book = {
         (claim["id"], contrast["name"]): contrast
-        for claim in load_claims()["claims"]
+        for part in ("claims", "guards")
+        for claim in load_claims()[part]
         for contrast in claim["contrasts"]
     }
     shown = []
@@ -239,8 +246,4 @@ def _by_seed(rows: pd.DataFrame, side: dict[str, str], measure: str) -> pd.DataF
 
 
 def _at_exit(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    if name == "main":
-        name = main_exit(rows["exit"])
-    elif name == "last":
-        name = max((e for e in rows["exit"].unique() if e.isdigit()), key=int, default=FINAL)
-    return rows[rows["exit"] == name].set_index("seed")
+    return rows[rows["exit"] == exit_called(rows["exit"], name)].set_index("seed")

@@ -50,7 +50,8 @@ def verdict_table(claims: pd.DataFrame) -> str:
 def section(evidence: Path) -> str:
     """The section for a folder with ``claims.csv``, ``tables/`` and ``figures/``."""
     claims = pd.read_csv(evidence / "claims.csv", keep_default_na=True)
-    claims[["pair", "reason"]] = claims[["pair", "reason"]].fillna("")
+    text = ["pair", "reason", "control"]
+    claims[text] = claims[text].fillna("")
     accuracy = (evidence / "tables/accuracy.md").read_text(encoding="utf-8")
     protocol = (evidence / "tables/study.md").read_text(encoding="utf-8").split("\n## ")[0]
     parts = [protocol.partition("\n")[2].strip(), verdict_table(claims).strip()]

@@ -217,3 +217,13 @@ def exit_names(count: int) -> list[str]:
 def main_exit(exits: pd.Series) -> str:
     """The output that stands for a network: its ensemble where it has exits."""
     return ENSEMBLE if ENSEMBLE in set(exits) else FINAL
+
+
+def exit_called(exits: pd.Series, name: str) -> str:
+    """An output's name in the records: ``main`` and ``last`` depend on the network."""
+    if name == "main":
+        return main_exit(exits)
+    if name == "last":
+        numbered = [exit_ for exit_ in set(exits) if exit_.isdigit()]
+        return max(numbered, key=int) if numbered else FINAL
+    return name
