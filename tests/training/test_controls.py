@@ -1,4 +1,4 @@
-"""The negative control, trained for real: a teacher without the labels' names helps nobody."""
+"""The negative control, trained for real: a teacher that speaks of other images helps nobody."""
 
 import json
 from pathlib import Path
@@ -21,5 +21,5 @@ def test_a_shuffled_teacher_does_not_help(prepared: Path, tmp_path: Path, seed: 
         record = json.loads((model.parent / "record.json").read_text())
         accuracy[name] = record["final"]["test_accuracy"]
     assert accuracy["alone"] > 80
-    assert accuracy["shuffled"] < 25  # 4 classes
-    assert accuracy["kd"] > accuracy["shuffled"] + 25  # the same teacher, told apart by its names
+    assert accuracy["shuffled"] <= accuracy["alone"]
+    assert accuracy["kd"] > accuracy["shuffled"]  # the same teacher, asked about the right image

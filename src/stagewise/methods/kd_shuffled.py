@@ -1,8 +1,8 @@
-"""KD from a teacher whose classes have changed their names: a negative control.
+"""KD from a teacher whose answers are shuffled over the images: a negative control.
 
-Every teacher's logit stands for the next class, so its soft targets keep their shape but know
-nothing of the labels. If a student gains by them, the gain is not knowledge (random and permuted
-teachers as controls: Mason-Williams 2025, arXiv 2510.12615). With ``kd_shuffled`` among
+Every image gets the answer to another one, so the soft targets keep their shape but know nothing of
+the image's label. If a student gains by them, the gain is smoothing, not knowledge (random and
+permuted teachers as controls: Mason-Williams 2025, arXiv 2510.12615). With ``kd_shuffled`` among
 ``distillation.methods`` a study has the arm, and the guard G1 beside its verdicts.
 """
 
@@ -18,8 +18,9 @@ WEIGHTS = {"ce": 0.1, "kd": 0.9}
 
 
 def shuffled_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """The soft-target loss to the teacher's logits (B, classes), each one class further on."""
-    return soft_target_loss(student, teacher.roll(1, dims=1), temperature)
+    """The soft-target loss to the teacher's logits (B, classes) of the batch's next image; batches
+    are drawn at random, so that is any image."""
+    return soft_target_loss(student, teacher.roll(1, dims=0), temperature)
 
 
 class Method(DistillationMethod):
@@ -33,6 +34,6 @@ class Method(DistillationMethod):
         """``ce`` and ``kd``, each a mean over the batch."""
         assert teacher is not None
         return {
-            "ce": cross_entropy(student.logits.float(), batch.labels),
+            "ce": cross_entropy(student.logits.float(), batch.target),
             "kd": shuffled_loss(student.logits, teacher.logits, self.temperature),
         }
