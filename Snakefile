@@ -30,6 +30,7 @@ include: "workflow/rules/results.smk"
 
 onstart:
     gc.enable()
+    warm_up()
 
 
 rule all:

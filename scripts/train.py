@@ -63,4 +63,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, forked=True)

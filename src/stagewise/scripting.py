@@ -12,10 +12,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from stagewise.errors import UserError
+from stagewise.warm import ask
 
 
-def run_script(main: Callable[[], int | None]) -> None:
-    """Run ``main`` and exit with what it returns (None is 0)."""
+def run_script(main: Callable[[], int | None], *, forked: bool = False) -> None:
+    """Run ``main`` and exit with what it returns (None is 0).
+
+    With ``forked`` a warm process does it, where there is one (see ``warm``).
+    """
+    code = ask() if forked else None
+    if code is not None:
+        leave(code)
     try:
         leave(main() or 0)
     except UserError as error:

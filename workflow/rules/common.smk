@@ -2,6 +2,7 @@ import gc
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from stagewise.study.checks import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.plan import STEPS, run_path
+from stagewise.warm import VARIABLE
 
 # A plan is many small objects that all stay: collecting them costs and frees nothing.
 gc.disable()
@@ -89,6 +91,20 @@ TRAIN = (
     " --table-gb {resources.table_gb}"
     " --live > {log} 2>&1"
 )
+
+
+WARM_FROM = 3
+
+
+def warm_up():
+    """Start a process whose forks are the training jobs of this machine, if there are several."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if "title" in job.rule.resources]
+    if workflow.local_exec and len(jobs) >= WARM_FROM and shutil.which("setpriv"):
+        os.environ[VARIABLE] = "work/warm.socket"
+        subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", sys.executable, f"{SCRIPTS}/warm.py"]
+            + ["--socket", os.environ[VARIABLE]]
+        )
 
 
 wildcard_constraints:

@@ -80,6 +80,8 @@ def prune(
     )
     graph = pruner.DG
     for _ in range(STEPS):
+        if macs <= target:
+            break
         for group in pruner.step(interactive=True):
             layer, handler, indices = (
                 group[0].dep.target.module,

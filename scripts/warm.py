@@ -1,0 +1,22 @@
+"""Import torch once, and let the training scripts of this machine be forks of this process."""
+
+from pathlib import Path
+
+from stagewise.scripting import importing, parser, run_script
+from stagewise.warm import listen, serve
+
+
+def main() -> None:
+    """Read arguments, import, answer until killed."""
+    options = parser(__doc__)
+    options.add_argument("--socket", type=Path, required=True, help="where to answer")
+    arguments = options.parse_args()
+    server = listen(arguments.socket)
+    with importing():
+        import stagewise.pruning.run
+        import stagewise.training.run  # noqa: F401 - for the forks
+    serve(server)
+
+
+if __name__ == "__main__":
+    run_script(main)
