@@ -154,8 +154,7 @@ def _(effort: Training, device: torch.device) -> Speed:
     )
 
     def trial() -> list[float]:
-        torch.set_num_threads(settings["threads"])
-        stopwatch = _Stopwatch()
+        stopwatch = _Stopwatch(_clock(device, settings["threads"]))
         with suppress(_Enough):
             Trainer(
                 build(effort.net.architecture, 0).to(device),
@@ -180,11 +179,10 @@ def _(effort: Forward, device: torch.device) -> Speed:
     batch = min(effort.batch, max(1, round(TRIAL_MACS[device.type] / effort.size)))
 
     def trial() -> list[float]:
-        torch.set_num_threads(effort.threads)
+        stopwatch = _Stopwatch(_clock(device, effort.threads))
         network = build(effort.net.architecture, 0).to(device).eval()
         images = _images(effort.net, batch).float().to(device)
         images = images.contiguous(memory_format=torch.channels_last)
-        stopwatch = _Stopwatch()
         with suppress(_Enough), torch.no_grad():
             while True:
                 with precision(effort.dtype, device):
@@ -201,10 +199,10 @@ def _(effort: Pruning, device: torch.device) -> Speed:
     from stagewise.pruning.prune import Limits, prune
 
     def trial() -> list[float]:
-        torch.set_num_threads(effort.threads)
+        clock = _clock(torch.device("cpu"), effort.threads)
         architecture = effort.net.whole.architecture
         network = build(architecture, 0)
-        start = time.perf_counter()
+        start = clock()
         prune(
             network,
             architecture,
@@ -214,7 +212,7 @@ def _(effort: Pruning, device: torch.device) -> Speed:
             tolerance=math.inf,
             seed=0,
         )
-        return [time.perf_counter() - start]
+        return [clock() - start]
 
     return Speed(*_watched(trial, device))
 
@@ -233,6 +231,13 @@ def _speed(
     return Speed(seconds * macs(effort.net) / architecture_macs, weights + growing)
 
 
+def _clock(device: torch.device, threads: int) -> Callable[[], float]:
+    """Sets the number of threads. One thread's own time counts, so that others who use the machine
+    meanwhile do not."""
+    torch.set_num_threads(threads)
+    return time.process_time if device.type == "cpu" and threads == 1 else time.perf_counter
+
+
 class _Enough(Exception):
     """A trial is over."""
 
@@ -240,9 +245,10 @@ class _Enough(Exception):
 class _Stopwatch(Progress):
     """Ends a trial after one pass that warms up, and at least two more."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__("forecast", LONG)
-        self.ends = [time.perf_counter()]
+        self.clock = clock
+        self.ends = [clock()]
 
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch ended."""
@@ -250,7 +256,7 @@ class _Stopwatch(Progress):
 
     def lap(self) -> None:
         """A pass ended."""
-        self.ends.append(time.perf_counter())
+        self.ends.append(self.clock())
         if len(self.ends) > 3 and self.ends[-1] - self.ends[1] > SECONDS:
             raise _Enough
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from stagewise.evaluation.calibration import Calibration
 from stagewise.evaluation.efforts import Forward, Pruning
 from stagewise.evaluation.workload import EVALUATION_BATCH, Work, Workload
-from stagewise.study.plan import Run
+from stagewise.study import Run
 
 RULES = {
     "pretraining": "pretrain",
@@ -137,7 +137,7 @@ def _longest_chain(load: Workload, seconds: dict[str, float]) -> float:
     """Seconds of the slowest line of runs that wait for each other."""
     ends: dict[str, float] = {}
     for path, run in load.plan.runs.items():
-        begins = max((ends[parent] for parent in run.parents.values()), default=0.0)
+        begins = max((ends.get(parent, 0.0) for parent in run.parents.values()), default=0.0)
         ends[path] = begins + seconds[path]
     return max(ends.values())
 

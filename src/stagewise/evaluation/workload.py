@@ -16,7 +16,7 @@ from stagewise.evaluation.shock import LIMIT, looks
 from stagewise.files import canonical_json, read_json
 from stagewise.recipes.base import Phase, make_phases
 from stagewise.study.checks import Config, class_count, image_size, source_fact
-from stagewise.study.plan import Plan, Run
+from stagewise.study import Plan, Run
 from stagewise.training.run import AUGMENTATION
 from stagewise.training.teachers import BLOCK
 
@@ -199,7 +199,8 @@ class _Counter:
         """The network that a run leaves."""
         spec, ratio = run.spec, run.spec.get("ratio", 1.0)
         if spec.get("init") in ("parent", "shape"):
-            ratio = self.plan.runs[run.parents["init"]].spec.get("ratio", 1.0)
+            init = self.plan.runs.get(run.parents["init"])  # None: weights from elsewhere
+            ratio = init.spec.get("ratio", 1.0) if init else 1.0
         options = {key: value for key, value in spec["network"].items() if key != "network"}
         return Net(
             spec["network"]["network"],
