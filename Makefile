@@ -50,7 +50,9 @@ zoo: install  ## Write docs/zoo.md, the page of all networks
 bench: install  ## Measure speed on this machine; writes benchmarks/README.md (20 minutes, leave it alone)
 	python benchmarks/throughput.py
 	python benchmarks/scaling.py
-	python benchmarks/pipeline.py
+	rm -rf work/bench
+	python benchmarks/pipeline.py --keep work/bench
+	python benchmarks/forecast.py --root work/bench
 	python benchmarks/table.py
 
 pull-records:  ## Pull records and results alone: enough to redraw, without data and weights

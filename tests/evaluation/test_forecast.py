@@ -18,7 +18,7 @@ from stagewise.data.prepare import prepare
 from stagewise.data.sources.base import load_source
 from stagewise.errors import UserError
 from stagewise.evaluation import calibration
-from stagewise.evaluation.calibration import Calibration, Speed, measure
+from stagewise.evaluation.calibration import Calibration, Speed, calibrate, measure
 from stagewise.evaluation.efforts import Effort, Forward, Net, Pruning, Training, macs
 from stagewise.evaluation.forecast import (
     RULES,
@@ -35,6 +35,7 @@ from stagewise.files import write_json
 from stagewise.study import make_plan, resolve_config
 from stagewise.study.plan import STEPS
 
+EPOCHS = 40
 CONFIG: dict[str, Any] = {
     "study": "toy",
     "seeds": [0, 1],
@@ -50,7 +51,7 @@ CONFIG: dict[str, Any] = {
             "student": {"network": "resnet8", "width": 8},
         }
     },
-    "training": {"epochs": 40, "batch_size": 25, "crop": 1, "flip": False, "evaluate_every": 40},
+    "training": {"epochs": EPOCHS, "batch_size": 25, "crop": 1, "flip": False},
     "distillation": {"pairs": ["resnet"], "methods": ["kd"]},
     "two_stage": {"pairs": ["resnet"]},
     "multi_exit": {"pairs": ["resnet"], "methods": ["exits_ce", "mskd", "oto"]},
@@ -113,10 +114,12 @@ def test_every_run_of_every_step_is_counted_once() -> None:
 
 def test_rules_are_those_of_the_workflow() -> None:
     """Each run's rule is the one whose outputs and wildcards take it."""
-    text = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    text = "\n\n\n".join(
+        path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk"))
+    )
     found: dict[str, tuple[str, str]] = {}
     for block in re.split(r"\n\n\n", text):
-        rule = re.search(r"^(?:use )?rule (?:\w+ as )?(\w+)", block, re.M)
+        rule = re.search(r"^(?:use rule \w+ as|rule) (\w+)", block, re.M)
         step = re.search(r'run_files\("(\w+)"', block)
         if rule and step:
             names = re.search(r'\bname=r"(.+)"', block)
@@ -134,7 +137,7 @@ def test_training_is_images_times_epochs_and_three_forward_passes() -> None:
     (effort, images), *more = arm(counted(), "students/resnet.baseline").items()
     assert not more
     assert isinstance(effort, Training)
-    assert (effort.images, effort.batch, images) == (100, 25, 100 * 40)
+    assert (effort.images, effort.batch, images) == (100, 25, 100 * EPOCHS)
     assert effort.size == 3 * macs(effort.net)
 
 
@@ -142,8 +145,8 @@ def test_an_image_that_is_left_over_is_not_counted() -> None:
     """Batch norm cannot take a batch of one."""
     ((effort, images),) = arm(counted(training__batch_size=33), "students/resnet.baseline").items()
     assert isinstance(effort, Training)
-    assert images == 99 * resolve_config(CONFIG)["training"]["epochs"] or images % 99 == 0
     assert effort.images == 99
+    assert images == 99 * EPOCHS
 
 
 def test_a_batch_is_no_larger_than_the_set() -> None:
@@ -187,15 +190,16 @@ def test_a_pruned_network_counts_its_share_and_is_tried_as_a_narrower_one() -> N
 
 
 def test_the_probe_looks_as_often_as_its_rows() -> None:
-    efforts = arm(counted(), "students/resnet.pretrained")
-    (probe,) = (effort for effort in efforts if "bfloat16" not in str(effort) and effort.batch > 25)
-    # 25 images in a batch of 25: one step an epoch, of 40; the rows of ``shock.observe`` and one
-    seen = {*range(21), 0, 1, 2, 5, 10, 20, *range(0, 40, 4)}
-    assert efforts[probe] == (len(seen) + 1) * probe.images
-    assert not any(
-        "batch_size" in str(e) and e.batch > 25
-        for e in arm(counted(two_stage__probe=False), "students/resnet.pretrained")
-    )
+    def probes(load: Workload) -> dict[Effort, int]:
+        efforts = arm(load, "students/resnet.pretrained")
+        return {e: n for e, n in efforts.items() if isinstance(e, Training) and e.batch > 25}
+
+    ((probe, images),) = probes(counted()).items()
+    assert isinstance(probe, Training)
+    # one step an epoch: the first 20, those of the features, every tenth of the phase, the end
+    rows = {*range(21), *range(0, EPOCHS, EPOCHS // 10)}
+    assert images == (len(rows) + 1) * probe.images
+    assert not probes(counted(two_stage={"pairs": ["resnet"], "probe": False}))
 
 
 def test_precision_is_part_of_the_work() -> None:
@@ -218,7 +222,7 @@ def test_a_teachers_answers_are_computed_once_for_all_runs() -> None:
     first, second = (
         sum(n for e, n in w.efforts.items() if e.net.network == "resnet14") for w in both
     )
-    views, images, epochs = 9, 100, 40
+    views, images, epochs = 9, 100, EPOCHS
     assert first == pytest.approx(images * views * (1 - (1 - 1 / views) ** epochs), abs=1)
     assert second < 0.02 * first
     assert load.tables > 0
@@ -226,7 +230,7 @@ def test_a_teachers_answers_are_computed_once_for_all_runs() -> None:
 
 def test_without_room_for_a_table_every_image_is_answered_every_time() -> None:
     load = counted(table__max_gb=0)
-    assert answers(load, "distillation/resnet.kd") == 100 * 40
+    assert answers(load, "distillation/resnet.kd") == 100 * EPOCHS
     assert load.tables == 0
 
 
@@ -262,7 +266,7 @@ def test_images_that_are_not_here_are_known_from_their_summary(tmp_path: Path) -
     config["data"] = {"source": "image_folder", "path": str(tmp_path / "gone"), "image_size": 32}
     config["two_stage"]["pairs"] = []
     resolved = resolve_config(config)
-    with pytest.raises(UserError, match="image_folder.*snakemake data"):
+    with pytest.raises(UserError, match=r"image_folder.*snakemake data"):
         data_size(resolved, tmp_path / "summary.json")
     counts = {"train.labels": 70, "validation.labels": 10, "test.labels": 20}
     write_json(
@@ -289,9 +293,9 @@ def test_totals_are_the_sums_of_the_rows() -> None:
 
 def test_runs_that_wait_for_each_other_take_their_time_on_any_machine() -> None:
     load = counted()
-    slow = replace(EVEN, start_up=100.0)
-    # teacher, its student, pruned, recovered
-    assert 400 < forecast(load, slow, jobs=1000).seconds < 500
+    slow = replace(EVEN, start_up=1e5)
+    # a student, pruned, recovered: all else is short, or goes on beside them
+    assert round(forecast(load, slow, jobs=1000).seconds / 1e5) == 3
 
 
 def test_twice_the_epochs_train_twice_as_long() -> None:
@@ -396,6 +400,15 @@ def test_a_huge_batch_is_tried_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown[0] < 100
 
 
+def test_the_first_of_each_kind_is_tried_however_little_time_there_is() -> None:
+    """In a process of its own, as ever."""
+    efforts: list[Effort] = [Forward(NET, batch, "float32", 1) for batch in (4, 2, 1)]
+    found = calibrate(efforts, CPU, jobs=1, budget=0)
+    assert [*found.speeds] == efforts[:1]
+    assert found.start_up > 0
+    assert found.idle > 1e8
+
+
 def test_the_command_writes_nothing_and_ends_with_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -413,10 +426,9 @@ def test_the_command_writes_nothing_and_ends_with_one_sentence(
 
 
 def test_a_wrong_study_is_refused_before_any_trial(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["forecast.py", "--config", str(tmp_path / "none.yaml")])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "scripts/forecast.py"), run_name="__main__")
-    assert ended.value.code == 1
-    assert "none.yaml: no such file" in capsys.readouterr().err
+    assert "none.yaml: no such file" in str(ended.value.code)

@@ -12,6 +12,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import singledispatch
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from stagewise import catalogue
 from stagewise.data.batches import Split, TaskData, TrainingBatches
+from stagewise.errors import UserError
 from stagewise.evaluation.efforts import Effort, Forward, Net, Pruning, Training, built, macs
 from stagewise.methods.base import make_method
 from stagewise.models.store import build
@@ -83,21 +85,25 @@ class Calibration:
         return self.speeds[near].scaled(effort.size / near.size)
 
 
-def unlikeness(one: Effort, other: Effort) -> tuple[bool, bool, float]:
+def unlikeness(one: Effort, other: Effort) -> tuple[bool, int, float]:
     """How far apart two efforts of a kind are: network, what is done with it, size."""
-
-    def doing(effort: Effort) -> dict[str, Any]:
-        return {name: value for name, value in vars(effort).items() if name != "net"}
-
-    names = one.net.network != other.net.network
-    return names, doing(one) != doing(other), abs(math.log(one.size / other.size))
+    differences = sum(value != vars(other)[name] for name, value in vars(one).items())
+    return (
+        one.net.network != other.net.network,
+        differences,
+        abs(math.log(one.size / other.size)),
+    )
 
 
 def calibrate(
     efforts: Sequence[Effort], device: torch.device, jobs: int, budget: float
 ) -> Calibration:
     """Try ``efforts`` in their order for ``budget`` seconds, ``jobs`` at once; the first of each
-    kind is always tried."""
+    kind is always tried.
+
+    Raises:
+        UserError: a trial does not fit into memory, or its parts do not fit each other.
+    """
     firsts = {type(effort): effort for effort in reversed(efforts)}
     context = multiprocessing.get_context("spawn")
     deadline = time.monotonic() + budget
@@ -108,8 +114,14 @@ def calibrate(
             )
             for effort in efforts
         }
-        start_up, idle = pool.submit(_began).result()
-        found = {effort: trial.result() for effort, trial in trials.items()}
+        try:
+            start_up, idle = pool.submit(_began).result()
+            found = {effort: trial.result() for effort, trial in trials.items()}
+        except BrokenProcessPool:
+            raise UserError(
+                f"forecast: one of {min(jobs, WORKERS)} trials at once was killed, most likely for"
+                " want of memory; lower --cores, or batch_size"
+            ) from None
     return Calibration(start_up, idle, {effort: speed for effort, speed in found.items() if speed})
 
 
@@ -131,7 +143,13 @@ def _began() -> tuple[float, float]:
 def _try(effort: Effort, device: torch.device, deadline: float | None) -> Speed | None:
     if deadline is not None and time.monotonic() > deadline:
         return None
-    return measure(effort, device)
+    try:
+        return measure(effort, device)
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"forecast: a step of '{effort.net.network}' does not fit into this GPU's memory;"
+            " lower batch_size"
+        ) from None
 
 
 @singledispatch

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from stagewise.evaluation.calibration import Calibration
-from stagewise.evaluation.efforts import Forward, Pruning
+from stagewise.evaluation.efforts import Forward
 from stagewise.evaluation.workload import EVALUATION_BATCH, Work, Workload
 from stagewise.study import Run
 
@@ -28,9 +28,6 @@ RULES = {
 
 JOB_SECONDS = 0.5
 """Of a job: Snakemake's own time, and the end of its process (default study, two cores)."""
-
-PRUNING_SECONDS = 1.0
-"""Of a pruning job: what it imports beyond training."""
 
 RESULTS_SECONDS = 12.0
 """From the last run to the report, but for latency (default study)."""
@@ -110,12 +107,14 @@ def forecast(load: Workload, speed: Calibration, jobs: int) -> Forecast:
 
 def _seconds(work: Work, speed: Calibration, only: Collection[object] | None = None) -> float:
     """Of a run's job; of ``only`` those efforts, where given."""
-    pruning = any(isinstance(effort, Pruning) for effort in work.efforts)
-    fixed = JOB_SECONDS + speed.start_up + PRUNING_SECONDS * pruning
-    return fixed + sum(
-        amount * speed.of(effort).seconds
-        for effort, amount in work.efforts.items()
-        if only is None or effort in only
+    return (
+        JOB_SECONDS
+        + speed.start_up
+        + sum(
+            amount * speed.of(effort).seconds
+            for effort, amount in work.efforts.items()
+            if only is None or effort in only
+        )
     )
 
 
