@@ -2,8 +2,8 @@ rule forecast:
     """Target: what the study will take on this machine; trains nothing, needs no data."""
     log:
         f"logs/{STUDY}/forecast.log",
-    threads: workflow.cores
     localrule: True
+    threads: workflow.cores
     params:
         settings=canonical_json(SETTINGS),
         device=DEVICE,

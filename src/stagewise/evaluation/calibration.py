@@ -122,6 +122,8 @@ def calibrate(
                 f"forecast: one of {min(jobs, WORKERS)} trials at once was killed, most likely for"
                 " want of memory; lower --cores, or batch_size"
             ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
     return Calibration(start_up, idle, {effort: speed for effort, speed in found.items() if speed})
 
 
