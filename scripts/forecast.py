@@ -44,10 +44,9 @@ def main() -> None:
     found = forecast(load, speed, jobs)
     console = Console(width=110, highlight=False)
     console.print(table(found))
-    print(
-        f"Measured: {len(speed.speeds)} of {len(efforts)} kinds of work; the rest is taken from the"
-        " most similar ones by multiply-adds."
-    )
+    left = len(efforts) - len(speed.speeds)
+    rest = "; the others are taken from the most similar ones by multiply-adds" if left else ""
+    print(f"Measured: {len(speed.speeds)} of {len(efforts)} kinds of work{rest}.")
     print(sentence(found, "GPU memory" if gpu else "memory"))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from stagewise.evaluation.calibration import Calibration
-from stagewise.evaluation.efforts import Forward
+from stagewise.evaluation.efforts import Effort, Forward
 from stagewise.evaluation.workload import EVALUATION_BATCH, Work, Workload
 from stagewise.study import Run
 
@@ -78,10 +78,12 @@ def jobs_at_once(load: Workload, cores: int, gpu: bool) -> int:
     return 1 if gpu else max(1, cores // threads)
 
 
-def forecast(load: Workload, speed: Calibration, jobs: int) -> Forecast:
+def forecast(load: Workload, known: Calibration, jobs: int) -> Forecast:
     """Add up, for ``jobs`` at once."""
-    seconds = {work.run.path: _seconds(work, speed) for work in load.works}
-    memory = {work.run.path: _memory(work, speed) for work in load.works}
+    speeds = {effort: known.of(effort) for effort in load.ranked()}
+    every = Calibration(known.start_up, known.idle, speeds)
+    seconds = {work.run.path: _seconds(work, every, speeds) for work in load.works}
+    memory = {work.run.path: _memory(work, every) for work in load.works}
     by_rule: dict[str, list[Work]] = {}
     for work in load.works:
         by_rule.setdefault(rule_of(work.run), []).append(work)
@@ -91,13 +93,13 @@ def forecast(load: Workload, speed: Calibration, jobs: int) -> Forecast:
             len(works),
             sum(work.macs for work in works),
             sum(seconds[work.run.path] for work in works),
-            sum(_seconds(work, speed, speed.speeds) for work in works),
+            sum(_seconds(work, every, known.speeds) for work in works),
             max(memory[work.run.path] for work in works),
             sum(work.disk for work in works),
         )
         for rule, works in by_rule.items()
     ]
-    results = RESULTS_SECONDS + _latency_seconds(load, speed)
+    results = RESULTS_SECONDS + _latency_seconds(load, every)
     disk = 2 * load.data.bytes + load.tables + RESULTS_BYTES
     rows.append(Row("data, results", 0, 0.0, results, results, 0.0, disk))
     running = max(sum(seconds.values()) / jobs, _longest_chain(load, seconds))
@@ -105,22 +107,22 @@ def forecast(load: Workload, speed: Calibration, jobs: int) -> Forecast:
     return Forecast(rows, jobs, running + results, together, sum(row.disk for row in rows))
 
 
-def _seconds(work: Work, speed: Calibration, only: Collection[object] | None = None) -> float:
-    """Of a run's job; of ``only`` those efforts, where given."""
+def _seconds(work: Work, speed: Calibration, counted: Collection[Effort]) -> float:
+    """Of a run's job, with ``counted`` of its efforts."""
     return (
         JOB_SECONDS
         + speed.start_up
         + sum(
-            amount * speed.of(effort).seconds
+            amount * speed.speeds[effort].seconds
             for effort, amount in work.efforts.items()
-            if only is None or effort in only
+            if effort in counted
         )
     )
 
 
 def _memory(work: Work, speed: Calibration) -> float:
     """Bytes of a run's job at its peak."""
-    return speed.idle + work.data + max(speed.of(effort).bytes for effort in work.efforts)
+    return speed.idle + work.data + max(speed.speeds[effort].bytes for effort in work.efforts)
 
 
 def _latency_seconds(load: Workload, speed: Calibration) -> float:
@@ -129,7 +131,7 @@ def _latency_seconds(load: Workload, speed: Calibration) -> float:
     images: int = sum(settings["latency_batches"]) * (settings["latency_repeats"] + 1)
     arms = {work.run.arm: work for work in load.works}
     efforts = [Forward(w.net, EVALUATION_BATCH, "float32", w.threads) for w in arms.values()]
-    return images * sum(speed.of(effort).seconds for effort in efforts)
+    return images * sum(speed.speeds[effort].seconds for effort in efforts)
 
 
 def _longest_chain(load: Workload, seconds: dict[str, float]) -> float:
