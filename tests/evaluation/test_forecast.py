@@ -5,6 +5,7 @@ import math
 import re
 import runpy
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from stagewise.data.prepare import prepare
 from stagewise.data.sources.base import load_source
 from stagewise.errors import UserError
 from stagewise.evaluation import calibration
-from stagewise.evaluation.calibration import Calibration, Speed, calibrate, measure
+from stagewise.evaluation.calibration import Calibration, Speed, _try, calibrate, measure
 from stagewise.evaluation.efforts import Effort, Forward, Net, Pruning, Training, macs
 from stagewise.evaluation.forecast import (
     RULES,
@@ -400,13 +401,20 @@ def test_a_huge_batch_is_tried_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown[0] < 100
 
 
-def test_the_first_of_each_kind_is_tried_however_little_time_there_is() -> None:
+def test_the_smallest_of_each_kind_is_tried_however_little_time_there_is() -> None:
     """In a process of its own, as ever."""
-    efforts: list[Effort] = [Forward(NET, batch, "float32", 1) for batch in (4, 2, 1)]
+    wide = replace(NET, options=(("width", 16),))
+    efforts: list[Effort] = [Forward(net, 2, "float32", 1) for net in (wide, NET)]
     found = calibrate(efforts, CPU, jobs=1, budget=0)
-    assert [*found.speeds] == efforts[:1]
+    assert [*found.speeds] == efforts[1:]
     assert found.start_up > 0
     assert found.idle > 1e8
+
+
+def test_a_trial_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "GRACE", 0.0)
+    monkeypatch.setattr(calibration, "SECONDS", math.inf)
+    assert _try(Forward(NET, 2, "float32", 1), CPU, time.monotonic() + 0.2) is None
 
 
 def test_the_command_writes_nothing_and_ends_with_one_sentence(

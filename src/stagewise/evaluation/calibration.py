@@ -9,6 +9,7 @@ import json
 import math
 import multiprocessing
 import resource
+import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -40,6 +41,9 @@ from stagewise.training.trainer import Trainer
 
 SECONDS = 0.25
 """Time that a trial goes on for, after its first pass and two more."""
+
+GRACE = 10.0
+"""Seconds after the deadline in which a trial may end."""
 
 WORKERS = 16
 """Most trials at once: each takes the memory of a training process."""
@@ -98,21 +102,23 @@ def unlikeness(one: Effort, other: Effort) -> tuple[bool, int, float]:
 def calibrate(
     efforts: Sequence[Effort], device: torch.device, jobs: int, budget: float
 ) -> Calibration:
-    """Try ``efforts`` in their order for ``budget`` seconds, ``jobs`` at once; the first of each
-    kind is always tried.
+    """Try ``efforts`` in their order for ``budget`` seconds, ``jobs`` at once; before them, and
+    without a limit, the smallest of each kind.
 
     Raises:
         UserError: a trial does not fit into memory, or its parts do not fit each other.
     """
-    firsts = {type(effort): effort for effort in reversed(efforts)}
+    smallest: dict[type, Effort] = {}
+    for effort in sorted(efforts, key=lambda effort: effort.size, reverse=True):
+        smallest[type(effort)] = effort
     context = multiprocessing.get_context("spawn")
     deadline = time.monotonic() + budget
     with ProcessPoolExecutor(min(jobs, WORKERS), context, _begin, (device,)) as pool:
         trials = {
             effort: pool.submit(
-                _try, effort, device, None if effort in firsts.values() else deadline
+                _try, effort, device, None if effort in smallest.values() else deadline
             )
-            for effort in efforts
+            for effort in dict.fromkeys([*smallest.values(), *efforts])
         }
         try:
             start_up, idle = pool.submit(_began).result()
@@ -142,16 +148,33 @@ def _began() -> tuple[float, float]:
     return _BEGAN[0], _BEGAN[1]
 
 
+class _Late(Exception):
+    """A trial goes on long after the deadline."""
+
+
+def _late(*_: object) -> None:
+    raise _Late
+
+
 def _try(effort: Effort, device: torch.device, deadline: float | None) -> Speed | None:
-    if deadline is not None and time.monotonic() > deadline:
-        return None
+    """Speed of an effort; None where it is past the deadline, or lasts long beyond it."""
+    if deadline is not None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return None
+        signal.signal(signal.SIGALRM, _late)
+        signal.setitimer(signal.ITIMER_REAL, left + GRACE)
     try:
         return measure(effort, device)
+    except _Late:
+        return None
     except torch.OutOfMemoryError:
         raise UserError(
             f"forecast: a step of '{effort.net.network}' does not fit into this GPU's memory;"
             " lower batch_size"
         ) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @singledispatch
