@@ -1,11 +1,12 @@
 # Two commands for a fresh machine: `make reproduce` and `make test`. All else is typed inside the
 # environment, as always: snakemake --cores N, pytest, dvc …
 PYTHON ?= python3
+STUDY ?= config.yaml
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help install reproduce test test-system lint lock readme zoo bench pull-records clean-work
+.PHONY: help install reproduce forecast test test-system lint lock readme zoo bench pull-records clean-work
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +24,9 @@ install: .venv/installed  ## Make .venv from the hash-checked lock
 reproduce: install  ## Run the default study; ends with the verdicts and where the report is
 	snakemake
 	@python scripts/headline.py --claims results/digits/claims.csv --report results/digits/report.html
+
+forecast: install  ## Say what a study takes on this machine (time, memory, disk): make forecast STUDY=config.yaml
+	@python scripts/forecast.py --config $(STUDY)
 
 test: install  ## Pass the tests (no root, nothing installed on the system)
 	pytest
@@ -46,7 +50,9 @@ zoo: install  ## Write docs/zoo.md, the page of all networks
 bench: install  ## Measure speed on this machine; writes benchmarks/README.md (20 minutes, leave it alone)
 	python benchmarks/throughput.py
 	python benchmarks/scaling.py
-	python benchmarks/pipeline.py
+	rm -rf work/bench
+	python benchmarks/pipeline.py --keep work/bench
+	python benchmarks/forecast.py --root work/bench
 	python benchmarks/table.py
 
 pull-records:  ## Pull records and results alone: enough to redraw, without data and weights

@@ -26,6 +26,7 @@ include: "workflow/rules/students.smk"
 include: "workflow/rules/distillation.smk"
 include: "workflow/rules/compression.smk"
 include: "workflow/rules/results.smk"
+include: "workflow/rules/forecast.smk"
 
 
 onstart:

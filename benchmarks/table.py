@@ -92,10 +92,31 @@ def pipeline(result: dict[str, Any]) -> str:
     return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
 
 
+def forecast(result: dict[str, Any]) -> str:
+    """A row for each rule: seconds of a run, forecast and real."""
+    rows = [
+        {
+            "Rule": row["rule"],
+            "Runs": row["runs"],
+            "Forecast, s a run": f"{row['forecast']:.2f}",
+            "Real, s a run": f"{row['real']:.2f}",
+            "Forecast / real": f"{row['forecast'] / row['real']:.2f}",
+        }
+        for row in result["rules"]
+    ]
+    head = (
+        f"{machine(result)}. `make forecast` of the study {result['study']}, beside the runs that"
+        f" the section above measured: {result['seconds'] / 60:.1f} minutes in all with"
+        f" {result['jobs']} jobs at once."
+    )
+    return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
+
+
 SECTIONS = {
     "throughput": ("Throughput of one distillation step", throughput),
     "scaling": ("Growth", scaling),
     "pipeline": ("The default study", pipeline),
+    "forecast": ("The forecast, and what came", forecast),
 }
 
 

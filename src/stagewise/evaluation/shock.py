@@ -30,6 +30,12 @@ def gradient_window(steps_per_epoch: int) -> range:
     return range(horizon - horizon // 10, horizon + 1)
 
 
+def looks(step: int, total: int, per_epoch: int) -> tuple[bool, bool]:
+    """Whether ``step`` of a phase of ``total`` steps is one to look at, and at features too."""
+    features = step in FEATURE_STEPS or step % max(1, total // 10) == 0
+    return features or step <= EARLY or step in gradient_window(per_epoch), features
+
+
 def linear_cka(start: Tensor, now: Tensor) -> float:
     """Linear CKA of two feature matrices (n, C), columns centred: 1 for the same up to rotation.
 
@@ -106,8 +112,8 @@ class ShockProbe:
 
     def observe(self, step: int, total: int, per_epoch: int, phase: str, lr: float) -> None:
         """Add a row if ``step`` (of ``total`` in this phase) is one to look at."""
-        features = step in FEATURE_STEPS or step % max(1, total // 10) == 0
-        if features or step <= EARLY or step in gradient_window(per_epoch):
+        wanted, features = looks(step, total, per_epoch)
+        if wanted:
             self.rows.append({"step": step, "phase": phase, "lr": lr, **self._look(features)})
 
     def finish(self, phase: str) -> None:

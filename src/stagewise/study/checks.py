@@ -124,7 +124,8 @@ def _least_images(config: Config) -> int | None:
     return min((images[number] for number in numbers if number < len(images)), default=None)
 
 
-def _image_size(config: Config) -> int | None:
+def image_size(config: Config) -> int | None:
+    """Pixels of an image's side; None where nobody knows yet."""
     size = config["data"].get("image_size") or _known(config, "SIZE")
     if size is None and config["data"]["source"] in catalogue.sources():
         size = catalogue.source_options(config["data"]["source"]).get("image_size")
@@ -209,7 +210,7 @@ def class_problems(config: Config) -> Problems:
 
 def crop_problems(config: Config) -> Problems:
     """Crops that could miss the image."""
-    size = _image_size(config)
+    size = image_size(config)
     for path in TRAININGS:
         block = config
         for key in path:
@@ -226,7 +227,7 @@ def crop_problems(config: Config) -> Problems:
 
 def network_problems(config: Config) -> Problems:
     """Networks that exist, their options, and images that are large enough for them."""
-    size = _image_size(config)
+    size = image_size(config)
     for pair, roles in config["pairs"].items():
         for role, entry in roles.items():
             key, name = f"pairs.{pair}.{role}", entry["network"]
