@@ -12,7 +12,7 @@ from stagewise.scripting import importing, parser, run_script, seconds
 from stagewise.study import make_plan, resolve_config
 from stagewise.study.checks import source_options
 from stagewise.study.config import load_yaml
-from stagewise.study.plan import STEPS
+from stagewise.study.runs import STEPS
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
 
