@@ -68,7 +68,8 @@ def measured(results: Results) -> pd.DataFrame:
     for part in by_arm(summary[whole & (not config["data"].get("classes"))], "pair", "exit"):
         first, test = part.iloc[0], part["test_accuracy"]
         key = identity(first, config, methods)
-        if key is None:
+        start = results.study.record(first["path"])["spec"].get("init", "scratch")
+        if key is None or start != "scratch" or first["recipe"] != "one_stage":
             continue
         few = images and first["step"] != "teachers"
         numbers = {"mean": test.mean(), "sd": test.std(), "n": len(part)}

@@ -3,7 +3,8 @@
 from typing import Any
 
 from stagewise import catalogue
-from stagewise.study.checks import Config, method_entry
+from stagewise.study.checks import Config, image_size, method_entry
+from stagewise.study.regimes import REGIMES, Regime, weights_folder
 from stagewise.study.runs import Run, Spec, run_path
 
 
@@ -14,10 +15,16 @@ class Arms:
         self.config = config
         self.study = config["study"]
 
-    def training(self, arm: str, *overrides: dict[str, Any]) -> dict[str, Any]:
-        """Training settings of an arm: the defaults, its step's overrides, its own tuned rate."""
+    @property
+    def regime(self) -> Regime:
+        """The regime of the step ``two_stage``."""
+        return REGIMES[self.config["two_stage"]["regime"]]
+
+    def training(self, arm: str, label: str, *overrides: dict[str, Any]) -> dict[str, Any]:
+        """Training settings of an arm: the defaults, its step's overrides, those of its method
+        (a ``label``), its own tuned rate."""
         settings = dict(self.config["training"])
-        for override in overrides:
+        for override in (*overrides, method_entry(self.config, label).get("training", {})):
             settings |= override
         if arm in self.config["learning_rates"]:
             settings["lr"] = self.config["learning_rates"][arm]
@@ -88,3 +95,13 @@ class Arms:
     def teacher_path(self, pair: str, kind: str = "") -> str:
         """Folder of a pair's teacher; ``kind`` is what its name ends in."""
         return self.path(f"teachers/{pair}{kind}", self.config["teachers"]["seed"])
+
+    def imagenet_start(self, pair: str, role: str) -> tuple[str, dict[str, str]]:
+        """``init`` of a spec and the parent that it names, for a network that starts from ImageNet
+        weights where regime and pair want it, else from scratch."""
+        block, size = self.config["two_stage"], image_size(self.config)
+        if not (self.regime.imagenet and pair in block["pairs"]):
+            return "scratch", {}
+        assert size is not None, "regime_problems"
+        network = self.config["pairs"][pair][role]["network"]
+        return "features", {"init": weights_folder(network, size)}

@@ -32,7 +32,7 @@ class Compression(Arms):
 
     def task(self, chain: str) -> tuple[str, str]:
         """Data task of a chain, and the suffix of its teacher."""
-        return ("all", "") if chain == "baseline" else ("target", ".target")
+        return ("all", "") if chain == "baseline" else (self.regime.task, self.regime.teacher)
 
     def pruned(self, arm: str, block: dict[str, Any], ratio: float) -> Iterator[Run]:
         """A chain's students with so many times fewer MACs."""
@@ -83,10 +83,10 @@ class Compression(Arms):
         block = config["recovery"]
         task, suffix = self.task(chain)
         dense_training = config["students" if chain == "baseline" else "two_stage"]["training"]
-        budget = self.training("", block["training"])
+        budget = self.training("", "kd", block["training"])
         whole = {
-            "epochs": budget["epochs"] + self.training("", dense_training)["epochs"],
-            "evaluate_every": self.training("", dense_training)["evaluate_every"],
+            "epochs": budget["epochs"] + self.training("", "kd", dense_training)["epochs"],
+            "evaluate_every": self.training("", "kd", dense_training)["evaluate_every"],
         }
         one_stage = {"recipe": "one_stage"}
         two_stage = {
@@ -113,7 +113,7 @@ class Compression(Arms):
                     init=init,
                     method=method,
                     recipe=recipe,
-                    training=self.training(arm, block["training"], override),
+                    training=self.training(arm, method, block["training"], override),
                     network=self.network(pair, "student"),
                     parents={
                         "init": self.path(source, seed),

@@ -55,9 +55,10 @@ def _tuning_runs(runs: list[Run], rates: Iterable[float]) -> list[Run]:
     todo = [path for run in variants for path in (*run.parents.values(), run.reference)]
     while todo:
         path = todo.pop()
-        if path not in needed:
+        if path in by_path and path not in needed:
             needed.add(path)
-            todo += [*by_path[path].parents.values(), by_path[path].reference or path]
+            run = by_path[path]
+            todo += [*run.parents.values(), run.reference or path]
     return [run for run in runs if run.path in needed] + variants
 
 
@@ -78,20 +79,22 @@ class _Planner(TwoStage, Compression):
         seed = config["teachers"]["seed"]
         tasks = {
             "all": ("", list(config["pairs"])),
-            "target": (".target", config["two_stage"]["pairs"]),
+            "target": (".target", config["two_stage"]["pairs"] if self.regime.teacher else []),
         }
         for task, (suffix, pairs) in tasks.items():
             for pair in pairs:
                 arm = f"teachers/{pair}{suffix}"
+                init, start = self.imagenet_start(pair, "teacher")
                 yield self.run(
                     arm,
                     seed,
                     data=(task, "full"),
-                    init="scratch",
+                    init=init,
                     network=self.network(pair, "teacher"),
                     method="ce",
                     recipe={"recipe": "one_stage"},
-                    training=self.training(arm, config["teachers"]["training"]),
+                    training=self.training(arm, "ce", config["teachers"]["training"]),
+                    parents=start,
                     labels={"pair": pair, "task": task, "network": "teacher", "display": "teacher"},
                 )
         for pair in config["multi_exit"]["pairs"]:
@@ -106,7 +109,7 @@ class _Planner(TwoStage, Compression):
                 exits=config["multi_exit"]["head"],
                 method="exits_ce",
                 recipe={"recipe": "exits_only"},
-                training=self.training(arm, *overrides),
+                training=self.training(arm, "exits_ce", *overrides),
                 parents={"init": self.teacher_path(pair)},
                 reference=self.teacher_path(pair),
                 labels={
@@ -135,7 +138,7 @@ class _Planner(TwoStage, Compression):
                         network=self.network(pair, role),
                         method="ce",
                         recipe={"recipe": "one_stage"},
-                        training=self.training(arm, config["students"]["training"]),
+                        training=self.training(arm, "ce", config["students"]["training"]),
                         reference=self.teacher_path(pair),
                         labels={"pair": pair, "task": "all", "network": role, "display": display},
                     )
@@ -155,7 +158,7 @@ class _Planner(TwoStage, Compression):
                         network=self.network(pair, "student"),
                         method=method,
                         recipe={"recipe": "one_stage"},
-                        training=self.training(arm, config["students"]["training"]),
+                        training=self.training(arm, method, config["students"]["training"]),
                         parents={"teacher": self.teacher_path(pair)},
                         reference=self.teacher_path(pair),
                         labels={
@@ -184,7 +187,7 @@ class _Planner(TwoStage, Compression):
                         exits=block["head"],
                         method=method,
                         recipe={"recipe": "one_stage"},
-                        training=self.training(arm, config["students"]["training"]),
+                        training=self.training(arm, method, config["students"]["training"]),
                         parents={"teacher": self.teacher_path(pair, kind)},
                         reference=self.teacher_path(pair),
                         labels={

@@ -29,7 +29,8 @@ STEPS = (
 class Run:
     """One run: ``arm`` (step/name) and ``seed`` name it.
 
-    ``parents`` maps a role (``teacher``, ``init``) to the parent's path; ``reference`` is the path
+    ``parents`` maps a role (``teacher``, ``init``) to the parent's path, a run's or a folder of
+    ImageNet weights; ``reference`` is the path
     of the teacher that fidelity is measured against, whether or not the run learns from it.
     """
 
@@ -80,6 +81,15 @@ class Plan:
     def step(self, *steps: str) -> list[Run]:
         """The runs of some steps, in plan order."""
         return [run for run in self.runs.values() if run.step in steps]
+
+    def weights(self) -> dict[str, str]:
+        """Folders of ImageNet weights that runs start from, each with its network."""
+        return {
+            path: run.spec["network"]["network"]
+            for run in self.runs.values()
+            for path in run.parents.values()
+            if path not in self.runs
+        }
 
     def rows(self) -> list[dict[str, Any]]:
         """The plan as plain rows for records and tables."""

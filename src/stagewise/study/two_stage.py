@@ -7,35 +7,21 @@ from stagewise.study.runs import Run
 
 
 class TwoStage(Arms):
-    """Pretrained students, distilled in one stage and in two."""
+    """Students with features and a new classifier, distilled in one stage and in two."""
 
     def two_stage(self) -> Iterator[Run]:
-        """Regime P-split: pretrained features, new classifier, few target images (paper A)."""
-        config, block = self.config, self.config["two_stage"]
+        """In every regime: standard training, and each method in one stage and in two (paper A)."""
+        config, block, regime = self.config, self.config["two_stage"], self.regime
+        stages = {
+            "recipe": "two_stage",
+            "stage1_share": block["stage1_share"],
+            "stage1_lr": block["stage1_lr"],
+        }
         for pair in block["pairs"]:
-            pretrained = self.path(f"pretraining/{pair}", block["pretraining"]["seed"])
-            arm = f"pretraining/{pair}"
-            yield self.run(
-                arm,
-                block["pretraining"]["seed"],
-                data=("source", "full"),
-                init="scratch",
-                network=self.network(pair, "student"),
-                method="ce",
-                recipe={"recipe": "one_stage"},
-                training=self.training(arm, block["pretraining"]["training"]),
-                labels={
-                    "pair": pair,
-                    "task": "source",
-                    "network": "student",
-                    "display": "pretrained on the source classes",
-                },
-            )
-            stages = {
-                "recipe": "two_stage",
-                "stage1_share": block["stage1_share"],
-                "stage1_lr": block["stage1_lr"],
-            }
+            if regime.pretrains:
+                yield self.pretraining(pair)
+            init, start = self.student_start(pair)
+            teacher = self.teacher_path(pair, regime.teacher)
             arms = {f"students/{pair}.pretrained": ("ce", {"recipe": "one_stage"}, "standard")}
             for method in block["methods"]:
                 one, two = f"two_stage/{pair}.one-stage.{method}", f"two_stage/{pair}.{method}"
@@ -46,22 +32,47 @@ class TwoStage(Arms):
                     yield self.run(
                         arm,
                         seed,
-                        data=("target", "few"),
-                        init="features",
+                        data=(regime.task, "few"),
+                        init=init,
                         network=self.network(pair, "student"),
                         method=method,
                         recipe=recipe,
-                        training=self.training(arm, block["training"]),
+                        training=self.training(arm, method, block["training"]),
                         probe=block["probe"],
-                        parents={
-                            "init": pretrained,
-                            "teacher": self.teacher_path(pair, ".target"),
-                        },
-                        reference=self.teacher_path(pair, ".target"),
+                        parents={**start, "teacher": teacher},
+                        reference=teacher,
                         labels={
                             "pair": pair,
-                            "task": "target",
+                            "task": regime.task,
                             "network": "student",
                             "display": display,
                         },
                     )
+
+    def pretraining(self, pair: str) -> Run:
+        """The student's network on the source classes."""
+        block = self.config["two_stage"]["pretraining"]
+        arm = f"pretraining/{pair}"
+        return self.run(
+            arm,
+            block["seed"],
+            data=("source", "full"),
+            init="scratch",
+            network=self.network(pair, "student"),
+            method="ce",
+            recipe={"recipe": "one_stage"},
+            training=self.training(arm, "ce", block["training"]),
+            labels={
+                "pair": pair,
+                "task": "source",
+                "network": "student",
+                "display": "pretrained on the source classes",
+            },
+        )
+
+    def student_start(self, pair: str) -> tuple[str, dict[str, str]]:
+        """``init`` of the students' specs, and the parent that it names."""
+        if self.regime.pretrains:
+            seed = self.config["two_stage"]["pretraining"]["seed"]
+            return "features", {"init": self.path(f"pretraining/{pair}", seed)}
+        return self.imagenet_start(pair, "student")

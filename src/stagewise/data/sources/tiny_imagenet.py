@@ -18,6 +18,7 @@ from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
 
 SIZE = 64
+CHANNELS = 3
 CLASSES = 200
 HAS_TEST = True
 
