@@ -164,9 +164,9 @@ def network_fact(name: str, constant: str) -> Any:
 def source_fact(name: str, fact: str, options: dict[str, Any]) -> Any:
     """A constant of a source's file, or what its function ``facts`` says; None where none does.
 
-    ``SIZE``: pixels of an image's side. ``CHANNELS``: 3 of colour images. ``CLASSES``. ``IMAGES``:
-    in each class, a number or a list. ``HAS_TEST``: a test set of its own. ``FOLDERS``: key of the
-    config → folder that is read.
+    ``SIZE``: pixels of an image's side. ``CHANNELS``: 3 where not stated. ``CLASSES``.
+    ``IMAGES``: in each class, a number or a list.
+    ``HAS_TEST``: a test set of its own. ``FOLDERS``: key of the config → folder that is read.
 
     Raises:
         UserError: the data that the options name are not as they must be.

@@ -275,7 +275,7 @@ def regime_problems(config: Config) -> Problems:
         )
     if not (regime.imagenet and block["pairs"]):
         return
-    if not any(_source_problems(config)) and _known(config, "CHANNELS") != 3:
+    if _known(config, "CHANNELS") == 1:
         yield (
             f"two_stage.regime: '{name}' needs colour images, and those of"
             f" '{config['data']['source']}' are grey; choose another source, or another regime"

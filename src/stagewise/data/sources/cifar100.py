@@ -17,7 +17,6 @@ from stagewise.data.sources.base import Images, Labels, RawData
 from stagewise.errors import UserError
 
 SIZE = 32
-CHANNELS = 3
 CLASSES = 100
 IMAGES = 500
 HAS_TEST = True

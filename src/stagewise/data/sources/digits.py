@@ -12,10 +12,12 @@ from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
 
 SIZE = 8
+CHANNELS = 1
 CLASSES = 10
 IMAGES = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 HAS_TEST = False
-"""What planning knows of the data: image size, classes, images of each, a test set of its own."""
+"""What planning knows of the data: image size, channels, classes, images of each, a test set of its
+own."""
 
 SHA256 = "e27fab79110531085aa1489acfc16bb2eb24ab24bd1be2726a06b182fceb87af"
 """Of the images and labels as scikit-learn ships them."""

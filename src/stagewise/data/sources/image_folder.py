@@ -13,7 +13,6 @@ from stagewise.data.decode import decode
 from stagewise.data.sources.base import Images, Labels, RawData
 from stagewise.errors import UserError
 
-CHANNELS = 3
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 

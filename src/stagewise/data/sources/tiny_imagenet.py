@@ -18,7 +18,6 @@ from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
 
 SIZE = 64
-CHANNELS = 3
 CLASSES = 200
 HAS_TEST = True
 
