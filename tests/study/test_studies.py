@@ -2,12 +2,12 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stagewise.analysis.references import load_references
 from stagewise.study import Plan, advice, load_config, make_plan
+from stagewise.study.captions import caption
 from stagewise.study.config import load_yaml
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config"
@@ -64,13 +64,6 @@ def test_nobody_is_warned_for_nothing() -> None:
     assert not any(warned.values()), warned
 
 
-def training(run_path: str, study: Plan) -> dict[str, Any]:
-    settings: dict[str, Any] = study.runs[f"runs/{study.config['study']}/{run_path}"].spec[
-        "training"
-    ]
-    return settings
-
-
 def test_the_benchmark_is_trained_as_published() -> None:
     study, slow = plan("crd-benchmark"), ("mobilenetv2-crd", "shufflenetv1-crd", "shufflenetv2-crd")
     recipe = {"epochs": 240, "batch_size": 64, "momentum": 0.9, "weight_decay": 5e-4}
@@ -105,3 +98,16 @@ def test_every_pair_has_published_values_of_its_methods(name: str) -> None:
             *(roles[r]["network"] for r in ("teacher", "student")),
         )
         assert methods - {"kd_star"} <= known[key], pair
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        ("two-stage", "the target classes"),
+        ("two-stage-imagenet", "all classes"),
+        ("two-stage-scratch", "all classes"),
+    ],
+)
+def test_the_figure_of_gradient_shock_names_the_classes(name: str, classes: str) -> None:
+    text = caption("shock", plan(name).config)
+    assert text.startswith(f"Gradient shock on {classes}, means of 6 seeds;")
