@@ -10,9 +10,9 @@ from pathlib import Path
 from stagewise.machine import default_device
 from stagewise.scripting import importing, parser, run_script, seconds
 from stagewise.study import make_plan, resolve_config
-from stagewise.study.checks import source_options
+from stagewise.study.checks import image_size, source_options
 from stagewise.study.config import load_yaml
-from stagewise.study.plan import STEPS
+from stagewise.study.runs import STEPS
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
 
@@ -36,6 +36,7 @@ def main() -> int:
         from stagewise.data.raw import load_raw, save_raw
         from stagewise.data.sources.base import load_source
         from stagewise.executor import Machine, execute, unfinished
+        from stagewise.models.imagenet import make_start
         from stagewise.training.trainer import OutOfTime
     settings = plan.config["data"]
     raw = Path(f"work/raw/{plan.config['study']}.safetensors")
@@ -47,6 +48,11 @@ def main() -> int:
         save_raw(source, raw)
     if not data.exists():
         prepare(load_raw(raw), settings, data)
+    for folder, network in plan.weights().items():
+        weights = Path(folder) / "model.safetensors"
+        if not weights.exists():
+            mirrors, size = plan.config["two_stage"]["mirrors"], image_size(plan.config)
+            make_start(network, size, weights, cache=Path("work/downloads"), mirrors=mirrors)
     scripts = Path(__file__).parent
     machine = Machine(scripts, torch.device(arguments.device), arguments.jobs, deadline)
     steps = arguments.steps or STEPS

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stagewise.models.imagenet import WEIGHTS, converted, fetch, read
-from stagewise.models.store import save_network
+from stagewise.models.imagenet import make_start
+from stagewise.models.imagenet_weights import WEIGHTS
 from stagewise.scripting import parser, run_script
 
 
@@ -13,17 +13,21 @@ def main() -> None:
     options.add_argument("--network", required=True, help=f"one of {', '.join(WEIGHTS)}")
     options.add_argument("--image-size", type=int, default=224, help="pixels of the study's images")
     options.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("data/weights"),
-        help="where torchvision's file lies, or goes",
+        "--mirrors", nargs="*", default=[], help="folders or base URLs with torchvision's files"
+    )
+    options.add_argument(
+        "--cache", type=Path, default=Path("work/downloads"), help="where a download is kept"
     )
     options.add_argument("--out", type=Path, required=True, help="a .safetensors file")
     arguments = options.parse_args()
-    path = fetch(arguments.network, arguments.folder)
-    network, architecture = converted(arguments.network, read(path), arguments.image_size)
-    save_network(network, architecture, arguments.out)
-    print(f"{arguments.out}: {WEIGHTS[arguments.network][0]}, from {path}")
+    make_start(
+        arguments.network,
+        arguments.image_size,
+        arguments.out,
+        cache=arguments.cache,
+        mirrors=arguments.mirrors,
+    )
+    print(f"{arguments.out}: {WEIGHTS[arguments.network][0]}")
 
 
 if __name__ == "__main__":

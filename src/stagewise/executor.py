@@ -16,7 +16,7 @@ from stagewise.errors import UserError
 from stagewise.files import read_json
 from stagewise.pruning.run import prune_run
 from stagewise.study.fingerprint import fingerprint
-from stagewise.study.plan import Plan, Run
+from stagewise.study.runs import Plan, Run
 from stagewise.training.run import Inputs, train_run
 from stagewise.training.table import TableFolder
 from stagewise.training.trainer import OutOfTime

@@ -194,6 +194,20 @@ def test_another_width_or_loss_is_no_match(
     assert "kd" not in set(compared(cifar(**changes))["method"])
 
 
+@pytest.mark.parametrize("regime", ["scratch", "imagenet"])
+def test_two_stages_and_pretrained_networks_are_no_match(
+    cifar: Callable[..., Results], regime: str
+) -> None:
+    pair = {"teacher": {"network": "vgg13"}, "student": {"network": "vgg11"}}
+    data = {"source": "cifar100", "source_classes": []}
+    block = {"pairs": ["p"], "regime": regime}
+    changes = {"pairs": {"p": pair}, "distillation": {}, "two_stage": block, "data": data}
+    found = set(table_module.measured(cifar(**changes))["arm"])
+    alone = {"students/p.baseline", "students/p.large"}
+    scratch = {"teachers/p", "students/p.pretrained", "two_stage/p.one-stage.kd"}
+    assert found == {"scratch": alone | scratch, "imagenet": alone}[regime]
+
+
 def test_a_part_of_the_classes_is_no_match(cifar: Callable[..., Results]) -> None:
     results = cifar()
     config = results.study.config

@@ -2,6 +2,7 @@
 names file, key, value and mend."""
 
 import copy
+import re
 import subprocess
 import sys
 import time
@@ -79,10 +80,12 @@ CASES: list[Case] = [
     ("pairs.q", {"teacher": VGG}, "pairs.q|'student'|add it"),
     ("methods.cold", {"method": "kdd"}, "methods.cold|'kdd'|did you mean 'kd'?"),
     ("methods.hot.temprature", 2.0, "methods.hot|'temprature'|did you mean 'temperature'?"),
+    ("methods.hot.training", {"epochs": 3}, "methods.hot.training|'epochs'|known: crop"),
     ("methods.hot.weights.kl", 1.0, "methods.hot.weights|'kl'|known: ce, kd"),
     ("distillation.methods", ["kdd"], "distillation.methods.0|'kdd'|did you mean 'kd'?"),
     ("distillation.pairs", ["q"], "distillation.pairs.0|'q'|known: p"),
     ("multi_exit.pairs", ["pp"], "multi_exit.pairs.0|'pp'|did you mean 'p'?"),
+    ("two_stage.regime", "imagnet", "two_stage.regime|'imagnet'|did you mean 'imagenet'?"),
     ("multi_exit.head", "liner", "multi_exit.head|'liner'|did you mean 'linear'?"),
     ("pruning.0.pair", "q", "pruning.0.pair|'q'|known: p"),
     ("pruning.0.criterion", "l1", "pruning.0.criterion|'l1'|known: l2, random"),
@@ -135,6 +138,9 @@ CASES: list[Case] = [
     ("data.source_classes", [*range(9)], "data.source_classes|1 of 10|leave at least two"),
     ("data.source_classes", [*range(10)], "data.source_classes|0 of 10|leave at least two"),
     ("training.crop", 16, "training.crop|16|choose at most 8"),
+    ("methods.hot.training", {"crop": 16}, "methods.hot.training.crop|16|choose at most 8"),
+    ("two_stage.regime", "imagenet", "two_stage.regime|those of 'digits' are grey|another source"),
+    ("two_stage.mirrors", ["/w"], "two_stage.mirrors|'split' fetches no weights|remove them"),
     ("recovery.training", {"crop": 30}, "recovery.training.crop|30|choose at most 8"),
     ("two_stage.training", {"epochs": 1}, "two_stage.training.epochs|1|give at least 2"),
     ("recovery.training", {"epochs": 1}, "recovery.training.epochs|1|give at least 2"),
@@ -213,6 +219,29 @@ def test_the_widest_layer_bounds_the_ratio() -> None:
     resolve_config(raw)
     raw["pruning"][0]["ratios"] = [40]
     assert "40 cannot be reached" in message(raw)
+
+
+def test_networks_without_imagenet_weights_are_refused() -> None:
+    raw = changed("two_stage.regime", "imagenet")
+    raw["data"] = {"source": "cifar100"}
+    raw["two_stage"]["pretraining"] = {"training": {"epochs": 3}}
+    raw["pairs"]["p"]["student"] = VGG | {"network": "vgg11"}
+    raw["multi_exit"]["pairs"] = []
+    lines = message(raw).splitlines()
+    assert [re.split("[;,] (?!but)", line.partition(": ")[2])[0] for line in lines] == [
+        "two_stage.pretraining.training: regime 'imagenet' pretrains no student",
+        "pairs.p.teacher.network: 'resnet14' has no ImageNet weights",
+        "pairs.p.student.width: 16, but the ImageNet weights of 'vgg11' are for 64",
+    ]
+    raw["two_stage"]["pretraining"] = {}
+    raw["pairs"]["p"] = {"teacher": {"network": "vgg16"}, "student": {"network": "vgg11"}}
+    resolve_config(raw)
+
+
+def test_only_regime_split_needs_source_classes() -> None:
+    raw = changed("data.source_classes", [])
+    assert "data.source_classes: two_stage pretrains" in message(raw)
+    resolve_config(changed("two_stage.regime", "scratch", raw))
 
 
 def test_an_image_that_a_network_pools_away_is_refused() -> None:

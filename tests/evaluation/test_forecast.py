@@ -34,7 +34,7 @@ from stagewise.evaluation.forecast import (
 from stagewise.evaluation.workload import Workload, data_size, workload
 from stagewise.files import write_json
 from stagewise.study import make_plan, resolve_config
-from stagewise.study.plan import STEPS
+from stagewise.study.runs import STEPS
 
 EPOCHS = 40
 CONFIG: dict[str, Any] = {

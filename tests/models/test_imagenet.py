@@ -1,28 +1,34 @@
 """Torchvision's ImageNet weights: the same function in our networks, and clear refusals."""
 
 import hashlib
+import json
 import os
 import runpy
 import sys
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import pytest
 import torch
 import torchvision
-from helpers import ROOT
+from helpers import CLASSES, ROOT, data_settings, run_spec, toy_raw, train
+from loopback import serving
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from stagewise.catalogue import network_options, networks
+from stagewise.data.prepare import prepare
 from stagewise.errors import UserError
 from stagewise.models import imagenet
-from stagewise.models.imagenet import HOST, WEIGHTS, converted, fetch, read
+from stagewise.models.imagenet import HOST, converted, fetch, read
+from stagewise.models.imagenet_weights import WEIGHTS
 from stagewise.models.resnet_imagenet import NativeResNet
 from stagewise.models.store import Architecture, load_network, skeleton
 from stagewise.models.vgg import VGG
+
+FILE = WEIGHTS["resnet18-imagenet"][1]
 
 
 def builder(name: str) -> Any:
@@ -104,42 +110,33 @@ def test_tensors_that_do_not_fit_are_refused(
         converted("resnet18-imagenet", tensors | change, 32)
 
 
-def test_without_a_network_the_message_says_which_file_goes_where(
+def test_a_mirror_serves_where_the_host_does_not(
+    tmp_path: Path, served: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    with serving(served) as server:
+        monkeypatch.setattr(imagenet, "HOST", f"{server.url}/models")
+        mirrors = [str(tmp_path / "empty"), f"{server.url}/", "/never/asked"]
+        tensors = fetch("resnet18-imagenet", tmp_path / "cache", mirrors)
+        assert [request["path"] for request in server.requests] == [f"/models/{FILE}", f"/{FILE}"]
+        assert torch.equal(tensors["conv1.weight"], read(served / FILE)["conv1.weight"])
+
+
+def test_without_a_good_place_the_message_names_them_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(*_: object, **__: object) -> None:
-        raise URLError("Name or service not known")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
-    with pytest.raises(UserError) as refused:
-        fetch("resnet18-imagenet", tmp_path / "weights")
+    (tmp_path / FILE).write_bytes(b"half a download")
+    with serving(tmp_path) as server:
+        monkeypatch.setattr(imagenet, "HOST", f"{server.url}/models")
+        with pytest.raises(UserError) as refused:
+            fetch("resnet18-imagenet", tmp_path / "cache", [str(tmp_path), "/absent"])
     text = str(refused.value)
-    assert text.startswith(f"{HOST}/resnet18-f37072fd.pth: cannot be fetched (<urlopen error Name")
-    assert text.endswith(f"put it at {tmp_path}/weights/resnet18-f37072fd.pth")
-    assert list((tmp_path / "weights").iterdir()) == []
-
-
-def test_a_download_is_checked_against_the_whole_checksum(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = {}
-
-    def download(url: str, target: str, hash_prefix: str, progress: bool) -> None:
-        asked[url] = hash_prefix
-        raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "00")')
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    with pytest.raises(UserError, match=r"cannot be fetched \(invalid hash value"):
-        fetch("vgg16", tmp_path)
-    assert asked == {f"{HOST}/vgg16_bn-6c64b313.pth": WEIGHTS["vgg16"][2]}
-
-
-def test_another_file_under_the_name_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "resnet18-f37072fd.pth"
-    path.write_bytes(b"half a download")
-    with pytest.raises(UserError, match=rf"{path}: has SHA-256 \w+, not f37072fd.*; delete it"):
-        fetch("resnet18-imagenet", tmp_path)
-    assert path.exists()
+    assert f"{server.url}/models/{FILE}: the server answers 404" in text
+    assert f"{tmp_path}/{FILE}: has SHA-256 " in text
+    assert ", not f37072fd" in text
+    assert f"/absent/{FILE}: no such file" in text
+    assert text.endswith("name a good copy in two_stage.mirrors")
+    assert (tmp_path / FILE).exists()  # the user's own
 
 
 def test_a_network_without_weights_is_named(tmp_path: Path) -> None:
@@ -173,21 +170,62 @@ def test_a_broken_file_is_refused(tmp_path: Path) -> None:
             read(path)
 
 
-def test_the_script_makes_a_file_to_start_from(
-    tmp_path: Path, original: nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights, file, _ = WEIGHTS["resnet18-imagenet"]
-    torch.save(OrderedDict(original.state_dict()), tmp_path / file)
-    digest = hashlib.sha256((tmp_path / file).read_bytes()).hexdigest()
-    monkeypatch.setitem(imagenet.WEIGHTS, "resnet18-imagenet", (weights, file, digest))
-    script = str(ROOT / "scripts/weights.py")
-    arguments = ["--network", "resnet18-imagenet", "--image-size", "32"]
-    arguments += ["--folder", str(tmp_path), "--out", str(tmp_path / "start.safetensors")]
-    monkeypatch.setattr(sys, "argv", [script, *arguments])
-    with pytest.raises(SystemExit) as done:
-        runpy.run_path(script, run_name="__main__")
-    assert not done.value.code
-    back, shape = load_network(tmp_path / "start.safetensors")
+@pytest.fixture
+def served(tmp_path: Path, original: nn.Module, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a file of torchvision's kind, whose checksum is taken for the published one."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    torch.save(OrderedDict(original.state_dict()), folder / FILE)
+    digest = hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
+    name = WEIGHTS["resnet18-imagenet"][0]
+    monkeypatch.setitem(WEIGHTS, "resnet18-imagenet", (name, FILE, digest))
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path, served: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the script makes of that file, for images of 32 pixels."""
+    out = tmp_path / "start/model.safetensors"
+    with serving(tmp_path / "start") as server:
+        monkeypatch.setattr(imagenet, "HOST", server.url)
+        script = str(ROOT / "scripts/weights.py")
+        arguments = ["--network", "resnet18-imagenet", "--image-size", "32", "--out", str(out)]
+        arguments += ["--mirrors", str(served), "--cache", str(tmp_path / "cache")]
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        with pytest.raises(SystemExit) as done:
+            runpy.run_path(script, run_name="__main__")
+        assert not done.value.code
+    return out
+
+
+def test_the_script_makes_a_file_to_start_from(start: Path, original: nn.Module) -> None:
+    back, shape = load_network(start)
     assert (shape.network, shape.classes, shape.image_size) == ("resnet18-imagenet", 1000, 32)
     images = torch.randn(2, 3, 32, 32)
     assert torch.allclose(back.eval()(images).logits, original(images), atol=1e-4)
+
+
+def test_a_run_starts_from_it_with_a_new_classifier(
+    tmp_path: Path, start: Path, original: nn.Module
+) -> None:
+    raw = toy_raw(size=32)
+    colour = replace(raw, images=raw.images.repeat(3, axis=1))
+    prepare(colour, data_settings(), tmp_path / "data.safetensors")
+    network = {"network": "resnet18-imagenet", "width": 64}
+    # a learning rate of almost nothing: what comes out is what went in
+    spec = run_spec({"epochs": 1, "lr": 1e-12}, init="features", network=network)
+    trained, shape = load_network(
+        train(spec, tmp_path / "data.safetensors", tmp_path / "run", init=start)
+    )
+    assert shape.classes == CLASSES
+    first = original.state_dict()["conv1.weight"]
+    assert torch.allclose(trained.state_dict()["stem.0.weight"], first)
+    assert trained.classifier.out_features == CLASSES
+    record = json.loads((tmp_path / "run/record.json").read_text())
+    assert record["parents"]["init"]["path"] == str(start.parent)
+
+
+def test_grey_images_do_not_fit_it(tmp_path: Path, start: Path, prepared: Path) -> None:
+    spec = run_spec(init="features", network={"network": "resnet18-imagenet", "width": 64})
+    with pytest.raises(UserError, match=r"\(channels, pixels, classes\) \[3, 32\] do not fit"):
+        train(spec, prepared, tmp_path / "run", init=start)

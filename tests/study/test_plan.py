@@ -106,6 +106,60 @@ def test_a_reference_is_a_teacher_of_the_same_task() -> None:
             assert reference.spec["data"]["task"] == run.spec["data"]["task"], run.path
 
 
+IMAGENET = {
+    "teacher": {"network": "resnet34-imagenet"},
+    "student": {"network": "resnet18-imagenet"},
+}
+
+
+def regime(name: str) -> Change:
+    """The full plan in another regime of paper A."""
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["two_stage"]["regime"] = name
+        raw["data"] = {"source": "cifar100", "image_size": 64}
+        raw["pairs"]["resnet"] = IMAGENET
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["imagenet", "scratch"])
+def test_a_regime_keeps_the_arms_but_those_of_the_source_and_target(name: str) -> None:
+    gone = {"pretraining/resnet", "teachers/resnet.target"}
+    before, after = plan().runs, plan(regime(name)).runs
+    assert {r.arm for r in before.values()} - {r.arm for r in after.values()} == gone
+    assert {r.spec["data"]["task"] for r in after.values()} == {"all"}
+    assert {r.labels["task"] for r in after.values()} == {"all"}
+    known = {*after, *plan(regime(name)).weights()}
+    for run in after.values():
+        assert {*run.parents.values(), run.reference or run.path} <= known, run.path
+
+
+def test_imagenet_weights_are_the_start_of_the_step_and_its_teachers() -> None:
+    runs = plan(regime("imagenet")).runs.values()
+    starts = {run.arm: run.parents["init"] for run in runs if run.spec.get("init") == "features"}
+    student, teacher = (f"data/weights/resnet{n}-imagenet-64px" for n in (18, 34))
+    assert starts == {
+        "teachers/resnet": teacher,
+        "students/resnet.pretrained": student,
+        "two_stage/resnet.one-stage.kd": student,
+        "two_stage/resnet.kd": student,
+    }
+    assert plan(regime("imagenet")).weights() == {
+        teacher: "resnet34-imagenet",
+        student: "resnet18-imagenet",
+    }
+
+
+def test_the_control_starts_from_new_weights() -> None:
+    scratch = plan(regime("scratch"))
+    assert scratch.weights() == {}
+    run = arm("two_stage/resnet.kd", among=scratch)
+    assert run.spec["init"] == "scratch"
+    assert run.spec["recipe"]["recipe"] == "two_stage"
+    assert run.parents == {"teacher": "runs/toy/teachers/resnet/seed-0"}
+
+
 def test_specs_hold_settings_only() -> None:
     training = {"seed", "data", "init", "method", "weights", "recipe", "training", "network"}
     pruning = {"network", "seed", "data", "criterion", "ratio", "min_channels", "min_share"}
@@ -173,6 +227,26 @@ def differing(change: Change) -> set[str]:
 def test_a_temperature_touches_its_own_method_only() -> None:
     touched = differing(edited("methods.hot.temperature", 9.0))
     assert touched == {"distillation/resnet.hot", "distillation/vgg.hot"}
+
+
+def test_what_a_method_sees_touches_its_own_arms_only() -> None:
+    seen = {"method": "oto", "training": {"auto_augment": True}}
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["methods"]["oto_star"] = seen
+        raw["multi_exit"]["methods"] = ["exits_ce", "mskd", "oto", "oto_star"]
+
+    runs = plan(change).runs
+    star, plain = (
+        arm(f"multi_exit/resnet.{name}", among=plan(change)) for name in ("oto_star", "oto")
+    )
+    assert star.spec == {**plain.spec, "training": {**plain.spec["training"], "auto_augment": True}}
+    assert star.parents == plain.parents
+    assert {path: runs[path] for path in plan().runs} == plan().runs
+    assert differing(edited("methods.hot.training", {"crop": 2})) == {
+        "distillation/resnet.hot",
+        "distillation/vgg.hot",
+    }
 
 
 def test_a_tuned_rate_touches_its_own_arm_only() -> None:
@@ -273,6 +347,15 @@ def test_tuning_runs_what_the_arms_descend_from_and_no_more() -> None:
     assert "runs/toy/distillation/resnet.kd/seed-0" not in runs
     for run in runs.values():
         assert {*run.parents.values(), run.reference or run.path} <= runs.keys()
+
+
+def test_a_tuning_study_may_start_from_imagenet_weights() -> None:
+    def change(raw: dict[str, Any]) -> None:
+        regime("imagenet")(raw)
+        raw["tune"] = {"rates": RATES}
+
+    tuned = plan(change)
+    assert set(tuned.weights().values()) == {"resnet18-imagenet", "resnet34-imagenet"}
 
 
 def test_planning_imports_no_torch() -> None:

@@ -13,7 +13,7 @@ from stagewise import executor
 from stagewise.errors import UserError
 from stagewise.executor import Machine, execute, unfinished
 from stagewise.study import make_plan, resolve_config
-from stagewise.study.plan import Plan
+from stagewise.study.runs import Plan
 from stagewise.training.trainer import OutOfTime
 
 SCRIPTS = ROOT / "scripts"

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torchvision
 import yaml
 from loopback import serving
 from PIL import Image
 from projects import PROJECT, Project, copy_project
 
 from stagewise.data.sources import cifar100
+from stagewise.models.imagenet import HOST
+from stagewise.models.imagenet_weights import WEIGHTS
+from stagewise.models.store import load_architecture
 from stagewise.study import make_plan, resolve_config
 
 CIFAR = """\
@@ -133,3 +138,26 @@ def test_the_configurations_in_the_docs_are_valid() -> None:
     assert len(blocks) == 2
     for block in blocks:
         assert make_plan(resolve_config(yaml.safe_load(block))).runs
+
+
+def test_imagenet_weights_come_from_a_mirror_and_another_makes_no_others(project: Project) -> None:
+    network, target = "resnet18-imagenet", "data/weights/resnet18-imagenet-32px/model.safetensors"
+    _, file, sha256 = WEIGHTS[network]
+    (project.folder / "mirror").mkdir()
+    torch.save(torchvision.models.resnet18().state_dict(), project.folder / "mirror" / file)
+    made = hashlib.sha256((project.folder / "mirror" / file).read_bytes()).hexdigest()
+    project.replace("src/stagewise/models/imagenet_weights.py", sha256, made)
+    project.replace("src/stagewise/models/imagenet.py", HOST, "/nowhere")
+
+    def weights(mirror: str) -> str:
+        config = {"study": "small", "data": {"source": "cifar100"}, "seeds": [0]}
+        config["pairs"] = {"p": {"teacher": {"network": network}, "student": {"network": network}}}
+        config["two_stage"] = {"pairs": ["p"], "regime": "imagenet", "mirrors": [mirror]}
+        (project.folder / "small.yaml").write_text(json.dumps(config))
+        command = ("snakemake", "--configfile", "small.yaml", "--cores", "2", target)
+        done = project.run(*command)
+        return done.stdout + done.stderr
+
+    weights("mirror")
+    assert load_architecture(project.folder / target).network == network
+    assert "Nothing to be done" in weights("another")

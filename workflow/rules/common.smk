@@ -22,7 +22,7 @@ from stagewise.study.captions import caption
 from stagewise.study.checks import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
-from stagewise.study.plan import STEPS, run_path
+from stagewise.study.runs import STEPS, run_path
 from stagewise.warm import VARIABLE
 
 # A plan is many small objects that all stay: collecting them costs and frees nothing.

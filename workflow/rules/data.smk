@@ -50,7 +50,31 @@ rule prepare:
         " --out {output.data} --summary {output.summary} > {log} 2>&1"
 
 
+rule imagenet_weights:
+    """Fetch torchvision's ImageNet weights; make them a start for runs (regime imagenet)."""
+    output:
+        "data/weights/{network}-{size}px/model.safetensors",
+    log:
+        "logs/weights/{network}-{size}px.log",
+    wildcard_constraints:
+        network="[a-z0-9-]+",
+        size="[0-9]+",
+    resources:
+        # No parameter: another mirror makes no other weights.
+        mirrors=shlex.join(SETTINGS["two_stage"]["mirrors"]),
+        mem_mb=4000,
+    params:
+        code=code("weights.py"),
+    message:
+        "ImageNet weights: {wildcards.network}"
+    shell:
+        f"python {SCRIPTS}/weights.py"
+        " --network {wildcards.network} --image-size {wildcards.size}"
+        " --mirrors {resources.mirrors} --out {output} > {log} 2>&1"
+
+
 rule data:
-    """Target: the data, downloaded and split."""
+    """Target: the data, downloaded and split; ImageNet weights where runs start from them."""
     input:
         rules.prepare.output,
+        [f"{folder}/model.safetensors" for folder in PLAN.weights()],

@@ -85,6 +85,7 @@ class Provenance:
 
     def _run(self, row: pd.Series, parents: dict[str, str]) -> Run:
         record = self.results.study.folder(row["path"]) / "record.json"
+        anchors = self.run_anchors  # ImageNet weights, a parent too, have none
         epochs = str(row["epochs"]).removesuffix(".0").replace("nan", "")
         hashes = {
             "Settings": row["config_hash"],
@@ -93,13 +94,13 @@ class Provenance:
             "Data": row["data_sha256"],
         }
         return Run(
-            self.run_anchors[row["path"]],
+            anchors[row["path"]],
             row["path"],
             row["seed"],
             self._accuracies(row["path"]),
             {"Rate": f"{row['lr']:g}" if pd.notna(row["lr"]) else "", "Epochs": epochs},
             {heading: str(digits)[:DIGITS] for heading, digits in hashes.items()},
-            [(role, self.run_anchors[path]) for role, path in parents.items()],
+            [(role, anchors[path]) for role, path in parents.items() if path in anchors],
             quote(Path(os.path.relpath(record, self.folder)).as_posix()),
         )
 

@@ -59,16 +59,18 @@ def identity(row: pd.Series, config: dict[str, Any], methods: set[str]) -> dict[
 
 def measured(results: Results) -> pd.DataFrame:
     """A row (``MEASURED``) per arm and exit that could have a published twin: networks of full
-    size, trained from scratch on all classes of the data set."""
+    size, trained from scratch, in one stage, on all classes of the data set."""
     config, summary = results.study.config, results.summary
     methods = set(load_references()["method"])
     images = config["data"]["student_images_per_class"]
-    whole = (summary["task"] == "all") & (summary["chain"] == "") & (summary["tuned_arm"] == "")
+    whole = (summary["task"] == "all") & (summary["recipe"] == "one_stage")
+    whole &= (summary["chain"] == "") & (summary["tuned_arm"] == "")
     rows = []
     for part in by_arm(summary[whole & (not config["data"].get("classes"))], "pair", "exit"):
         first, test = part.iloc[0], part["test_accuracy"]
         key = identity(first, config, methods)
-        if key is None:
+        start = results.study.record(first["path"])["spec"].get("init", "scratch")
+        if key is None or start != "scratch":
             continue
         few = images and first["step"] != "teachers"
         numbers = {"mean": test.mean(), "sd": test.std(), "n": len(part)}

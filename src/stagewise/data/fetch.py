@@ -35,11 +35,17 @@ class _Broken(Exception):
 
 
 def first_good(
-    places: Iterable[str], cache: Path, read: Callable[[Path], Content], most: int
+    places: Iterable[str],
+    cache: Path,
+    read: Callable[[Path], Content],
+    most: int,
+    *,
+    key: str = "data.mirrors",
 ) -> Content:
     """What ``read`` makes of the first place, URL or local path, that holds the right content.
 
-    Downloads are kept in ``cache``; what ``read`` refuses is deleted. ``most`` bytes are allowed.
+    Downloads are kept in ``cache``; what ``read`` refuses is deleted. ``most`` bytes are allowed;
+    ``key`` of the config names the mirrors.
 
     Raises:
         UserError: no place is good; says of each what is wrong with it.
@@ -59,7 +65,7 @@ def first_good(
             print(f"{place}: {error}", flush=True)
             reasons.append(f"{place}: {error}")
     raise UserError(
-        f"no place has the right data ({'; '.join(reasons)}); name a good copy in data.mirrors"
+        f"no place has the right data ({'; '.join(reasons)}); name a good copy in {key}"
     )
 
 

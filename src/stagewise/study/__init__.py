@@ -2,6 +2,7 @@
 
 from stagewise.study.advice import advice
 from stagewise.study.config import load_config, resolve_config
-from stagewise.study.plan import Plan, Run, make_plan
+from stagewise.study.plan import make_plan
+from stagewise.study.runs import Plan, Run
 
 __all__ = ["Plan", "Run", "advice", "load_config", "make_plan", "resolve_config"]

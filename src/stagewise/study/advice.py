@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from stagewise import catalogue
 from stagewise.study.checks import class_count
-from stagewise.study.plan import Plan
+from stagewise.study.runs import Plan
 
 
 def advice(plan: Plan) -> list[str]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from stagewise import catalogue
 from stagewise.errors import UserError
+from stagewise.models.imagenet_weights import WEIGHTS
+from stagewise.study.regimes import REGIMES
 from stagewise.study.schema import schema
 
 Config = dict[str, Any]
@@ -190,7 +192,8 @@ def class_problems(config: Config) -> Problems:
         yield (
             f"data.source_classes: {given}: one class cannot be told from itself; list at least two"
         )
-    if config["two_stage"]["pairs"] and not given:
+    block = config["two_stage"]
+    if block["pairs"] and REGIMES[block["regime"]].pretrains and not given:
         yield "data.source_classes: two_stage pretrains on source classes; list at least two"
     count = class_count(config)
     if count is None:
@@ -211,10 +214,11 @@ def class_problems(config: Config) -> Problems:
 def crop_problems(config: Config) -> Problems:
     """Crops that could miss the image."""
     size = image_size(config)
-    for path in TRAININGS:
+    own = [("methods", label, "training") for label in config["methods"]]
+    for path in (*TRAININGS, *own):
         block = config
         for key in path:
-            block = block[key]
+            block = block.get(key, {})
         if size is not None and block.get("crop", 0) >= size:
             yield (
                 f"{'.'.join(path)}.crop: {block['crop']} could move the image of {size} pixels out"
@@ -255,6 +259,51 @@ def _network_option_problems(
             yield f"{key}.{option}: {value!r} must be a whole number from 1 to {largest}"
 
 
+def regime_problems(config: Config) -> Problems:
+    """Settings of another regime; data and networks that ImageNet weights do not fit."""
+    block = config["two_stage"]
+    name, regime = block["regime"], REGIMES[block["regime"]]
+    if block["pretraining"]["training"] and not regime.pretrains:
+        yield (
+            f"two_stage.pretraining.training: regime '{name}' pretrains no student; remove it, or"
+            " choose regime 'split'"
+        )
+    if block["mirrors"] and not regime.imagenet:
+        yield (
+            f"two_stage.mirrors: regime '{name}' fetches no weights; remove them, or choose regime"
+            " 'imagenet'"
+        )
+    if not (regime.imagenet and block["pairs"]):
+        return
+    if _known(config, "CHANNELS") == 1:
+        yield (
+            f"two_stage.regime: '{name}' needs colour images, and those of"
+            f" '{config['data']['source']}' are grey; choose another source, or another regime"
+        )
+    for pair in block["pairs"]:
+        for role, entry in config["pairs"].get(pair, {}).items():
+            yield from _weights_problems(f"pairs.{pair}.{role}", entry)
+
+
+def _weights_problems(key: str, entry: Mapping[str, Any]) -> Problems:
+    """A network that torchvision has no weights for, or none of its width."""
+    network = entry["network"]
+    if network not in catalogue.networks():
+        return
+    if network not in WEIGHTS:
+        yield (
+            f"{key}.network: '{network}' has no ImageNet weights, which regime 'imagenet' starts"
+            f" from; take one of {', '.join(WEIGHTS)}"
+        )
+        return
+    for option, value in catalogue.network_options(network).items():
+        if entry.get(option, value) != value:
+            yield (
+                f"{key}.{option}: {entry[option]!r}, but the ImageNet weights of '{network}' are"
+                f" for {value}; remove it"
+            )
+
+
 # -- methods -------------------------------------------------------------------------------------
 
 
@@ -272,7 +321,8 @@ def method_problems(config: Config) -> Problems:
                 f"{key}.method: '{name}', but '{label}' is a method of its own, which other arms"
                 f" use; choose another label, like '{label}_{name}'"
             )
-        options = {option: entry[option] for option in entry.keys() - {"method", "weights"}}
+        given = entry.keys() - {"method", "weights", "training"}
+        options = {option: entry[option] for option in given}
         yield from _option_problems(key, options, catalogue.method_options(name))
         terms, weights = catalogue.method_weights(name), entry.get("weights", {})
         for term in weights.keys() - terms.keys():
@@ -431,8 +481,9 @@ def tuning_problems(config: Config) -> Problems:
 CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     data_problems: ("data",),
     class_problems: ("data", "two_stage"),
-    crop_problems: ("data", *dict.fromkeys(path[0] for path in TRAININGS)),
+    crop_problems: ("data", "methods", *dict.fromkeys(path[0] for path in TRAININGS)),
     network_problems: ("pairs", "data"),
+    regime_problems: ("two_stage", "pairs", "data"),
     method_problems: ("methods",),
     place_problems: ("methods", "pairs", *STEPS_WITH_METHODS),
     stage_problems: ("training", "two_stage", "pruning", "recovery"),

@@ -14,7 +14,7 @@ from stagewise.analysis.shock import EARLY, WINDOW, read_shock, shock_runs
 POSITION = 4
 """Place in the report."""
 CAPTION = (
-    "Gradient shock on the target classes, means of {n}; the band spans all seeds. Step 0 is the "
+    "Gradient shock on {classes}, means of {n}; the band spans all seeds. Step 0 is the "
     "first step at which the backbone is trainable; two-stage arms have trained their classifier "
     "alone before it (grey, not to scale). From top to bottom: gradient norm of the backbone, its "
     "relative displacement, similarity of its deepest features to step 0 (linear CKA), and "

@@ -1,0 +1,113 @@
+"""The studies that are ready to run: each plans, and finds what it is judged by."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from stagewise.analysis.references import load_references
+from stagewise.study import Plan, advice, load_config, make_plan
+from stagewise.study.captions import caption
+from stagewise.study.config import load_yaml
+
+CONFIGS = Path(__file__).resolve().parents[2] / "config"
+STUDIES = sorted(path for path in CONFIGS.glob("*.yaml") if "pairs" in load_yaml(path))
+"""All but those that are laid over another one."""
+
+COUNTS: dict[str, dict[str, int]] = {
+    "two-stage": {
+        "teachers": 2 * 4,  # on all classes, on the target's
+        "pretraining": 4,
+        "students": 6 * 2 * 4,
+        "distillation": 6 * 4,
+        "two_stage": 6 * 2 * 4,
+        "pruning": 6 * (2 + 1 + 2 + 2),
+        "recovery": 6 * (2 * 5 + 3 + 2 * 5 + 2 * 2 + 3),  # dense students for three chains
+    },
+    "two-stage-imagenet": {"teachers": 3, "students": 6 * 2 * 3, "two_stage": 6 * 2 * 3},
+    "two-stage-scratch": {"teachers": 4, "students": 6 * 2 * 4, "two_stage": 6 * 2 * 4},
+    "mskd-cifar100": {
+        "teachers": 2 * 7,  # without and with exits
+        "students": 6 * 7,
+        "distillation": 6 * 2 * 7,
+        "multi_exit": 6 * 4 * 7,
+    },
+    "mskd-tiny-imagenet": {
+        "teachers": 2 * 2,
+        "students": 6 * 2,
+        "distillation": 6 * 2,
+        "multi_exit": 6 * 3 * 2,
+    },
+    "crd-benchmark": {"teachers": 13, "students": 3 * 13, "distillation": 3 * 13},
+}
+
+
+def plan(name: str) -> Plan:
+    return make_plan(load_config(CONFIGS / f"{name}.yaml"), name)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_plans_and_has_its_files_name(path: Path) -> None:
+    assert plan(path.stem).config["study"] == path.stem
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_it_has_these_runs(name: str) -> None:
+    assert Counter(run.step for run in plan(name).runs.values()) == COUNTS[name]
+
+
+def test_nobody_is_warned_for_nothing() -> None:
+    warned = {name: advice(plan(name)) for name in COUNTS}
+    crd = warned.pop("crd-benchmark")
+    assert [line.partition(":")[0] for line in crd] == ["seeds"]
+    assert not any(warned.values()), warned
+
+
+def test_the_benchmark_is_trained_as_published() -> None:
+    study, slow = plan("crd-benchmark"), ("mobilenetv2-crd", "shufflenetv1-crd", "shufflenetv2-crd")
+    recipe = {"epochs": 240, "batch_size": 64, "momentum": 0.9, "weight_decay": 5e-4}
+    recipe |= {"schedule": "steps", "crop": 4, "flip": True, "rotation": 0, "auto_augment": False}
+    for run in study.runs.values():
+        settings = run.spec["training"]
+        assert recipe.items() <= settings.items(), run.path
+        assert settings["lr"] == (0.01 if run.spec["network"]["network"] in slow else 0.05), (
+            run.path
+        )
+
+
+def test_tiny_imagenet_is_turned_and_never_cropped() -> None:
+    for run in plan("mskd-tiny-imagenet").runs.values():
+        settings = run.spec["training"]
+        assert (settings["rotation"], settings["flip"], settings["crop"]) == (20, True, 0), run.path
+
+
+def test_only_the_stars_are_auto_augmented() -> None:
+    for run in plan("mskd-cifar100").runs.values():
+        assert run.spec["training"]["auto_augment"] == run.name.endswith("_star"), run.path
+
+
+@pytest.mark.parametrize("name", ["mskd-cifar100", "mskd-tiny-imagenet", "crd-benchmark"])
+def test_every_pair_has_published_values_of_its_methods(name: str) -> None:
+    study, references = plan(name), load_references()
+    known = references.groupby(["dataset", "teacher", "student"])["method"].agg(set)
+    methods = {run.labels["method"] for run in study.runs.values() if "teacher" in run.parents}
+    for pair, roles in study.config["pairs"].items():
+        key = (
+            study.config["data"]["source"],
+            *(roles[r]["network"] for r in ("teacher", "student")),
+        )
+        assert methods - {"kd_star"} <= known[key], pair
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        ("two-stage", "the target classes"),
+        ("two-stage-imagenet", "all classes"),
+        ("two-stage-scratch", "all classes"),
+    ],
+)
+def test_the_figure_of_gradient_shock_names_the_classes(name: str, classes: str) -> None:
+    text = caption("shock", plan(name).config)
+    assert text.startswith(f"Gradient shock on {classes}, means of 6 seeds;")
