@@ -34,6 +34,14 @@ onstart:
     warm_up()
 
 
+onsuccess:
+    cool_down()
+
+
+onerror:
+    cool_down()
+
+
 rule all:
     default_target: True
     input:

@@ -94,6 +94,7 @@ TRAIN = (
 
 
 WARM_FROM = 3
+WARM = []
 
 
 def warm_up():
@@ -101,10 +102,18 @@ def warm_up():
     jobs = [job for job in workflow.dag.needrun_jobs() if "title" in job.rule.resources]
     if workflow.local_exec and len(jobs) >= WARM_FROM and shutil.which("setpriv"):
         os.environ[VARIABLE] = "work/warm.socket"
-        subprocess.Popen(
+        server = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", sys.executable, f"{SCRIPTS}/warm.py"]
             + ["--socket", os.environ[VARIABLE]]
         )
+        WARM.append(server)
+
+
+def cool_down():
+    """End that process, and wait for it: its CPU time is part of the study's."""
+    for server in WARM:
+        server.terminate()
+        server.wait()
 
 
 wildcard_constraints:
