@@ -192,7 +192,7 @@ def test_targets_are_documented(finished):
     listed = finished.snakemake("--list")
     for target in (
         "data", "teachers", "students", "distillation", "multi_exit", "pruning", "recovery",
-        "tables", "figures", "claims", "report",
+        "tables", "figures", "claims", "report", "forecast",
     ):  # fmt: skip
         assert f"\n{target} (Target:" in listed
 
