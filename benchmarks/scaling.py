@@ -100,7 +100,7 @@ def step_seconds(classes: int = 100, size: int = 32) -> float:
     from stagewise.training.step import make_step
 
     torch.set_num_threads(1)
-    data = random_data(4 * BATCH, torch.device("cpu"), size)
+    data = random_data(4 * BATCH, torch.device("cpu"), size, classes)
     batches = TrainingBatches(data, seed=0, batch_size=BATCH, crop=4, flip=True)
     student = build(Architecture("vgg8", {"width": 16}, classes, 3, size), seed=0).train()
     answers = torch.randn(4 * BATCH, classes)

@@ -69,13 +69,15 @@ def macs(name: str) -> int:
     return int(costs(built, architecture(name))[-1]["macs"])
 
 
-def random_data(images: int, device: torch.device, size: int = SIZE) -> TaskData:
+def random_data(
+    images: int, device: torch.device, size: int = SIZE, classes: int = CLASSES
+) -> TaskData:
     """Random pixels, resident on the device."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (images, 3, size, size), generator=generator, dtype=torch.uint8)
-    split = Split(pixels.to(device), (torch.arange(images) % CLASSES).to(device))
+    split = Split(pixels.to(device), (torch.arange(images) % classes).to(device))
     half = torch.full((1, 3, 1, 1), 0.5, device=device)
-    names = [str(number) for number in range(CLASSES)]
+    names = [str(number) for number in range(classes)]
     return TaskData(split, split, split, names, half, half / 2)
 
 

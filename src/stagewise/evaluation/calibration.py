@@ -99,6 +99,10 @@ def unlikeness(one: Effort, other: Effort) -> tuple[bool, int, float]:
     )
 
 
+FORK_SECONDS = 0.1
+"""Until a run steps whose process is a fork of the warm one (measured: benchmarks/pipeline.py)."""
+
+
 def calibrate(
     efforts: Sequence[Effort], device: torch.device, jobs: int, budget: float
 ) -> Calibration:
@@ -130,6 +134,7 @@ def calibrate(
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+    start_up = min(start_up, FORK_SECONDS)
     return Calibration(start_up, idle, {effort: speed for effort, speed in found.items() if speed})
 
 

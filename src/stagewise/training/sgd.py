@@ -48,7 +48,7 @@ class SGD:
             )
         else:
             if self.weight_decay:
-                gradients = list(torch._foreach_add(gradients, weights, alpha=self.weight_decay))
+                torch._foreach_add_(gradients, weights, alpha=self.weight_decay)
             torch._foreach_mul_(velocity, self.momentum)
             torch._foreach_add_(velocity, gradients)
             torch._foreach_add_(weights, velocity, alpha=-lr)
