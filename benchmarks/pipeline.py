@@ -42,7 +42,8 @@ def measure(configs: list[str], keep: Path | None) -> dict[str, Any]:
     """Run the study in a clone, at ``keep`` where given, and add up."""
     with tempfile.TemporaryDirectory(prefix="stagewise-bench-") as name:
         folder = keep or Path(name) / "clone"
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+        if not folder.exists():
+            subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
         snakemake = [sys.executable, "-m", "snakemake"]
         more = ["--configfile", *configs] if configs else []
         planning = cpu_of([*snakemake, "--dry-run", "--quiet", "all", *more], folder)
@@ -77,7 +78,7 @@ def main() -> None:
     """Measure, and write a JSON file for ``table.py``."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--configfile", nargs="*", default=[], help="default: the default study")
-    options.add_argument("--keep", type=Path, help="a new folder for the clone, to be kept")
+    options.add_argument("--keep", type=Path, help="folder of the clone, which is kept")
     options.add_argument("--out", type=Path, default=Path("benchmarks/results/pipeline.json"))
     arguments = options.parse_args()
     found = measure(arguments.configfile, arguments.keep)

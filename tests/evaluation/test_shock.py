@@ -103,7 +103,7 @@ def test_the_gradient_is_autograds() -> None:
     batch = whole_batch(data)
     images, labels = (torch.cat([t, t]) for t in (batch.images, batch.labels))  # both splits
     terms = make_method({"method": "kd"})(
-        by_hand(images), teacher(images), type(batch)(images, labels, labels, labels)
+        by_hand(images), teacher(images), type(batch)(images, labels, labels, labels, labels)
     )
     (KD["ce"] * terms["ce"] + KD["kd"] * terms["kd"]).backward()
     squares = {

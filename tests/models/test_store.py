@@ -176,5 +176,7 @@ def test_nothing_in_the_library_unpickles() -> None:
     loads = re.compile(
         r"torch\.load\((?!.*weights_only=True)|import pickle|pickle\.load|allow_pickle=True|joblib"
     )
+    # CIFAR's own files, after their checksum, by a reader that can make arrays and nothing else
+    allowed = ROOT / "src/stagewise/data/pickles.py"
     for path in (ROOT / "src/stagewise").rglob("*.py"):
-        assert not loads.search(path.read_text()), path
+        assert path == allowed or not loads.search(path.read_text()), path

@@ -64,14 +64,6 @@ def test_frozen_parameters_are_left_out() -> None:
     assert [id(p) for p in optimiser.parameters] == [id(p) for p in weights[1:]]
 
 
-def test_weight_decay_does_not_change_the_gradient_in_place() -> None:
-    (weight,) = parameters()[:1]
-    gradient = torch.ones_like(weight)
-    weight.grad = gradient
-    SGD([weight], momentum=0.9, weight_decay=0.5).step(0.1)
-    assert (gradient == 1).all()
-
-
 def test_constant_is_constant() -> None:
     assert {SCHEDULES["constant"](progress / 10) for progress in range(10)} == {1.0}
 

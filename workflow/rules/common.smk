@@ -114,6 +114,7 @@ def cool_down():
     for server in WARM:
         server.terminate()
         server.wait()
+        os.unlink(os.environ[VARIABLE])
 
 
 wildcard_constraints:

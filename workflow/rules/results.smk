@@ -245,13 +245,13 @@ rule compare_studies:
         first=other_summary,
         second=rules.summarise.output.summary,
     output:
-        report(
+        table=report(
             results("equivalence.csv"),
             caption="../report/table.rst",
             category="Tables",
             labels={"table": "equivalence"},
         ),
-        results("equivalence.md"),
+        text=results("equivalence.md"),
     log:
         f"logs/{STUDY}/equivalence.log",
     localrule: True
@@ -263,7 +263,7 @@ rule compare_studies:
     shell:
         f"python {SCRIPTS}/equivalence.py"
         " --first {input.first} --second {input.second} --margin {params.margin}"
-        " --out {output[0]} > {log} 2>&1"
+        " --out {output.table} > {log} 2>&1"
 
 
 rule choose_rates:
