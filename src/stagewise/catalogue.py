@@ -67,7 +67,6 @@ def _files(room: str) -> dict[str, Path]:
     return _listing(PACKAGE / room)
 
 
-@cache
 def _members(room: str, base: str) -> dict[str, Path]:
     return {name: path for name, path in _files(room).items() if name != base}
 
@@ -112,7 +111,6 @@ def first_line(path: Path) -> str:
     return (ast.get_docstring(_tree(path)) or "").partition("\n")[0]
 
 
-@cache
 def module_name(path: Path) -> str:
     """``…/stagewise/methods/kd.py`` → ``stagewise.methods.kd``."""
     return ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))
