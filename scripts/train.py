@@ -4,6 +4,7 @@ Stopped at any moment, the same command goes on from the last saved epoch and en
 bits.
 """
 
+import os
 from pathlib import Path
 
 from stagewise.machine import claim_gpu, default_device
@@ -25,7 +26,10 @@ def main() -> int:
         "--tables", type=Path, default=Path("work/tables"), help="folder of the teacher tables"
     )
     options.add_argument(
-        "--table-gb", type=float, default=4.0, help="most disk space of that folder; 0 is none"
+        "--table-gb",
+        type=float,
+        default=os.environ.get("STAGEWISE_TABLE_GB", 4.0),
+        help="most disk space of that folder; 0 is none",
     )
     options.add_argument("--code", default="", help="code fingerprint, stored in the record")
     options.add_argument("--device", default=default_device(), help="cpu, cuda, cuda:1")

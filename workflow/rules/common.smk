@@ -51,6 +51,7 @@ if workflow.is_main_process:
         )
 
 SETTINGS = PLAN.config
+os.environ["STAGEWISE_TABLE_GB"] = str(SETTINGS["table"]["max_gb"])
 STUDY = SETTINGS["study"]
 POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
 
@@ -88,7 +89,6 @@ TRAIN = (
     f"python {SCRIPTS}/train.py"
     " {params.arguments} --data {input.data} --work work/$(dirname {output.record})"
     " --device {resources.device} --budget={resources.budget} --title {resources.title:q}"
-    " --table-gb {resources.table_gb}"
     " --live > {log} 2>&1"
 )
 
@@ -230,7 +230,6 @@ def job(step):
         "device": DEVICE,
         "title": title,
         "budget": budget,
-        "table_gb": str(SETTINGS["table"]["max_gb"]),
         "mem_mb": 2000,
     }
 
