@@ -122,7 +122,7 @@ def test_an_edit_of_the_trainer_reruns_all_training(project):
 
 
 def test_an_edit_of_one_figure_redraws_that_figure(project):
-    project.replace("src/stagewise/analysis/figures/exits.py", "2.6 *", "2.7 *")
+    project.replace("src/stagewise/analysis/figures/exits.py", "2.5 *", "2.7 *")
     assert project.planned() == {"Figure exits", "Report"}
 
 

@@ -51,7 +51,7 @@ if workflow.is_main_process:
         )
 
 SETTINGS = PLAN.config
-os.environ["STAGEWISE_TABLE_GB"] = str(SETTINGS["table"]["max_gb"])
+os.environ.update(STAGEWISE_TABLE_GB=str(SETTINGS["table"]["max_gb"]))
 STUDY = SETTINGS["study"]
 POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
 
