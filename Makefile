@@ -50,6 +50,7 @@ zoo: install  ## Write docs/zoo.md, the page of all networks
 
 bench: install  ## Measure speed on this machine; writes benchmarks/README.md (20 minutes, leave it alone)
 	python benchmarks/throughput.py
+	python benchmarks/throughput.py --pairs "resnet50 → resnet18" --steps 2 --out benchmarks/results/throughput-resnet50.json
 	python benchmarks/scaling.py
 	rm -rf work/bench
 	python benchmarks/pipeline.py --keep work/bench
