@@ -14,6 +14,7 @@ from scipy import stats
 
 from stagewise.analysis.statistics import ALPHA, NAN, equivalence_p
 from stagewise.analysis.summary import main_exits
+from stagewise.analysis.words import number
 from stagewise.errors import UserError
 
 ALL_ARMS = "all arms (mean)"
@@ -92,6 +93,11 @@ def _power(n: int, shift: float) -> float:
     return max(0.0, 2 * float(stats.nct.sf(critical, n - 1, shift)) - 1)
 
 
+def _interval(mean: float, low: float, high: float) -> str:
+    bracket = f" [{number(low)}, {number(high)}]" if np.isfinite(low) else ""
+    return number(mean) + bracket
+
+
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table for readers."""
     text = {
@@ -100,7 +106,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         "First, %": table["first"].map("{:.2f}".format),
         "Second, %": table["second"].map("{:.2f}".format),
         "Second − first [90 %], points": [
-            f"{row.mean_:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
+            _interval(row.mean_, row.low, row.high)
             for row in table.rename(columns={"mean": "mean_"}).itertuples()
         ],
         "TOST p": table["p_equivalence"].map("{:.3g}".format),
