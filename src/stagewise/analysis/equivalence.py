@@ -106,8 +106,8 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         "First, %": table["first"].map("{:.2f}".format),
         "Second, %": table["second"].map("{:.2f}".format),
         "Second − first [90 %], points": [
-            _interval(row.mean_, row.low, row.high)
-            for row in table.rename(columns={"mean": "mean_"}).itertuples()
+            _interval(mean, low, high)
+            for mean, low, high in table[["mean", "low", "high"]].to_numpy(float)
         ],
         "TOST p": table["p_equivalence"].map("{:.3g}".format),
         "Verdict": table["verdict"],
