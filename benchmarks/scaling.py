@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from stagewise.machine import keep_freed_memory
+
 ROOT = Path(__file__).resolve().parents[1]
 SWEEPS = {
     "runs": [250, 500, 1000, 2000],
@@ -100,6 +102,7 @@ def step_seconds(classes: int = 100, size: int = 32) -> float:
     from stagewise.training.step import make_step
 
     torch.set_num_threads(1)
+    keep_freed_memory()
     data = random_data(4 * BATCH, torch.device("cpu"), size, classes)
     batches = TrainingBatches(data, seed=0, batch_size=BATCH, crop=4, flip=True)
     student = build(Architecture("vgg8", {"width": 16}, classes, 3, size), seed=0).train()
@@ -135,6 +138,7 @@ def student_steps(threads: int, results: "multiprocessing.Queue[float]") -> None
     from stagewise.training.sgd import SGD
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     student = build(Architecture("resnet8", {"width": 16}, 10, 1, 16), seed=0).train()
     optimiser = SGD(student.parameters(), momentum=0.9, weight_decay=5e-4)
     images, labels = torch.randn(50, 1, 16, 16), torch.arange(50) % 10

@@ -60,7 +60,7 @@ def test_weights_name_exactly_the_terms_that_the_method_returns(name: str) -> No
 def test_needs_are_those_of_the_file(name: str) -> None:
     needs = catalogue.method_needs(name)
     assert needs == frozenset(module(catalogue.methods()[name]).NEEDS)
-    assert needs <= {"teacher", "teacher_exits", "teacher_taps", "exits"}
+    assert needs <= {"teacher", "teacher_exits", "teacher_pooled", "teacher_taps", "exits"}
 
 
 @pytest.mark.parametrize("name", sorted(catalogue.recipes()))

@@ -38,10 +38,15 @@ def tensors(features: Features) -> list[Tensor]:
     return [features.logits, *features.exits]
 
 
+def features(teacher: Teacher, source: TrainingBatches, number: int) -> list[Features]:
+    """A teacher's features of the batches of an epoch."""
+    teacher.prepare(*source.draw(number))
+    return [teacher(batch) for batch in source.epoch(number)]
+
+
 def epoch(teacher: Teacher, source: TrainingBatches, number: int) -> list[list[Tensor]]:
     """A teacher's answers to the batches of an epoch."""
-    teacher.prepare(*source.draw(number))
-    return [tensors(teacher(batch)) for batch in source.epoch(number)]
+    return [tensors(answer) for answer in features(teacher, source, number)]
 
 
 def table_of(
@@ -152,6 +157,31 @@ def test_the_live_teacher_has_the_taps() -> None:
     batch = next(source.epoch(0))
     assert {"stage1", "stage2", "stage3"} <= LiveTeacher(network)(batch).taps.keys()
     assert TableTeacher(network, source)(batch).taps == {}
+
+
+@pytest.mark.parametrize("exits", [None, "sepatt"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_pooled_vectors_are_answered_too_where_a_method_asks(
+    tmp_path: Path, exits: str | None, kept: bool
+) -> None:
+    source, network = batches(BLOCK), teacher(exits)
+    folder = TableFolder(tmp_path, GIB) if kept else None
+    for _ in range(2):  # computed, then read
+        answering = teacher_for(network, source, ["teacher", "teacher_pooled"], tables=folder)
+        live = features(LiveTeacher(network), source, 0)
+        for mine, other in zip(features(answering, source, 0), live, strict=True):
+            assert mine.pooled.shape == (BLOCK, network.classifiers()[-1].in_features)
+            assert torch.equal(mine.pooled, other.pooled)
+            pairs = zip(tensors(mine), tensors(other), strict=True)
+            assert all(torch.equal(a, b) for a, b in pairs)
+    assert len(list(tmp_path.glob("*.table"))) == kept
+
+
+def test_methods_with_and_without_pooled_vectors_have_tables_of_their_own(tmp_path: Path) -> None:
+    source, network, folder = batches(BLOCK), teacher(), TableFolder(tmp_path, GIB)
+    for needs in (["teacher", "teacher_pooled"], ["teacher"]):
+        epoch(teacher_for(network, source, needs, tables=folder, key="key"), source, 0)
+    assert len(list(tmp_path.glob("*.table"))) == 2
 
 
 def test_a_method_that_needs_taps_has_a_live_teacher() -> None:

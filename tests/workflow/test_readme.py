@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from stagewise.analysis.kept import page
 from stagewise.analysis.readme import filled, gallery, section
 from stagewise.study import load_config
 
@@ -15,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def test_the_results_section_is_what_the_records_give(monkeypatch):
     monkeypatch.chdir(PROJECT)
     readme = Path("README.md").read_text(encoding="utf-8")
-    assert filled(readme, section(Path("evidence/digits"))) == readme
+    assert filled(readme, section(Path("evidence/digits"), Path())) == readme
 
 
 def test_the_gallery_is_what_the_study_gives(monkeypatch):
@@ -24,11 +25,20 @@ def test_the_gallery_is_what_the_study_gives(monkeypatch):
     assert page == gallery(Path("evidence/digits"), load_config("config.yaml")), "make readme"
 
 
+def test_evidence_pages_are_what_their_records_give(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    for plan in Path("evidence").glob("*/plan.json"):
+        text = (plan.parent / "README.md").read_text(encoding="utf-8")
+        [command] = re.findall(r"`([^`]+)` does it again", text)
+        assert page(plan.parent, command) == text, plan.parent
+
+
 def test_links_and_pictures_exist():
-    for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+    kept = (PROJECT / "evidence").glob("*/README.md")
+    for file in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md"), *kept]:
+        for link in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
             if "://" not in link:
-                assert (page.parent / link).exists(), f"{page.name}: {link}"
+                assert (file.parent / link).exists(), f"{file}: {link}"
 
 
 def test_every_make_target_in_the_readme_exists():

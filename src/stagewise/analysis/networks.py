@@ -13,6 +13,7 @@ NEEDS = {
     "teacher": "a teacher",
     "exits": "exits",
     "teacher_exits": "a teacher with exits",
+    "teacher_pooled": "the teacher's pooled vectors",
     "teacher_taps": "the teacher's features",
 }
 IMAGES = {"few": "few", "full": "all"}

@@ -1,5 +1,6 @@
 """README's results section and the gallery of figures, from a recorded study, none of it typed."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,19 +48,22 @@ def verdict_table(claims: pd.DataFrame) -> str:
     return markdown(pd.DataFrame(rows))
 
 
-def section(evidence: Path) -> str:
-    """The section for a folder with ``claims.csv``, ``tables/`` and ``figures/``."""
+def section(evidence: Path, folder: Path) -> str:
+    """The section for a folder with ``claims.csv``, ``tables/`` and ``figures/``, in a page that
+    lies in ``folder``."""
+    kept = Path(os.path.relpath(evidence, folder))
+    guide = os.path.relpath("docs/gallery.md", folder)
     claims = pd.read_csv(evidence / "claims.csv", keep_default_na=True)
     text = ["pair", "reason", "control"]
     claims[text] = claims[text].fillna("")
     accuracy = (evidence / "tables/accuracy.md").read_text(encoding="utf-8")
     protocol = (evidence / "tables/study.md").read_text(encoding="utf-8").split("\n## ")[0]
     parts = [protocol.partition("\n")[2].strip(), verdict_table(claims).strip()]
-    parts += [f"![{text}]({evidence}/figures/{name}.svg)" for name, text in SHOWN.items()]
+    parts += [f"![{text}]({kept}/figures/{name}.svg)" for name, text in SHOWN.items()]
     parts += [f"<details><summary>Accuracy of every arm</summary>\n\n{accuracy.strip()}"]
     parts += [
-        f"</details>\n\nAll tables: [{evidence}/tables]({evidence}/tables/study.md). "
-        "All figures, and how to read them: [docs/gallery.md](docs/gallery.md)."
+        f"</details>\n\nAll tables: [{evidence}/tables]({kept}/tables/study.md). "
+        f"All figures, and how to read them: [docs/gallery.md]({guide})."
     ]
     return "\n\n".join(parts)
 

@@ -43,13 +43,14 @@ class Net:
 
 @dataclass(frozen=True)
 class Facts:
-    """Of a network: MACs of one image by part, bytes of its weights, numbers of its layers and of
-    its classifiers."""
+    """Of a network: MACs of one image by part, bytes of its weights, numbers of its layers, of
+    its classifiers and of its pooled channels."""
 
     macs: Counter[str]
     bytes: int
     layers: int
     heads: int
+    pooled: int
 
 
 @cache
@@ -63,7 +64,8 @@ def built(net: Net) -> Facts:
         parts[name.removeprefix("backbone.").partition(".")[0]] += count
     tensors = network.state_dict().values()
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    return Facts(parts, size, len(layers), len(network.classifiers()))
+    classifiers = network.classifiers()
+    return Facts(parts, size, len(layers), len(classifiers), classifiers[-1].in_features)
 
 
 @cache

@@ -260,9 +260,11 @@ class _Counter:
             return net
         views = (2 * training["crop"] + 1) ** 2 * (2 if training["flip"] else 1)
         same = ("crop", "flip", "dtype", "threads")
-        key = canonical_json([parent, self.spec["data"], [training[name] for name in same]])
+        pooled = built(net).pooled if "teacher_pooled" in needs else 0
+        settings = [training[name] for name in same]
+        key = canonical_json([parent, self.spec["data"], settings, bool(pooled)])
         heads = built(net).heads
-        width = net.classes * (heads + (heads > 1))  # as ``teachers.widths``
+        width = net.classes * (heads + (heads > 1)) + pooled  # as ``teachers.widths``
         asked = self.tables.answers(key, images, views, width, epochs)
         effort = Forward(net, BLOCK, training["dtype"], self.threads)
         self.work.efforts[effort] += round(asked)

@@ -1,8 +1,8 @@
 """What a method is, and the soft-target loss that most of them share.
 
-A method file states ``NAME``, ``NEEDS`` (of ``teacher``, ``teacher_exits``, ``teacher_taps`` and
-``exits``), ``WEIGHTS`` (default weight of each loss term) and one class ``Method``, whose
-keyword-only parameters are its config options.
+A method file states ``NAME``, ``NEEDS`` (of ``teacher``, ``teacher_exits``, ``teacher_pooled``,
+``teacher_taps`` and ``exits``), ``WEIGHTS`` (default weight of each loss term) and one class
+``Method``, whose keyword-only parameters are its config options.
 """
 
 import importlib

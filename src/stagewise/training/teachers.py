@@ -56,10 +56,11 @@ class LiveTeacher:
 
 
 class TableTeacher:
-    """Answers an epoch's views in blocks, from ``table`` where it has them; without taps.
+    """Answers an epoch's views in blocks, from ``table`` where it has them; without taps, and
+    without pooled vectors unless ``pooled``.
 
-    ``answers`` holds the epoch's logits, and exits if any: (N, classes) each, by image number, on
-    the data's device, always in the same memory, so that a step reads nothing from the host.
+    ``answers`` holds the epoch's ``outputs``: (N, width) each, by image number, on the data's
+    device, always in the same memory, so that a step reads nothing from the host.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class TableTeacher:
         batches: TrainingBatches,
         precision: Precision = FLOAT32,
         table: Table | None = None,
+        pooled: bool = False,
     ) -> None:
         self.network, self.batches, self.precision = network, batches, precision
-        self.table = table
+        self.table, self.pooled = table, pooled
         labels = batches.data.train.labels
         self.answers = [
-            torch.zeros(len(labels), width, device=labels.device) for width in widths(network)
+            torch.zeros(len(labels), width, device=labels.device)
+            for width in widths(network, pooled)
         ]
         if table:
             self._check(table)
@@ -93,9 +96,10 @@ class TableTeacher:
             answer[index] = torch.from_numpy(part).to(answer.device)
 
     def __call__(self, batch: Batch) -> Features:
-        """Features of the batch's views, with neither taps nor pooled vectors."""
-        logits, *exits = (answer[batch.index] for answer in self.answers)
-        return Features(logits, {}, logits[:, :0], tuple(exits))
+        """Features of the batch's views."""
+        logits, *rest = (answer[batch.index] for answer in self.answers)
+        pooled = rest.pop() if self.pooled else logits[:, :0]
+        return Features(logits, {}, pooled, tuple(rest))
 
     @torch.no_grad()
     def _compute(self, rows: Numbers) -> list[Rows]:
@@ -108,7 +112,7 @@ class TableTeacher:
             index, view = block // self.batches.views, block % self.batches.views
             with self.precision:
                 features: Features = self.network(self.batches.images(index, view))
-            for part, answer in zip(parts, outputs(features.float()), strict=True):
+            for part, answer in zip(parts, outputs(features.float(), self.pooled), strict=True):
                 part.append(answer[: len(wanted)])
         return [
             torch.cat(part).cpu().numpy() if part else np.empty((0, answer.shape[1]), np.float32)
@@ -127,15 +131,20 @@ class TableTeacher:
             table.clear()
 
 
-def outputs(features: Features) -> tuple[Tensor, ...]:
-    """What a table keeps of a network's features: logits, and exits if any."""
-    return (features.logits, *features.exits)
+def outputs(features: Features, pooled: bool) -> tuple[Tensor, ...]:
+    """What a table keeps of a network's features: logits, exits if any, and pooled vectors if asked
+    for."""
+    answers = (features.logits, *features.exits)
+    return (*answers, features.pooled) if pooled else answers
 
 
-def widths(network: Network) -> list[int]:
-    """Values in each of a network's ``outputs``: its classes, once more for each exit."""
-    heads = [layer.out_features for layer in network.classifiers()]
-    return heads if len(heads) == 1 else [heads[-1], *heads]
+def widths(network: Network, pooled: bool = False) -> list[int]:
+    """Values in each of a network's ``outputs``: its classes, once more for each exit, and its
+    pooled channels."""
+    layers = network.classifiers()
+    heads = [layer.out_features for layer in layers]
+    answers = heads if len(heads) == 1 else [heads[-1], *heads]
+    return [*answers, layers[-1].in_features] if pooled else answers
 
 
 def table_key(checksums: dict[str, str], batches: TrainingBatches, *more: object) -> str:
@@ -164,5 +173,7 @@ def teacher_for(
     if "teacher_taps" in needs or not batches.bounded:
         return LiveTeacher(network, precision)
     rows = len(batches.data.train.labels) * batches.views
-    table = tables.open(key, rows, widths(network)) if tables else None
-    return TableTeacher(network, batches, precision, table)
+    pooled = "teacher_pooled" in needs
+    name = f"{key}-pooled" if pooled else key
+    table = tables.open(name, rows, widths(network, pooled)) if tables else None
+    return TableTeacher(network, batches, precision, table, pooled)

@@ -1,0 +1,116 @@
+"""Evidence: what of a study is kept beside the code, and the page that shows it.
+
+A folder of evidence has the study's plan, its results as text and vector pictures, and the records
+of its runs; neither weights nor logits. It may hold a part of the runs and no results.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from stagewise.analysis.environment import duration, timings, training_facts
+from stagewise.analysis.publish import markdown
+from stagewise.analysis.readme import section
+from stagewise.analysis.records import Study, read_study
+from stagewise.errors import UserError
+
+RESULTS = ("claims.csv", "tables/*.md", "tables/*.csv", "figures/*.svg")
+RECORDS = ("record.json", "history.csv", "shock.csv", "timing.json")
+
+PAGE = """# {title}
+
+{done} of {planned} runs, {time} of computing one after another. `{command}` does it again.
+{facts}.
+
+{results}
+
+<details><summary>Runs and their records</summary>
+
+{runs}
+</details>
+"""
+
+
+def result_files(results: Path) -> list[Path]:
+    """A study's verdicts, tables and figures.
+
+    Raises:
+        UserError: there are none.
+    """
+    found = [path for name in RESULTS for path in sorted(results.glob(name))]
+    if not found:
+        raise UserError(f"{results}: no results there; run `snakemake` first")
+    return found
+
+
+def record_files(plan: Path, root: Path) -> list[Path]:
+    """The records of the runs that are finished.
+
+    Raises:
+        UserError: none is.
+    """
+    done = _done(read_study(plan, root))
+    if not done:
+        raise UserError(f"{plan}: none of its runs is finished; run `snakemake` first")
+    return [
+        root / path / name for path in done for name in RECORDS if (root / path / name).is_file()
+    ]
+
+
+def keep(files: Iterable[Path], base: Path, evidence: Path) -> None:
+    """Copy files to the places in ``evidence`` that they have in ``base``."""
+    for source in files:
+        target = evidence / source.relative_to(base)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def page(evidence: Path, command: str) -> str:
+    """The folder's README; ``command`` is what makes the study."""
+    study = read_study(evidence / "plan.json", evidence)
+    done, table = _done(study), _run_table(study)
+    times = timings(study)
+    facts = training_facts(times, pd.DataFrame([_protocol(study, path) for path in done]))
+    results = ""
+    if (evidence / "claims.csv").is_file():
+        results = section(evidence, evidence)
+    return PAGE.format(
+        title=study.title,
+        done=len(done),
+        planned=len(study.runs),
+        time=duration(float(times["total_seconds"].sum())),
+        command=command,
+        facts="; ".join(f"{name}: {value}" for name, value in facts.items()),
+        results=results,
+        runs=markdown(table),
+    )
+
+
+def _done(study: Study) -> list[str]:
+    """Paths of the runs that have a record, in plan order."""
+    return [path for path in study.runs["path"] if (study.folder(path) / "record.json").is_file()]
+
+
+def _protocol(study: Study, path: str) -> dict[str, str]:
+    protocol = study.record(path)["protocol"]
+    return {name: str(protocol[name]) for name in ("device", "dtype", "threads")}
+
+
+def _run_table(study: Study) -> pd.DataFrame:
+    rows = []
+    for path in _done(study):
+        record = study.record(path)
+        run = study.runs.set_index("path").loc[path]
+        rows.append(
+            {
+                "Run": f"[{run['arm']}]({path}/record.json)",
+                "Seed": run["seed"],
+                "Network": record["spec"]["network"]["network"],
+                "Epochs": record["protocol"]["epochs"],
+                "Test accuracy, last epoch": f"{record['final']['test_accuracy']:.2f} %",
+                "Time": duration(study.timing(path)["total_seconds"]),
+            }
+        )
+    return pd.DataFrame(rows)
