@@ -4,9 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from snakemake.utils import update_config
 
 from stagewise.analysis.references import load_references
-from stagewise.study import Plan, advice, load_config, make_plan
+from stagewise.study import Plan, advice, load_config, make_plan, resolve_config
 from stagewise.study.captions import caption
 from stagewise.study.config import load_yaml
 
@@ -39,7 +40,22 @@ COUNTS: dict[str, dict[str, int]] = {
         "multi_exit": 6 * 3 * 2,
     },
     "crd-benchmark": {"teachers": 13, "students": 3 * 13, "distillation": 3 * 13},
+    "cifar100-cpu": {
+        "teachers": 2 * 2 + 1,
+        "pretraining": 2,
+        "students": 6 * 2 * 2,
+        "distillation": 6,
+        "two_stage": 6 * 2 * 2,
+        "multi_exit": 6 * 3,
+    },
 }
+LAID_OVER = {
+    "bf16": "../config",
+    "digits-tune": "../config",
+    "cifar100-cpu-tune": "cifar100-cpu",
+    "crd-10-epochs": "crd-benchmark",
+}
+"""The others, and the study that each is laid over."""
 
 
 def plan(name: str) -> Plan:
@@ -55,6 +71,25 @@ def test_every_study_plans_and_has_its_files_name(path: Path) -> None:
 @pytest.mark.parametrize("name", COUNTS)
 def test_it_has_these_runs(name: str) -> None:
     assert Counter(run.step for run in plan(name).runs.values()) == COUNTS[name]
+
+
+def test_all_configs_are_known() -> None:
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} - LAID_OVER.keys() == {
+        path.stem for path in STUDIES
+    }
+
+
+@pytest.mark.parametrize("name", LAID_OVER)
+def test_what_is_laid_over_a_study_plans_under_a_name_of_its_own(name: str) -> None:
+    base = load_yaml(CONFIGS / f"{LAID_OVER[name]}.yaml")
+    under = base["study"]
+    update_config(base, load_yaml(CONFIGS / f"{name}.yaml"))
+    text = (CONFIGS / f"{name}.yaml").read_text()
+    assert text.startswith("# ")
+    assert f"config/{name}.yaml" in text.partition("\nstudy:")[0], "says how it is run"
+    found = make_plan(resolve_config(base), name)
+    assert found.config["study"] != under
+    assert found.runs
 
 
 def test_nobody_is_warned_for_nothing() -> None:
