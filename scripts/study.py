@@ -10,7 +10,7 @@ from pathlib import Path
 from stagewise.machine import default_device
 from stagewise.scripting import importing, parser, run_script, seconds
 from stagewise.study import make_plan, resolve_config
-from stagewise.study.checks import image_size, source_options
+from stagewise.study.checks.data import image_size, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.runs import STEPS
 

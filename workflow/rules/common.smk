@@ -19,7 +19,7 @@ from stagewise.machine import default_device, has_bfloat16
 from stagewise import catalogue
 from stagewise.study import advice, make_plan, resolve_config
 from stagewise.study.captions import caption
-from stagewise.study.checks import source_fact, source_options
+from stagewise.study.checks.data import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.runs import STEPS, run_path

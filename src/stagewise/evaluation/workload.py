@@ -16,7 +16,8 @@ from stagewise.evaluation.shock import LIMIT, looks
 from stagewise.files import canonical_json, read_json
 from stagewise.recipes.base import Phase, make_phases
 from stagewise.study import Plan, Run
-from stagewise.study.checks import Config, class_count, image_size, source_fact
+from stagewise.study.checks.common import Config
+from stagewise.study.checks.data import class_count, image_size, source_fact
 from stagewise.training.run import AUGMENTATION
 from stagewise.training.teachers import BLOCK
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from stagewise import catalogue
-from stagewise.study.checks import class_count
+from stagewise.study.checks.data import class_count
 from stagewise.study.runs import Plan
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from stagewise import catalogue
-from stagewise.study.checks import Config, image_size, method_entry
+from stagewise.study.checks.common import Config, method_entry
+from stagewise.study.checks.data import image_size
 from stagewise.study.regimes import REGIMES, Regime, weights_folder
 from stagewise.study.runs import Run, Spec, run_path
 

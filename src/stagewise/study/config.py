@@ -14,7 +14,8 @@ import yaml
 from jsonschema.protocols import Validator
 
 from stagewise.errors import UserError
-from stagewise.study.checks import Config, nearest, problems
+from stagewise.study.checks import problems
+from stagewise.study.checks.common import Config, nearest
 from stagewise.study.schema import schema
 
 LONGEST = 200

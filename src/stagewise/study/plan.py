@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.study.checks import Config, method_entry, nearest
+from stagewise.study.checks.common import Config, method_entry, nearest
 from stagewise.study.compression import Compression
 from stagewise.study.runs import Plan, Run
 from stagewise.study.two_stage import TwoStage

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stagewise import catalogue
-from stagewise.study.checks import Config
+from stagewise.study.checks.common import Config
 
 Spec = dict[str, Any]
 

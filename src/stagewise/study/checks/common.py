@@ -1,0 +1,59 @@
+"""What all checks share: names that are near, options and their types."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+Config = dict[str, Any]
+Problems = Iterator[str]
+
+STEPS_WITH_METHODS = ("distillation", "two_stage", "multi_exit")
+TRAININGS = (
+    ("training",),
+    ("teachers", "training"),
+    ("students", "training"),
+    ("two_stage", "training"),
+    ("two_stage", "pretraining", "training"),
+    ("multi_exit", "teacher_exits"),
+    ("recovery", "training"),
+)
+"""Where training settings stand."""
+
+KINDS: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a text"),
+    tuple: ((list,), "a list"),
+    list: ((list,), "a list"),
+}
+"""Type of an option's default → types that the option takes, and their name."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'?``, or the known names where none is near."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+
+
+def method_entry(config: Config, label: str) -> dict[str, Any]:
+    """The ``methods`` entry of a label; an empty one where the config has none."""
+    return {"method": label, **config["methods"].get(label, {})}
+
+
+def unknown(key: str, value: str, known: Iterable[str]) -> str:
+    """``value`` is none of the ``known`` names."""
+    return f"{key}: '{value}' is unknown; {nearest(value, known)}"
+
+
+def option_problems(key: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> Problems:
+    """Options that do not exist, or are of another type than their default."""
+    for option, value in given.items():
+        if option not in known:
+            yield unknown(key, option, known)
+        elif known[option] is not None:
+            kind = type(known[option])
+            types, name = KINDS[kind]
+            if not isinstance(value, types) or isinstance(value, bool) != (kind is bool):
+                yield f"{key}.{option}: {value!r} is of the wrong type; give {name}"
