@@ -527,7 +527,7 @@ def test_snakemake_warns_once_and_refuses_in_plain_words(tmp_path: Path) -> None
     project = copy_project(tmp_path)
     warned = project.snakemake("-n", "prepare")
     lines = [line for line in warned.splitlines() if line.startswith("warning: ")]
-    assert ["config/smoke.yaml: seeds: 1 seeds are descriptive only" in x for x in lines] == [True]
+    assert ["config/smoke.yaml: seeds: 1 seed is descriptive only" in x for x in lines] == [True]
     project.replace("config/smoke.yaml", "ratios: [2]", "ratios: [60]")
     project.replace("config/smoke.yaml", "network: resnet8", "network: resnet9")
     text = project.snakemake("-n", check=False)
@@ -543,7 +543,7 @@ def test_the_plan_script_warns_and_refuses_in_plain_words(tmp_path: Path) -> Non
     config.write_text((PROJECT / "config/smoke.yaml").read_text())
     done = subprocess.run([*command, "--config", config], capture_output=True, text=True)
     assert done.returncode == 0
-    assert f"warning: {config}: seeds: 1 seeds" in done.stderr
+    assert f"warning: {config}: seeds: 1 seed" in done.stderr
     out.unlink()
     config.write_text(config.read_text().replace("seeds: [0]", "seeds: [-1]\nsedes: [0]"))
     done = subprocess.run([*command, "--config", config], capture_output=True, text=True)

@@ -88,7 +88,8 @@ def _not_tested(evidence: Evidence) -> str:
 
 def _few_seeds(evidence: Evidence) -> str:
     n = evidence.paired.n
-    return "" if n >= MIN_SEEDS else f"descriptive only: {n} paired seeds, {MIN_SEEDS} are needed"
+    pairs = f"{n} paired seed{'s' * (n != 1)}"
+    return "" if n >= MIN_SEEDS else f"descriptive only: {pairs}, {MIN_SEEDS} are needed"
 
 
 CONDITIONS: tuple[Callable[[Evidence], str], ...] = (_gate_failed, _not_tested, _few_seeds)

@@ -16,7 +16,8 @@ def advice(plan: Plan) -> list[str]:
 def _seeds(plan: Plan) -> Iterator[str]:
     count, least = len(plan.config["seeds"]), catalogue.least_seeds()
     if count < least:
-        yield f"seeds: {count} seeds are descriptive only; a verdict on a claim needs {least}"
+        few = "1 seed is" if count == 1 else f"{count} seeds are"
+        yield f"seeds: {few} descriptive only; a verdict on a claim needs {least}"
 
 
 def _claims(plan: Plan) -> Iterator[str]:
