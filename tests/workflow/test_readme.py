@@ -4,6 +4,7 @@ import csv
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from stagewise.analysis.kept import page
@@ -47,9 +48,12 @@ def test_every_make_target_in_the_readme_exists():
         assert f"\n{target}:" in makefile
 
 
-def test_learning_rates_are_the_recorded_choice():
-    config = yaml.safe_load((PROJECT / "config.yaml").read_text())
-    with open(PROJECT / "config/digits-tune.csv") as stream:
+@pytest.mark.parametrize(
+    ("study", "outcome"), [("config", "digits-tune"), ("config/cifar100-cpu", "cifar100-cpu-tune")]
+)
+def test_learning_rates_are_the_recorded_choice(study, outcome):
+    config = yaml.safe_load((PROJECT / f"{study}.yaml").read_text())
+    with open(PROJECT / f"config/{outcome}.csv") as stream:
         rows = list(csv.DictReader(stream))
     chosen = {row["arm"]: float(row["rate"]) for row in rows if row["chosen"] == "True"}
     assert config["learning_rates"] == chosen
