@@ -94,6 +94,11 @@ def pipeline(result: dict[str, Any]) -> str:
 
 def forecast(result: dict[str, Any]) -> str:
     """A row for each rule: seconds of a run, forecast and real."""
+    rules = result["rules"]
+    count = sum(row["runs"] for row in rules)
+    means = {
+        side: sum(row["runs"] * row[side] for row in rules) / count for side in ("forecast", "real")
+    }
     rows = [
         {
             "Rule": row["rule"],
@@ -102,12 +107,11 @@ def forecast(result: dict[str, Any]) -> str:
             "Real, s a run": f"{row['real']:.2f}",
             "Forecast / real": f"{row['forecast'] / row['real']:.2f}",
         }
-        for row in result["rules"]
+        for row in [*rules, {"rule": "all runs", "runs": count, **means}]
     ]
     head = (
-        f"{machine(result)}. `make forecast` of the study {result['study']}, beside the runs that"
-        f" the section above measured: {result['seconds'] / 60:.1f} minutes in all with"
-        f" {result['jobs']} jobs at once."
+        f"{machine(result)}. `make forecast` of the study {result['study']}, beside its finished"
+        f" runs: {result['seconds'] / 60:.1f} minutes in all with {result['jobs']} jobs at once."
     )
     return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
 
