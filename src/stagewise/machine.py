@@ -38,6 +38,13 @@ def keep_freed_memory() -> None:
             mallopt(parameter, value)
 
 
+def give_back_memory() -> None:
+    """Give all that ``keep_freed_memory`` kept back to the kernel, once."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
+
+
 def visible_gpus(devices: Path = Path("/dev")) -> list[str]:
     """GPUs that this process may use: CUDA_VISIBLE_DEVICES (Slurm sets it), else all."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")

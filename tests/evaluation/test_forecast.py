@@ -18,8 +18,8 @@ from helpers import CPU, ROOT
 from stagewise.data.prepare import prepare
 from stagewise.data.sources.base import load_source
 from stagewise.errors import UserError
-from stagewise.evaluation import calibration
-from stagewise.evaluation.calibration import Calibration, Speed, _try, calibrate, measure
+from stagewise.evaluation import calibration, trials
+from stagewise.evaluation.calibration import Calibration, _try, calibrate
 from stagewise.evaluation.efforts import Effort, Forward, Net, Pruning, Training, macs
 from stagewise.evaluation.forecast import (
     RULES,
@@ -31,6 +31,7 @@ from stagewise.evaluation.forecast import (
     sentence,
     span,
 )
+from stagewise.evaluation.trials import Speed, measure
 from stagewise.evaluation.workload import Workload, data_size, workload
 from stagewise.files import write_json
 from stagewise.study import make_plan, resolve_config
@@ -368,8 +369,8 @@ def test_sizes_have_a_readers_unit() -> None:
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials of a few steps."""
-    monkeypatch.setattr(calibration, "SECONDS", 0.0)
-    monkeypatch.setattr(calibration, "TRIAL_MACS", {"cpu": 1e6})
+    monkeypatch.setattr(trials, "SECONDS", 0.0)
+    monkeypatch.setattr(trials, "TRIAL_MACS", {"cpu": 1e6})
 
 
 @pytest.mark.usefixtures("brief")
@@ -389,13 +390,13 @@ def test_every_kind_of_work_can_be_tried_and_leaves_nothing(
 @pytest.mark.usefixtures("brief")
 def test_a_huge_batch_is_tried_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[int] = []
-    real: Callable[..., Any] = calibration._random_data
+    real: Callable[..., Any] = trials._random_data
 
     def data(net: Net, count: int, device: torch.device) -> Any:
         shown.append(count)
         return real(net, count, device)
 
-    monkeypatch.setattr(calibration, "_random_data", data)
+    monkeypatch.setattr(trials, "_random_data", data)
     ((effort, _),) = arm(counted(training__batch_size=100), "students/resnet.baseline").items()
     measure(effort, CPU)
     assert shown[0] < 100
@@ -413,7 +414,7 @@ def test_the_smallest_of_each_kind_is_tried_however_little_time_there_is() -> No
 
 def test_a_trial_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "GRACE", 0.0)
-    monkeypatch.setattr(calibration, "SECONDS", math.inf)
+    monkeypatch.setattr(trials, "SECONDS", math.inf)
     assert _try(Forward(NET, 2, "float32", 1), CPU, time.monotonic() + 0.2) is None
 
 

@@ -1,31 +1,52 @@
-"""Freed memory stays with the process."""
+"""Freed memory stays with the process, until it is given back."""
 
 import platform
 import subprocess
 import sys
 
-ROUNDS = """
+START = """
 import resource
-from stagewise.machine import keep_freed_memory
-if {keep}:
-    keep_freed_memory()
-for _ in range(10):
-    blocks = [bytearray(b"x") * 2**22 for _ in range(8)]
-    del blocks
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
-    blocks = [bytearray(b"x") * 2**22 for _ in range(8)]
-    del blocks
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+from pathlib import Path
+from stagewise.machine import give_back_memory, keep_freed_memory
+
+def use():
+    for _ in range(10):
+        blocks = [bytearray(b"x") * 2**22 for _ in range(8)]
+        del blocks
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def held():
+    [line] = [n for n in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in n]
+    return int(line.split()[1]) * 1024
+
+def used_again():
+    before = faults()
+    use()
+    return faults() - before
+
+use()
+plain = used_again()
+keep_freed_memory()
+use()
 """
+GLIBC = platform.libc_ver()[0] == "glibc"
+BLOCKS = 8 * 2**22
 
 
-def faults(keep: bool) -> int:
-    """Page faults of ten rounds in which 32 MB are taken and freed."""
-    command = [sys.executable, "-c", ROUNDS.format(keep=keep)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def measured(code: str) -> list[int]:
+    """What the code prints after ``START``, in a process of its own."""
+    command = [sys.executable, "-c", START + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [int(number) for number in done.stdout.split()]
 
 
 def test_blocks_are_not_given_back_to_the_kernel() -> None:
-    share = 0.01 if platform.libc_ver()[0] == "glibc" else 1.1
-    assert faults(keep=True) < share * faults(keep=False)
+    plain, kept = measured("print(plain, used_again())")
+    assert kept < plain * (0.01 if GLIBC else 1.1)
+
+
+def test_they_are_on_request() -> None:
+    before, after = measured("print(held()); give_back_memory(); print(held())")
+    assert before - after > (0.9 * BLOCKS if GLIBC else -1)
