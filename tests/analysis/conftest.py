@@ -59,8 +59,11 @@ def made_logits(rng: np.random.Generator, labels: np.ndarray, accuracy: float) -
     return logits
 
 
-def write_run(root: Path, run: Run, accuracy: float, seed: int, noise: float) -> None:
-    """One run folder as the trainer would leave it; ``noise``: sd over seeds in points."""
+def write_run(
+    root: Path, run: Run, accuracy: float, seed: int, noise: float, held_out: bool = True
+) -> None:
+    """One run folder as the trainer would leave it; ``noise``: sd over seeds in points,
+    ``held_out``: whether there are validation images."""
     row = {"path": run.path, "step": run.step, "name": run.name, **run.labels}
     folder = root / row["path"]
     folder.mkdir(parents=True)
@@ -70,7 +73,7 @@ def write_run(root: Path, run: Run, accuracy: float, seed: int, noise: float) ->
     labels = np.random.default_rng(7).integers(0, CLASSES, IMAGES)
     level = accuracy + rng.normal(0, noise) if noise else accuracy
     splits: dict[str, np.ndarray] = {}
-    for split in ("validation", "test"):
+    for split in ("validation", "test") if held_out else ("test",):
         drops = [2.0 * (exits - 1 - k) for k in range(exits)]
         splits[split] = np.stack([made_logits(rng, labels, level - drop) for drop in drops])
         splits[f"{split}_labels"] = labels
@@ -86,7 +89,8 @@ def write_run(root: Path, run: Run, accuracy: float, seed: int, noise: float) ->
         "classes": [str(c) for c in range(CLASSES)],
         "costs": [{"exit": n, "parameters": macs // 50, "macs": macs} for n in names],
         "file_bytes": macs // 10,
-        "final": {"train_loss": 0.1, "validation_accuracy": level, "test_accuracy": level},
+        "final": {"train_loss": 0.1, "test_accuracy": level}
+        | {"validation_accuracy": level if held_out else None},
         "protocol": {
             "selection": "last epoch",
             "epochs": 100,
@@ -97,7 +101,7 @@ def write_run(root: Path, run: Run, accuracy: float, seed: int, noise: float) ->
     }
     (folder / "record.json").write_text(json.dumps(record))
     epochs = np.arange(1, 101)
-    curve = np.where(epochs % 25 == 0, level - 40 * np.exp(-epochs / 20), np.nan)
+    curve = np.where(held_out & (epochs % 25 == 0), level - 40 * np.exp(-epochs / 20), np.nan)
     history = pd.DataFrame(
         {"epoch": epochs, "phase": "all", "lr": 0.05, "train_loss": 1 / epochs}
     ).assign(train_accuracy=level, validation_accuracy=curve, validation_loss=0.3, ce=0.2)
@@ -153,7 +157,8 @@ def write_study(
     config = resolve_config({**CONFIG, "seeds": list(seeds), **changes})
     study = make_plan(config)
     for run in study.runs.values():
-        write_run(root, run, accuracy(run.arm), draw, noise)
+        held_out = config["data"]["validation"] > 0
+        write_run(root, run, accuracy(run.arm), draw, noise, held_out)
     plan = {"study": "toy", "title": config["title"], "config": config, "runs": study.rows()}
     (root / "plan.json").write_text(json.dumps(plan))
     return read_study(root / "plan.json", root)

@@ -130,6 +130,9 @@ CASES: list[Case] = [
     ("tune", {"rates": [0.1]}, "tune.rates|[0.1]|too short"),
     ("tune", {"rates": [0.1, 0.10000001]}, "tune.rates.1|0.1 is repeated|keep one"),
     # settings against each other and against the data
+    ("data.validation", -0.1, "data.validation|-0.1|with 0 all are trained on"),
+    ("data.validation", 1, "data.validation|1|with 0 all are trained on"),
+    ("data.validation", 0, "two_stage.probe: true|data.validation is 0|probe: false"),
     ("data.test", 0.9, "data.validation: 0.2|data.test: 0.9|lower one"),
     ("data.student_images_per_class", 500, "data.student_images_per_class|500|lower it"),
     ("data.source_classes", [3], "data.source_classes|[3]|list at least two"),
@@ -415,6 +418,14 @@ def own_images(path: Path, *counts: int) -> Path:
         for image in range(count):
             (path / f"class-{number}" / f"{image}.jpg").touch()
     return path
+
+
+def test_without_validation_there_is_no_tuning() -> None:
+    config = {**GOOD, "two_stage": {}, "pruning": [], "data": {**GOOD["data"], "validation": 0}}
+    resolve_config(config)
+    lines = message({**config, "tune": {"rates": [0.1, 0.2]}}).splitlines()
+    assert len(lines) == 1
+    assert "data.validation: 0, but tune chooses rates on held-out images; hold some" in lines[0]
 
 
 CIFAR = {"source": "cifar100", "image_size": 32, "validation": 0.1}

@@ -265,6 +265,7 @@ BAD_ARRAYS: list[tuple[str, Callable[[Any], Any], str]] = [
     ("train.labels", lambda old: old + 1, "go from 1 to 4, but there are 4"),
     ("train.labels", lambda old: old - 1, "go from -1"),
     ("validation.labels", lambda old: old[:0], "0 'validation.labels'"),
+    ("validation.images", lambda old: old[:0], "0 'validation.images'"),
     ("few.all", lambda old: old + 100, "beyond the 24"),
     ("few.all", lambda old: old - 100, "beyond the 24"),
     ("few.target", lambda old: old.astype(float), "'few.target' is no list"),

@@ -111,6 +111,37 @@ def test_a_test_set_of_the_source_is_kept_as_it_is(tmp_path: Path) -> None:
     assert len(arrays["train.labels"]) == CLASSES * EACH * 3 // 4
 
 
+def test_without_validation_all_other_images_are_trained_on(tmp_path: Path) -> None:
+    path = toy_data(tmp_path / "prepared", validation=0, test=0.25, student_images_per_class=None)
+    arrays, info = load_arrays(path)
+    seen = [key for split in SPLITS for key in fingerprints(arrays[f"{split}.images"])]
+    assert sorted(seen) == sorted(fingerprints(toy_raw().images))
+    assert info["counts"] == {
+        **{f"train.{name}": 36 for name in ("images", "labels")},
+        **{f"validation.{name}": 0 for name in ("images", "labels")},
+        **{f"test.{name}": 12 for name in ("images", "labels")},
+        "few.all": 36,
+        "few.target": 6,
+    }
+    data = loaded(path, "target")
+    assert data.validation.images.shape == (0, 1, 8, 8)
+    assert (len(data.train.labels), len(data.test.labels)) == (18, 6)
+
+
+def test_without_validation_the_test_set_is_the_same(prepared: Path, tmp_path: Path) -> None:
+    other = load_arrays(toy_data(tmp_path / "prepared", validation=0))[0]
+    assert np.array_equal(load_arrays(prepared)[0]["test.images"], other["test.images"])
+
+
+def test_without_validation_a_source_with_a_test_set_gives_all_its_images(tmp_path: Path) -> None:
+    raw, extra = toy_raw(), toy_raw(each=5)
+    given = RawData(raw.images, raw.labels, raw.classes, extra.images, extra.labels)
+    prepare(given, data_settings(validation=0), tmp_path / "prepared")
+    arrays, _ = load_arrays(tmp_path / "prepared")
+    assert np.array_equal(arrays["train.images"], raw.images)
+    assert len(arrays["validation.labels"]) == 0
+
+
 @pytest.mark.parametrize(
     ("wanted", "numbers"), [(2, [0, 1]), ([3, 1], [3, 1]), (None, [0, 1, 2, 3])]
 )

@@ -204,6 +204,12 @@ def test_the_probe_looks_as_often_as_its_rows() -> None:
     assert not probes(counted(two_stage={"pairs": ["resnet"], "probe": False}))
 
 
+def test_without_validation_only_test_images_are_answered() -> None:
+    load = counted(data__validation=0, two_stage={"pairs": []})
+    assert load.data.counts == {"train": 1797 - 539, "validation": 0, "test": 539}
+    assert sum(arm(load, "students/resnet.baseline", Forward).values()) == 539
+
+
 def test_precision_is_part_of_the_work() -> None:
     ((effort, _),) = arm(counted(training__dtype="bfloat16"), "students/resnet.baseline").items()
     assert isinstance(effort, Training)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CPU, FILES, KD, TWO_STAGE, arms, loaded, run_spec, train
+from helpers import CPU, EXITS_CE, FILES, KD, TWO_STAGE, arms, loaded, run_spec, toy_data, train
 from torch import equal
 
 from stagewise.errors import UserError
@@ -118,6 +118,24 @@ def test_the_history_has_a_row_an_epoch(finished: dict[str, Path], named: Arms, 
     assert float(rows[-1]["validation_accuracy"]) == pytest.approx(
         final["validation_accuracy"], rel=1e-6
     )
+
+
+def test_without_validation_a_run_is_judged_on_test_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = toy_data(tmp_path / "prepared", validation=0)
+    out = train(run_spec(exits="sepatt", **EXITS_CE), data, tmp_path / "run").parent
+    with open(out / "history.csv", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["validation_accuracy"] + row["validation_loss"] for row in rows} == {""}
+    final = read_json(out / "record.json")["final"]
+    assert final["validation_accuracy"] is None
+    assert 0 <= final["test_accuracy"] <= 100
+    with np.load(out / "logits.npz", allow_pickle=False) as stored:
+        assert set(stored) == {"test", "test_labels"}
+    lines = capsys.readouterr().out.splitlines()
+    for row, line in zip(rows[1:], lines, strict=True):  # every second epoch, and the last
+        assert f"  train {float(row['train_accuracy']):.2f} %" in line
 
 
 def test_the_shock_table_starts_where_the_backbone_starts_to_move(

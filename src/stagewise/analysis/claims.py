@@ -54,14 +54,20 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Gate:
-    """Whether the study can judge: per pair the teacher's lead on validation, points."""
+    """Whether the study can judge: per pair the teacher's lead on validation, points.
+
+    ``judged``: whether images were held out for it; a gate that is not judged stops nothing.
+    """
 
     leads: dict[str, float]
     needed: float
+    judged: bool = True
 
     @property
     def reason(self) -> str:
         """Why the study cannot judge; empty where it can."""
+        if not self.judged:
+            return ""
         weak = [pair for pair, lead in self.leads.items() if not lead >= self.needed]
         if not self.leads:
             return "study gate: no pair has both a teacher and a baseline student"
@@ -84,13 +90,16 @@ def load_claims() -> dict[str, Any]:
 
 def study_gate(study: Study, summary: pd.DataFrame) -> Gate:
     """Teacher minus baseline student, mean validation accuracy, in every pair of the config."""
+    needed = float(study.config["gate"]["points"])
+    if not study.holds_out:
+        return Gate({}, needed, judged=False)
     leads = {}
     for pair in study.config["pairs"]:
         teacher = _values(summary, {"arm": f"teachers/{pair}"}, "validation_accuracy")
         student = _values(summary, {"arm": f"students/{pair}.baseline"}, "validation_accuracy")
         if len(teacher) and len(student):
             leads[pair] = float(teacher.mean() - student.mean())
-    return Gate(leads, float(study.config["gate"]["points"]))
+    return Gate(leads, needed)
 
 
 def judge_claims(study: Study, summary: pd.DataFrame) -> pd.DataFrame:

@@ -7,14 +7,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stagewise.analysis import metrics
-from stagewise.analysis.records import SPLITS, Logits, Study, exit_names, read_logits
+from stagewise.analysis.records import Logits, Study, exit_names, read_logits
 from stagewise.errors import UserError
 
 Splits = dict[str, Logits]
 
 
 def evaluate(study: Study) -> pd.DataFrame:
-    """A row per run, exit ("1" … "K" and "ensemble", or "final") and split.
+    """A row per run, exit ("1" … "K" and "ensemble", or "final") and split of the study.
 
     Columns: path, arm, seed, exit, split, the metrics, parameters, macs, file_bytes.
 
@@ -25,16 +25,16 @@ def evaluate(study: Study) -> pd.DataFrame:
 
     @lru_cache(maxsize=16)  # a handful of teachers serve all runs
     def reference(path: str) -> Splits:
-        return read_logits(study.folder(path))
+        return read_logits(study.folder(path), study.splits)
 
     rows = []
     for run in study.runs.to_dict("records"):
         path = str(run["path"])
-        splits = read_logits(study.folder(path))
+        splits = read_logits(study.folder(path), study.splits)
         record = study.record(path)
         costs = _costs(study, path, record["costs"], len(splits["test"].logits))
         teacher = reference(run["reference"]) if run["reference"] else None
-        for split in SPLITS:
+        for split in study.splits:
             target = (
                 None if teacher is None else _target(study, path, teacher[split], splits[split])
             )

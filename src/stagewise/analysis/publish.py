@@ -25,15 +25,23 @@ def protocol_lines(results: Results) -> list[str]:
     gate = study_gate(results.study, summary)
     leads = ", ".join(f"{pair} {lead:+.1f}" for pair, lead in gate.leads.items())
     first = summary.iloc[0]
+    choices = (
+        "Choices (learning rates, gate) were made on validation images; the test set made none."
+    )
+    judged = (
+        f"Study gate (validation, teacher minus baseline, points): {leads or 'no pair'}; needed "
+        f"{gate.needed:g} in every pair: {gate.reason or 'passed'}."
+    )
+    if not results.study.holds_out:
+        choices = "No images were held out, and nothing was chosen: all settings were fixed before."
+        judged = "Study gate: not judged, as no images were held out."
     return [
         f"Study {results.study.name}: {summary['path'].nunique()} runs, "
         f"seeds {', '.join(map(str, config['seeds']))}; data source {config['data']['source']}.",
-        f"Reported: test accuracy after the {first['selection'] or 'last epoch'}. Choices "
-        "(learning rates, gate) were made on validation images; the test set made none.",
+        f"Reported: test accuracy after the {first['selection'] or 'last epoch'}. {choices}",
         "Paired by seed: the seed fixes initialisation, data order and augmentation of all arms; "
         "one teacher per pair serves all seeds, so its own variation is not in the intervals.",
-        f"Study gate (validation, teacher minus baseline, points): {leads or 'no pair'}; needed "
-        f"{gate.needed:g} in every pair: {gate.reason or 'passed'}.",
+        judged,
     ]
 
 

@@ -5,6 +5,7 @@ Everything later in this room reads a study through here, so the checks on files
 
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -71,6 +72,16 @@ class Study:
     runs: pd.DataFrame
     root: Path
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that runs leave logits of: test alone where no images were held out."""
+        return SPLITS if self.holds_out else ("test",)
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there are validation images, on which choices can be made."""
+        return bool(self.config["data"].get("validation") != 0)
+
     def folder(self, path: str) -> Path:
         """A run's folder."""
         return self.root / path
@@ -131,8 +142,8 @@ def read_study(plan: Path | str, root: Path | str = ".") -> Study:
     return Study(title, name, config, runs, Path(root))
 
 
-def read_logits(folder: Path) -> dict[str, Logits]:
-    """Split name to its logits and labels.
+def read_logits(folder: Path, names: Iterable[str] = SPLITS) -> dict[str, Logits]:
+    """Split name to its logits and labels, for the splits ``names``.
 
     Raises:
         UserError: ``logits.npz`` is missing, corrupted, or its arrays do not fit together.
@@ -141,7 +152,7 @@ def read_logits(folder: Path) -> dict[str, Logits]:
     mend = f"delete {folder} and run again"
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            splits = {s: Logits(_array(arrays, s), _array(arrays, f"{s}_labels")) for s in SPLITS}
+            splits = {s: Logits(_array(arrays, s), _array(arrays, f"{s}_labels")) for s in names}
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; run the step that writes it") from None
     except CORRUPTED as error:

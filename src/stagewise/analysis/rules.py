@@ -6,7 +6,7 @@ Every contrast is judged in every pair of the study that has its arms.
 **Conditions.** A headline row is *not testable here*, in this order, where
 
 1. the study gate failed: on validation, the teacher does not lead the baseline by the configured
-   points in every pair;
+   points in every pair (not judged where the study holds out no images);
 2. the study's config does not list the claim under ``claims_tested`` (its effects are then shown
    as a demonstration);
 3. there are fewer than 6 paired seeds (descriptive only: the exact sign-flip test cannot reach

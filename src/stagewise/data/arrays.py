@@ -71,9 +71,15 @@ def load_arrays(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, An
 
 
 def check_images(
-    path: Path | str, arrays: dict[str, NDArray[Any]], images: str, labels: str, classes: int
+    path: Path | str,
+    arrays: dict[str, NDArray[Any]],
+    images: str,
+    labels: str,
+    classes: int,
+    *,
+    least: int = 1,
 ) -> None:
-    """Images are uint8 (N, C, S, S), labels their int64 class numbers.
+    """At least ``least`` images are uint8 (N, C, S, S), labels their int64 class numbers.
 
     Raises:
         UserError: an array is missing, of another type or shape, or a label is out of range.
@@ -87,12 +93,12 @@ def check_images(
                 " delete it and run `snakemake data`"
             )
     pixels, numbers = arrays[images], arrays[labels]
-    if not len(numbers) == len(pixels) > 0:
+    if not len(numbers) == len(pixels) >= least:
         raise UserError(
             f"{path}: {len(pixels)} '{images}' and {len(numbers)} '{labels}';"
             " delete it and run `snakemake data`"
         )
-    if not 0 <= numbers.min() <= numbers.max() < classes:
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < classes:
         raise UserError(
             f"{path}: '{labels}' go from {numbers.min()} to {numbers.max()}, but there are"
             f" {classes} classes; delete it and run `snakemake data`"

@@ -58,11 +58,13 @@ def channel_statistics(images: Images) -> tuple[list[float], list[float]]:
 
 
 def stratified(labels: Labels, share: float, seed: int) -> tuple[Indices, Indices]:
-    """Indices of the rest and of a ``share`` of every class, each sorted.
+    """Indices of the rest and of a ``share`` of every class, each sorted; a share of 0 is none.
 
     Raises:
         UserError: there are too few images for that.
     """
+    if not share:
+        return np.arange(len(labels)), np.arange(0)
     from sklearn.model_selection import train_test_split
 
     try:

@@ -23,7 +23,9 @@ def load_prepared(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, 
     if problem:
         raise UserError(f"{path}: {problem}; delete it and run `snakemake data`")
     for split in SPLITS:
-        check_images(path, arrays, f"{split}.images", f"{split}.labels", len(info["classes"]))
+        names, classes = (f"{split}.images", f"{split}.labels"), len(info["classes"])
+        # ``validation: 0`` holds no images out.
+        check_images(path, arrays, *names, classes, least=int(split != "validation"))
     problem = _shape_problem(arrays, info)
     if problem:
         raise UserError(f"{path}: {problem}; delete it and run `snakemake data`")

@@ -174,7 +174,7 @@ class _Stopwatch(Progress):
         self.clock = clock
         self.ends = [clock()]
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: dict[str, Any], *, due: bool) -> None:
         """An epoch ended."""
         self.lap()
 

@@ -1,4 +1,4 @@
-"""What a run says while it trains: a plain line per validation on stdout (its log), and on a
+"""What a run says while it trains: a plain line per evaluation on stdout (its log), and on a
 terminal one line that is rewritten in place."""
 
 import time
@@ -21,14 +21,17 @@ class Progress:
         self.first_epoch = epoch
         print(f"{self.title}: goes on after epoch {epoch}", flush=True)
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        """Report a finished epoch, given its history row."""
+    def epoch(self, row: dict[str, Any], *, due: bool) -> None:
+        """Report a finished epoch, given its history row; ``due``: with its accuracy, on
+        validation or, where no images are held out, in training."""
         done = row["epoch"]
         now = time.monotonic()
         seconds = now - self.started
         text = f"epoch {done}/{self.epochs}  loss {row['train_loss']:.4f}"
-        if row["validation_accuracy"] is not None:
-            text += f"  validation {row['validation_accuracy']:.2f} %"
+        if due:
+            held_out = row["validation_accuracy"] is not None
+            name = "validation" if held_out else "train"
+            text += f"  {name} {row[f'{name}_accuracy']:.2f} %"
             print(f"{self.title}: {text}  {seconds:.1f} s", flush=True)
         if self.terminal and (now - self.shown > 0.2 or done == self.epochs):
             self.shown = now

@@ -239,9 +239,11 @@ def write_run(
     extra: dict[str, Any],
     pruning: dict[str, Any] | None = None,
 ) -> None:
-    """Weights, logits of validation and test images, and the record, the record last."""
+    """Weights, logits of test images and of validation images, if any, and the record, the record
+    last."""
     save_network(network, architecture, out / "model.safetensors")
     splits = {"validation": data.validation, "test": data.test}
+    splits = {name: split for name, split in splits.items() if len(split.labels)}
     logits = {name: predict(network, data, split).cpu() for name, split in splits.items()}
     labels = {name: split.labels.cpu() for name, split in splits.items()}
     with atomic(out / "logits.npz") as temporary, open(temporary, "wb") as stream:
@@ -266,7 +268,7 @@ def write_run(
         "file_bytes": (out / "model.safetensors").stat().st_size,
         "final": {
             "train_loss": extra.get("train_loss"),
-            "validation_accuracy": accuracy["validation"],
+            "validation_accuracy": accuracy.get("validation"),
             "test_accuracy": accuracy["test"],
         },
         "protocol": {

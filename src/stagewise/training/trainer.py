@@ -143,7 +143,7 @@ class Trainer:
                 self._validate(row, due=due)
             self._set_modes(phase)
             self.history.append(row)
-            self.progress.epoch(row)
+            self.progress.epoch(row, due=due)
             if last and self.probe:
                 with self.clock("probe"):
                     self.probe.finish(phase.name)
@@ -231,7 +231,7 @@ class Trainer:
 
     def _validate(self, row: Row, *, due: bool) -> None:
         row |= {"validation_accuracy": None, "validation_loss": None}
-        if due:
+        if due and len(self.data.validation.labels):
             logits = predict(self.network, self.data, self.data.validation).mean(0)
             labels = self.data.validation.labels
             row["validation_accuracy"] = 100 * (logits.argmax(1) == labels).float().mean().item()

@@ -31,6 +31,8 @@ def draw(results: Results) -> Figure:
     students = students[students["step"] != "pretraining"]
     if students.empty:
         return drawing.notice("this study trains no students")
+    if not results.study.holds_out:
+        return drawing.notice("this study holds out no validation images")
     panels = list(students.groupby(["task", "pair"], sort=False))
     names = [str(name) for _, part in panels for name in part["display"].unique()]
     names = list(dict.fromkeys(names))

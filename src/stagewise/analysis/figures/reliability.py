@@ -74,7 +74,8 @@ def draw(results: Results) -> Figure:
 def _diagram(results: Results, axes: Axes, arm: pd.DataFrame) -> None:
     """One arm's diagram, pooled over its seeds; diverged images are left out."""
     bins = results.study.config["evaluation"]["ece_bins"]
-    tests = [read_logits(results.study.folder(path))["test"] for path in arm["path"]]
+    folders = map(results.study.folder, arm["path"])
+    tests = [read_logits(folder, ("test",))["test"] for folder in folders]
     logits = np.concatenate([outputs(test.logits)[-1] for test in tests])
     labels = np.concatenate([test.labels for test in tests])
     sound = np.isfinite(logits).all(axis=1)

@@ -15,7 +15,7 @@ from stagewise.study.checks.common import (
     Problems,
     unknown,
 )
-from stagewise.study.checks.data import class_problems, crop_problems, data_problems
+from stagewise.study.checks.data import class_problems, crop_problems, data_problems, probe_problems
 from stagewise.study.checks.methods import method_problems, place_problems, stage_problems
 from stagewise.study.checks.networks import network_problems, regime_problems
 from stagewise.study.checks.pruning import pruning_problems
@@ -37,7 +37,12 @@ def claim_problems(config: Config) -> Problems:
 
 
 def tuning_problems(config: Config) -> Problems:
-    """Rates that have names of their own."""
+    """Rates that have names of their own; images to judge them on."""
+    if not config["data"]["validation"]:
+        yield (
+            "data.validation: 0, but tune chooses rates on held-out images; hold some out, or"
+            " remove tune"
+        )
     names = [f"{rate:g}" for rate in config["tune"]["rates"]]
     for index, name in enumerate(names):
         if name in names[:index]:
@@ -46,6 +51,7 @@ def tuning_problems(config: Config) -> Problems:
 
 CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     data_problems: ("data",),
+    probe_problems: ("data", "two_stage"),
     class_problems: ("data", "two_stage"),
     crop_problems: ("data", "methods", *dict.fromkeys(path[0] for path in TRAININGS)),
     network_problems: ("pairs", "data"),
@@ -55,6 +61,6 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     stage_problems: ("training", "two_stage", "pruning", "recovery"),
     pruning_problems: ("pruning", "pairs", "two_stage", "recovery"),
     claim_problems: ("claims_tested",),
-    tuning_problems: ("tune",),
+    tuning_problems: ("tune", "data"),
 }
 """Check → the blocks that it reads."""

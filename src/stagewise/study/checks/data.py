@@ -107,6 +107,16 @@ def data_problems(config: Config) -> Problems:
             )
 
 
+def probe_problems(config: Config) -> Problems:
+    """A gradient-shock probe without the held-out images that it looks at."""
+    block = config["two_stage"]
+    if block["pairs"] and block["probe"] and not config["data"]["validation"]:
+        yield (
+            "two_stage.probe: true, but data.validation is 0, so there are no held-out images for"
+            " the probe; set probe: false, or hold some out"
+        )
+
+
 def class_problems(config: Config) -> Problems:
     """Classes that exist; source classes that leave a target."""
     wanted, have = config["data"]["classes"], known_fact(config, "CLASSES")
