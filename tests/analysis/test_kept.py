@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from stagewise.analysis.drawing import notice, save, style
 from stagewise.analysis.kept import page
 
 Script = Callable[..., None]
@@ -61,6 +62,13 @@ def test_the_page_tells_what_was_run_and_each_of_its_links_leads_somewhere(
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "gallery" not in link]
     assert len(links) > runs
     assert all((evidence / link).is_file() for link in links)
+
+
+def test_a_figure_that_shows_nothing_is_not_on_the_page(project: Path, run_script: Script) -> None:
+    assert "figures/shock.svg" in (keep(project, run_script) / "README.md").read_text()
+    with style():
+        save(notice("this study logs none"), project / "results/toy/figures", "shock", dpi=50)
+    assert "figures/shock.svg" not in (keep(project, run_script) / "README.md").read_text()
 
 
 def test_a_part_of_a_study_is_kept_without_results(project: Path, run_script: Script) -> None:

@@ -27,6 +27,7 @@ BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = (
     "#56b4e9",
 )
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY)
+NOTICE = "notice"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 FORMS: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
@@ -76,8 +77,13 @@ def look(index: int) -> tuple[str, str]:
 def notice(text: str) -> Figure:
     """A figure that says why it shows nothing: a study need not have every step."""
     figure = Figure(figsize=(WIDTH, 0.8))
-    figure.text(0.5, 0.5, text, ha="center", va="center", color=INK)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=INK, gid=NOTICE)
     return figure
+
+
+def is_notice(svg: Path) -> bool:
+    """Whether a drawn figure only says why it shows nothing."""
+    return f'id="{NOTICE}"' in svg.read_text(encoding="utf-8")
 
 
 def mean_interval(values: pd.Series) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from stagewise.analysis.environment import duration, timings, training_facts
 from stagewise.analysis.publish import markdown
-from stagewise.analysis.readme import section
+from stagewise.analysis.readme import ALSO_SHOWN, SHOWN, section
 from stagewise.analysis.records import Study, read_study
 from stagewise.errors import UserError
 
@@ -75,7 +75,7 @@ def page(evidence: Path, command: str) -> str:
     facts = training_facts(times, pd.DataFrame([_protocol(study, path) for path in done]))
     results = ""
     if (evidence / "claims.csv").is_file():
-        results = section(evidence, evidence)
+        results = section(evidence, evidence, SHOWN | ALSO_SHOWN)
     return PAGE.format(
         title=study.title,
         done=len(done),

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from stagewise import catalogue
-from stagewise.analysis.drawing import WIDTH
+from stagewise.analysis.drawing import WIDTH, is_notice
 from stagewise.analysis.publish import markdown
 from stagewise.analysis.words import by_claim, contrast_line
 from stagewise.errors import UserError
@@ -20,7 +20,12 @@ SHOWN = {
     "accuracy": "Test accuracy by arm; every dot is a seed.",
     "compression": "Accuracy against multiply-adds: dense, pruned, recovered.",
 }
-"""Figures of the section, with their alternative texts."""
+"""Figures of README's section, with their alternative texts."""
+ALSO_SHOWN = {
+    "shock": "Gradient shock: what happens to the backbone in the first steps.",
+    "exits": "Accuracy of each exit and of their ensemble over their cost.",
+}
+"""Figures that a page of evidence has besides."""
 GALLERY = """# Gallery
 
 Every figure of the default study and how to read it. `snakemake figures` draws them from the run
@@ -48,9 +53,9 @@ def verdict_table(claims: pd.DataFrame) -> str:
     return markdown(pd.DataFrame(rows))
 
 
-def section(evidence: Path, folder: Path) -> str:
+def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> str:
     """The section for a folder with ``claims.csv``, ``tables/`` and ``figures/``, in a page that
-    lies in ``folder``."""
+    lies in ``folder``; of the figures ``shown`` those that the study has something for."""
     kept = Path(os.path.relpath(evidence, folder))
     guide = os.path.relpath("docs/gallery.md", folder)
     claims = pd.read_csv(evidence / "claims.csv", keep_default_na=True)
@@ -59,7 +64,11 @@ def section(evidence: Path, folder: Path) -> str:
     accuracy = (evidence / "tables/accuracy.md").read_text(encoding="utf-8")
     protocol = (evidence / "tables/study.md").read_text(encoding="utf-8").split("\n## ")[0]
     parts = [protocol.partition("\n")[2].strip(), verdict_table(claims).strip()]
-    parts += [f"![{text}]({kept}/figures/{name}.svg)" for name, text in SHOWN.items()]
+    parts += [
+        f"![{text}]({kept}/figures/{name}.svg)"
+        for name, text in shown.items()
+        if not is_notice(evidence / f"figures/{name}.svg")
+    ]
     parts += [f"<details><summary>Accuracy of every arm</summary>\n\n{accuracy.strip()}"]
     parts += [
         f"</details>\n\nAll tables: [{evidence}/tables]({kept}/tables/study.md). "
