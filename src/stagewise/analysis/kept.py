@@ -12,7 +12,7 @@ import pandas as pd
 
 from stagewise.analysis.environment import duration, timings, training_facts
 from stagewise.analysis.publish import markdown
-from stagewise.analysis.readme import ALSO_SHOWN, SHOWN, section
+from stagewise.analysis.readme import ALSO_SHOWN, SHOWN, contrast_table, read_claims, section
 from stagewise.analysis.records import Study, read_study
 from stagewise.errors import UserError
 
@@ -31,6 +31,14 @@ PAGE = """# {title}
 {runs}
 </details>
 """
+
+
+CONTRASTS = """{section}
+
+<details><summary>Every contrast, and the smallest effect that this study could detect</summary>
+
+{contrasts}
+</details>"""
 
 
 def result_files(results: Path) -> list[Path]:
@@ -75,7 +83,10 @@ def page(evidence: Path, command: str) -> str:
     facts = training_facts(times, pd.DataFrame([_protocol(study, path) for path in done]))
     results = ""
     if (evidence / "claims.csv").is_file():
-        results = section(evidence, evidence, SHOWN | ALSO_SHOWN)
+        contrasts = contrast_table(read_claims(evidence))
+        results = CONTRASTS.format(
+            section=section(evidence, evidence, SHOWN | ALSO_SHOWN), contrasts=contrasts
+        )
     return PAGE.format(
         title=study.title,
         done=len(done),

@@ -10,7 +10,7 @@ import pandas as pd
 from stagewise import catalogue
 from stagewise.analysis.drawing import WIDTH, is_notice
 from stagewise.analysis.publish import markdown
-from stagewise.analysis.words import by_claim, contrast_line
+from stagewise.analysis.words import by_claim, contrast_line, effect, number
 from stagewise.errors import UserError
 from stagewise.study.captions import caption
 
@@ -53,14 +53,41 @@ def verdict_table(claims: pd.DataFrame) -> str:
     return markdown(pd.DataFrame(rows))
 
 
+def contrast_table(claims: pd.DataFrame) -> str:
+    """A row for each contrast that the study has, with the smallest effect that it could detect
+    (80 % power, two-sided 5 %) and the published one."""
+    rows = []
+    for _, row in claims[claims["pair"] != ""].iterrows():
+        published = [number(row[f"published_{end}"]) for end in ("low", "high")]
+        compared = bool(row["control"]) and pd.notna(row["mde"])
+        rows.append(
+            {
+                "Claim": row["claim"],
+                "Pair": row["pair"],
+                "Contrast": row["contrast"],
+                "Effect": effect(row),
+                "Detectable": number(row["mde"], signed=False) if compared else "–",
+                "Published": " to ".join(published) if pd.notna(row["published_low"]) else "–",
+                "Verdict": ": ".join(filter(None, (row["verdict"], row["reason"]))),
+            }
+        )
+    return markdown(pd.DataFrame(rows))
+
+
+def read_claims(evidence: Path) -> pd.DataFrame:
+    """``claims.csv`` of a folder."""
+    claims = pd.read_csv(evidence / "claims.csv", keep_default_na=True)
+    text = ["pair", "reason", "control", "verdict"]
+    claims[text] = claims[text].fillna("")
+    return claims
+
+
 def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> str:
     """The section for a folder with ``claims.csv``, ``tables/`` and ``figures/``, in a page that
     lies in ``folder``; of the figures ``shown`` those that the study has something for."""
     kept = Path(os.path.relpath(evidence, folder))
     guide = os.path.relpath("docs/gallery.md", folder)
-    claims = pd.read_csv(evidence / "claims.csv", keep_default_na=True)
-    text = ["pair", "reason", "control"]
-    claims[text] = claims[text].fillna("")
+    claims = read_claims(evidence)
     accuracy = (evidence / "tables/accuracy.md").read_text(encoding="utf-8")
     protocol = (evidence / "tables/study.md").read_text(encoding="utf-8").split("\n## ")[0]
     parts = [protocol.partition("\n")[2].strip(), verdict_table(claims).strip()]
