@@ -28,7 +28,7 @@ ROWS = {
     "probe_accuracy": "feature\nprobe, %",
 }
 STAGE_1 = 9
-"""Width of the grey band before step 0, steps."""
+"""Width of the grey band before step 0, steps, where one pair has all the room."""
 
 
 def draw(results: Results) -> Figure:
@@ -37,6 +37,7 @@ def draw(results: Results) -> Figure:
     if runs.empty:
         return drawing.notice("this study logs no gradient shock")
     pairs, names = list(runs["pair"].unique()), list(runs["display"].unique())
+    band = STAGE_1 * len(pairs)
     figure = Figure(figsize=(WIDTH, 5.6))
     grid = figure.subplots(len(ROWS), len(pairs), squeeze=False, sharex=True, sharey="row")
     for column, pair in enumerate(pairs):
@@ -46,14 +47,14 @@ def draw(results: Results) -> Figure:
             for axes, quantity in zip(grid[:, column], ROWS, strict=True):
                 _course(axes, logs, quantity, index)
         for axes in grid[:, column]:
-            axes.axvspan(-STAGE_1, 0, color=GREY, alpha=0.2, lw=0)
+            axes.axvspan(-band, 0, color=GREY, alpha=0.2, lw=0)
             axes.axvline(0, color=INK, lw=0.9, zorder=1)
-            axes.set_xlim(-STAGE_1, WINDOW)
+            axes.set_xlim(-band, WINDOW)
         grid[0, column].set_title(pair)
-        grid[-1, column].set_xlabel("step since the backbone trains")
+        grid[-1, column].set_xlabel("step since the backbone trains" if len(pairs) == 1 else "step")
     place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "center"}
     for axes in grid[-1]:
-        axes.annotate("stage 1", (-STAGE_1 / 2, 0.5), rotation=90, fontsize=7, **place)
+        axes.annotate("stage 1", (-band / 2, 0.5), rotation=90, fontsize=7, **place)
     for axes, label in zip(grid[:, 0], ROWS.values(), strict=True):
         axes.set_ylabel(label)
     grid[0, 0].set_yscale("log")
