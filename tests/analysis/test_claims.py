@@ -170,6 +170,31 @@ def test_rule_difference(changes: dict[str, object], expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("treatment", "control", "differences", "p", "expected"),
+    [
+        (2, 8, [-6.0, -5.9, -6.1, -6.2, -5.8, -6.0], 0.001, rules.REPRODUCED),
+        (4, 8, [-4.0, -3.9, -4.1, -4.2, -3.8, -4.0], 0.001, rules.REPRODUCED),
+        (4, 8, [-20.0, 4, -9, 5, -8, 4], 0.4, rules.INCONCLUSIVE),
+        (6, 8, [-2.0, -1.9, -2.1, -2.2, -1.8, -2.0], 0.001, rules.PARTIALLY),
+        (6, 8, [-9.0, 5, -9, 5, -8, 4], 0.4, rules.NOT_REPRODUCED),
+        (9, 8, [1.0, 0.9, 1.1, 1.2, 0.8, 1.0], 0.001, rules.NOT_REPRODUCED),
+        (0, 0, [0.0, 0.1, -0.1, 0.1, -0.1, 0.0], 0.9, rules.NOT_TESTABLE),
+    ],
+)
+def test_rule_halved(
+    treatment: float, control: float, differences: list[float], p: float, expected: str
+) -> None:
+    evidence = replace(
+        EVIDENCE,
+        treatment_mean=treatment,
+        control_mean=control,
+        paired=paired(differences),
+        p_holm=p,
+    )
+    assert rules.judge("halved", evidence)[0] == expected
+
+
+@pytest.mark.parametrize(
     ("verdicts", "expected"),
     [
         ([], rules.NOT_TESTABLE),

@@ -29,8 +29,9 @@ threshold and the 95 % interval lies above zero; *inconclusive* where only the m
 *not reproduced*.
 
 **Rule "halved"** (a harm in treatment and control): *not testable here* where the control's mean
-harm is not above zero; *reproduced* where the treatment's mean is at most half of the control's;
-*partially* where it is smaller with p < 0.05 (Holm, as above); else *not reproduced*.
+harm is not above zero; where the treatment's mean is at most half of the control's, *reproduced* if
+the 95 % interval of the difference lies below zero, else *inconclusive*; *partially* where it is
+smaller with p < 0.05 (Holm, as above); else *not reproduced*.
 
 **Rule "no_gain"** (a guard, no claim: the treatment must not beat the control): *fails* where the
 difference is positive with p < 0.05, uncorrected, so that an alarm is easy; else *holds*. It knows
@@ -133,8 +134,10 @@ def halved(evidence: Evidence) -> Verdict:
     treatment, control = evidence.treatment_mean, evidence.control_mean
     if not control > 0:
         return NOT_TESTABLE, "the control shows no harm that could be removed"
+    if treatment <= control / 2 and not evidence.paired.high < 0:
+        return INCONCLUSIVE, "at most half of the control's, but the interval reaches zero"
     if treatment <= control / 2:
-        return REPRODUCED, "at most half of the control's"
+        return REPRODUCED, "at most half of the control's, and the interval lies below zero"
     if evidence.p_holm < ALPHA and treatment < control:
         return PARTIALLY, "smaller than the control's, but more than half of it"
     return NOT_REPRODUCED, "not halved"
