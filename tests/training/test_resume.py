@@ -109,6 +109,14 @@ def test_nothing_is_written_before_the_end(tmp_path: Path, prepared: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_killed_process_left_half_written_goes(tmp_path: Path, prepared: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".logits.npz.4711.tmp").write_bytes(b"half")
+    train(run_spec(), prepared, out)
+    assert {*files(out)} == {*FILES}
+
+
 # -- the state folder ----------------------------------------------------------------------------
 
 

@@ -132,7 +132,12 @@ def kill_job(project: Project) -> None:
 def close_terminal(project: Project) -> None:
     ours, theirs = pty.openpty()
     terminal = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    with started(project, preexec_fn=lambda: os.login_tty(theirs), **terminal) as snakemake:
+
+    def log_in() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, around the tests, ignores it
+        os.login_tty(theirs)
+
+    with started(project, preexec_fn=log_in, **terminal) as snakemake:
         os.close(theirs)
         trains(project)
         os.close(ours)

@@ -241,6 +241,8 @@ def write_run(
 ) -> None:
     """Weights, logits of test images and of validation images, if any, and the record, the record
     last."""
+    for half in out.glob(".*.tmp"):  # of a process that was killed while writing
+        half.unlink()
     save_network(network, architecture, out / "model.safetensors")
     splits = {"validation": data.validation, "test": data.test}
     splits = {name: split for name, split in splits.items() if len(split.labels)}
