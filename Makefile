@@ -29,8 +29,7 @@ forecast: install  ## Say what a study takes on this machine (time, memory, disk
 	@python scripts/forecast.py --config $(STUDY)
 
 test: install  ## Pass the tests (no root, nothing installed on the system)
-	pytest --numprocesses 2 --dist loadfile --ignore tests/workflow/test_planning.py
-	pytest tests/workflow/test_planning.py  # alone, because it is timed
+	pytest --numprocesses 2 --dist loadfile
 
 test-system: install  ## Tests that need root and system packages (chromium, slurm-wlm, munge, texlive-latex-recommended)
 	pytest tests/system

@@ -7,6 +7,7 @@ accuracies are read at every batch; the optimiser is ``torch.optim.SGD``.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 TEMPERATURE = 4.0
+TO_TENSOR = transforms.Compose(
+    [
+        transforms.ToTensor(),
+        transforms.Normalize((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    ]
+)
+"""With the mean and deviation of CIFAR-100."""
 
 
 class Images(Dataset[tuple[Tensor, int]]):
@@ -28,8 +36,7 @@ class Images(Dataset[tuple[Tensor, int]]):
             [
                 transforms.RandomCrop(pixels.shape[1], padding=4),
                 transforms.RandomHorizontalFlip(),
-                transforms.ToTensor(),
-                transforms.Normalize((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+                TO_TENSOR,
             ]
         )
 
@@ -61,12 +68,11 @@ def accuracy(output: Tensor, target: Tensor) -> list[Tensor]:
 
 
 class PublishedLoop:
-    """KD of ``teacher`` into ``student`` (networks that return features), endlessly."""
+    """Training of ``student`` (a network that returns features) with the labels, endlessly."""
 
     def __init__(
         self,
         student: nn.Module,
-        teacher: nn.Module,
         pixels: np.ndarray,
         labels: np.ndarray,
         batch_size: int,
@@ -75,7 +81,6 @@ class PublishedLoop:
     ) -> None:
         self.device = device
         self.student = student.to(device, memory_format=torch.contiguous_format).train()
-        self.teacher = teacher.to(device, memory_format=torch.contiguous_format).eval()
         self.optimiser = torch.optim.SGD(
             student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4
         )
@@ -84,13 +89,16 @@ class PublishedLoop:
             batch_size=batch_size,
             shuffle=True,
             num_workers=workers,
-            drop_last=True,
         )
         self.batches = self._batches()
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
             yield from self.loader
+
+    def loss(self, images: Tensor, target: Tensor, logits: Tensor) -> Tensor:
+        """Cross-entropy."""
+        return cross_entropy(logits, target)
 
     def train(self, steps: int) -> None:
         """``steps`` steps."""
@@ -99,15 +107,7 @@ class PublishedLoop:
             images, target = next(self.batches)
             images, target = images.float().to(self.device), target.to(self.device)
             logits = self.student(images).logits
-            with torch.no_grad():
-                answer = self.teacher(images).logits
-            soft = kl_div(
-                log_softmax(logits / TEMPERATURE, dim=1),
-                softmax(answer / TEMPERATURE, dim=1),
-                reduction="sum",
-            )
-            loss = 0.1 * cross_entropy(logits, target)
-            loss = loss + 0.9 * soft * TEMPERATURE**2 / len(target)
+            loss = self.loss(images, target, logits)
             acc1, acc5 = accuracy(logits, target)
             losses.update(loss.item(), len(target))
             top1.update(acc1[0].item(), len(target))
@@ -115,3 +115,23 @@ class PublishedLoop:
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
+
+
+class PublishedDistillation(PublishedLoop):
+    """KD of ``teacher`` into the student."""
+
+    def __init__(self, teacher: nn.Module, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.teacher = teacher.to(self.device, memory_format=torch.contiguous_format).eval()
+
+    def loss(self, images: Tensor, target: Tensor, logits: Tensor) -> Tensor:
+        """0.1 · cross-entropy + 0.9 · KD."""
+        with torch.no_grad():
+            answer = self.teacher(images).logits
+        soft = kl_div(
+            log_softmax(logits / TEMPERATURE, dim=1),
+            softmax(answer / TEMPERATURE, dim=1),
+            reduction="sum",
+        )
+        loss = 0.1 * super().loss(images, target, logits)
+        return loss + 0.9 * soft * TEMPERATURE**2 / len(target)

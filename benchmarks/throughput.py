@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import describe, matmul_rate, synchronise
-from published_loop import PublishedLoop
+from published_loop import PublishedDistillation
 
 from stagewise.data.batches import Split, TaskData, TrainingBatches
 from stagewise.evaluation.cost import costs
@@ -145,9 +145,9 @@ def published(
     pixels = data.train.images.permute(0, 2, 3, 1).contiguous().numpy()
     labels = data.train.labels.numpy()
     repeated = np.resize(np.arange(len(labels)), 50 * len(labels))  # its epochs start workers anew
-    loop = PublishedLoop(
-        network(pair[1], device),
+    loop = PublishedDistillation(
         network(pair[0], device),
+        network(pair[1], device),
         pixels[repeated],
         labels[repeated],
         BATCH,
