@@ -65,14 +65,14 @@ def test_frozen_parameters_are_left_out() -> None:
 
 
 def test_constant_is_constant() -> None:
-    assert {SCHEDULES["constant"](progress / 10) for progress in range(10)} == {1.0}
+    assert {SCHEDULES["constant"](done, 5, 2) for done in range(10)} == {1.0}
 
 
 @pytest.mark.parametrize(
-    ("progress", "factor"), [(0, 1), (0.25, (1 + math.sqrt(0.5)) / 2), (0.5, 0.5), (1, 0)]
+    ("done", "factor"), [(0, 1), (5, (1 + math.sqrt(0.5)) / 2), (10, 0.5), (20, 0)]
 )
-def test_cosine_falls_from_1_to_0(progress: float, factor: float) -> None:
-    assert SCHEDULES["cosine"](progress) == pytest.approx(factor)
+def test_cosine_falls_from_1_to_0(done: int, factor: float) -> None:
+    assert SCHEDULES["cosine"](done, 5, 4) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,13 @@ def test_cosine_falls_from_1_to_0(progress: float, factor: float) -> None:
     [(0, 1), (149, 1), (150, 0.1), (179, 0.1), (180, 0.01), (209, 0.01), (210, 0.001), (239, 1e-3)],
 )
 def test_steps_are_those_of_the_crd_recipe(epoch: int, factor: float) -> None:
-    assert SCHEDULES["steps"](epoch / 240) == pytest.approx(factor)
+    first, last = 782 * epoch, 782 * (epoch + 1) - 1
+    assert SCHEDULES["steps"](first, 782, 240) == pytest.approx(factor)
+    assert SCHEDULES["steps"](last, 782, 240) == pytest.approx(factor)
+
+
+def test_steps_of_a_short_training_fall_between_epochs() -> None:
+    """Where a share of the epochs is no whole number, the nearest is taken, halves upwards."""
+    rates = [SCHEDULES["steps"](done, 3, 10) for done in range(30)]
+    expected = [1.0] * 18 + [0.1] * 6 + [0.01] * 3 + [0.001] * 3
+    assert rates == pytest.approx(expected)

@@ -1,25 +1,36 @@
-"""Learning-rate schedules: progress through a phase, in [0, 1), to a factor of the phase's rate."""
+"""Learning-rate schedules: from where a phase stands to a factor of its rate."""
 
 import math
 from collections.abc import Callable
 
+MILESTONES = (0.625, 0.75, 0.875)
+"""Of the epochs: 150, 180 and 210 of the CRD recipe's 240."""
 
-def constant(progress: float) -> float:
+Schedule = Callable[[int, int, int], float]
+"""(steps done, steps an epoch, epochs of the phase) to a factor."""
+
+
+def constant(done: int, an_epoch: int, epochs: int) -> float:
     """1 throughout."""
     return 1.0
 
 
-def cosine(progress: float) -> float:
-    """Half a cosine from 1 to 0."""
-    return 0.5 * (1 + math.cos(math.pi * progress))
+def cosine(done: int, an_epoch: int, epochs: int) -> float:
+    """Half a cosine from 1 to 0, changed at every step."""
+    return 0.5 * (1 + math.cos(math.pi * (done / (epochs * an_epoch))))
 
 
-def steps(progress: float) -> float:
-    """Divided by 10 after 62.5 %, 75 % and 87.5 %: the CRD recipe's 150, 180 and 210 of 240."""
-    return 0.1 ** sum(progress >= milestone for milestone in (0.625, 0.75, 0.875))
+def steps(done: int, an_epoch: int, epochs: int) -> float:
+    """Divided by 10 after 62.5 %, 75 % and 87.5 % of the epochs.
+
+    Between two epochs, as in the authors' code (CRD, helper/util.py: adjust_learning_rate, called
+    once an epoch): in shorter trainings after the nearest whole epoch, 6, 8 and 9 of ten.
+    """
+    epoch = done // an_epoch
+    return 0.1 ** sum(epoch >= math.floor(share * epochs + 0.5) for share in MILESTONES)
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
+SCHEDULES: dict[str, Schedule] = {
     "constant": constant,
     "cosine": cosine,
     "steps": steps,

@@ -1,7 +1,7 @@
 """The one training loop: a network, a list of phases, and maybe a teacher."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.clock import CpuClock
 from stagewise.training.precision import Precision
 from stagewise.training.progress import Progress
-from stagewise.training.schedules import SCHEDULES
+from stagewise.training.schedules import SCHEDULES, Schedule
 from stagewise.training.sgd import SGD
 from stagewise.training.step import make_step
 from stagewise.training.teachers import FLOAT32, Teacher
@@ -95,7 +95,7 @@ class Trainer:
         self.teacher, self.settings, self.precision = teacher, settings, precision
         self.batches, self.data = batches, batches.data
         self.phases = [phase for phase in phases if phase.epochs]
-        self.schedule: Callable[[float], float] = SCHEDULES[settings["schedule"]]
+        self.schedule: Schedule = SCHEDULES[settings["schedule"]]
         self.checkpoint, self.progress, self.probe = checkpoint, progress, probe
         self.deadline = time.monotonic() + budget if budget else None
         self.history: list[Row] = []
@@ -213,7 +213,7 @@ class Trainer:
         lr = 0.0
         for number, part in enumerate(zip(index.split(size), view.split(size), strict=True)):
             done = self.at.epoch_in_phase * steps + number
-            lr = phase.lr * self.schedule(done / (phase.epochs * steps))
+            lr = phase.lr * self.schedule(done, steps, phase.epochs)
             if shock:
                 with self.clock("probe"):
                     shock.observe(done, phase.epochs * steps, steps, phase.name, lr)
