@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import describe
+from machine import keep
 from published_loop import TO_TENSOR, PublishedLoop
 from torch import Tensor, nn
 
@@ -75,15 +75,17 @@ def main() -> None:
     runs = [
         train(given.data, given.network, given.epochs, seed, given.workers) for seed in given.seeds
     ]
-    result = {
-        "machine": describe(torch.device("cpu")),
-        "network": given.network,
-        "epochs": given.epochs,
-        "published": runs,
-        "ours": [str(path) for path in given.ours],
-    }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in given.ours]
+    ours = [
+        {
+            "seed": record["seed"],
+            "dtype": record["protocol"]["dtype"],
+            "accuracy": record["final"]["test_accuracy"],
+        }
+        for record in records
+    ]
+    found = {"network": given.network, "epochs": given.epochs, "published": runs, "ours": ours}
+    keep(found, given.out)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from statistics import mean
 from typing import Any
 
 import torch
-from machine import describe
+from machine import keep
 
 from stagewise.evaluation.calibration import calibrate
 from stagewise.evaluation.forecast import JOB_SECONDS, forecast, jobs_at_once, rule_of
@@ -60,9 +60,7 @@ def main() -> None:
         ratio = row["forecast"] / row["real"]
         print(f"{row['rule']:26} {row['forecast']:8.2f} s {row['real']:8.2f} s {ratio:6.2f}")
     print(f"whole study: {found['seconds'] / 60:.1f} minutes forecast")
-    result = {"machine": describe(torch.device("cpu")), **found}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    keep(found, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """What the machine is, and how fast it multiplies: the floor under every throughput."""
 
 import datetime
+import json
 import platform
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
+
+CPU = torch.device("cpu")
 
 
 def describe(device: torch.device) -> dict[str, str]:
@@ -46,3 +50,10 @@ def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
         synchronise(device)
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / median(seconds[2:])
+
+
+def keep(found: dict[str, Any], out: Path, device: torch.device = CPU) -> None:
+    """Write what was found, and on what machine, as a JSON file for ``table.py``."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"machine": describe(device), **found}, indent=1, sort_keys=True)
+    out.write_text(text + "\n", encoding="utf-8")

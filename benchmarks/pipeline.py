@@ -18,8 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-from machine import describe
+from machine import keep
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ["teachers", "students", "distillation", "multi_exit", "pruning", "recovery"]
@@ -85,9 +84,7 @@ def main() -> None:
     for name, share in found["shares"].items():
         print(f"{name:36} {100 * share:5.1f} % of CPU time")
     print(f"median start-up {found['median_start_up_cpu_seconds']:.2f} CPU-s a run")
-    result = {"machine": describe(torch.device("cpu")), **found}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    keep(found, arguments.out)
 
 
 if __name__ == "__main__":

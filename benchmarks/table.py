@@ -74,7 +74,27 @@ def scaling(result: dict[str, Any]) -> str:
         for sweep in meaning
         for row in result["sweeps"][sweep]
     ]
-    return markdown(pd.DataFrame(rows))
+    return f"{machine(result)}.\n\n{markdown(pd.DataFrame(rows))}"
+
+
+def accuracy(result: dict[str, Any]) -> str:
+    """A row for each run: the same recipe in the published-style loop and in ours."""
+    theirs = [{**run, "dtype": "float32", "Loop": PUBLISHED} for run in result["published"]]
+    ours = [{**run, "Loop": "ours"} for run in result["ours"]]
+    rows = [
+        {
+            "Loop": f"{run['Loop']}, {run['dtype']}",
+            "Seed": run["seed"],
+            "Test accuracy, last epoch": f"{run['accuracy']:.2f} %",
+        }
+        for run in [*theirs, *ours]
+    ]
+    head = (
+        f"{machine(result)}. {result['network']} alone on CIFAR-100, the CRD recipe with its"
+        f" milestones scaled to {result['epochs']} epochs, all 50,000 training images, one start"
+        " each."
+    )
+    return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
 
 
 def pipeline(result: dict[str, Any]) -> str:
@@ -118,6 +138,7 @@ def forecast(result: dict[str, Any]) -> str:
 
 SECTIONS = {
     "throughput": ("Throughput of one distillation step", throughput),
+    "accuracy": ("The same accuracy", accuracy),
     "scaling": ("Growth", scaling),
     "pipeline": ("The default study", pipeline),
     "forecast": ("The forecast, and what came", forecast),

@@ -7,7 +7,6 @@ theirs (they keep freed memory) would help it too.
 """
 
 import argparse
-import json
 import multiprocessing
 import tempfile
 import time
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import describe, matmul_rate, synchronise
+from machine import keep, matmul_rate, synchronise
 from published_loop import PublishedDistillation
 
 from stagewise.data.batches import Split, TaskData, TrainingBatches
@@ -249,9 +248,7 @@ def main() -> None:
         speeds = found[-1]["images_per_second"]
         for key, speed in speeds.items():
             print(f"{name:26} {key:22} {speed:9.1f} images/s {speed / speeds[PUBLISHED]:6.2f}x")
-    result = {"machine": describe(device), "matmul_flops": rates, "pairs": found}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    keep({"matmul_flops": rates, "pairs": found}, arguments.out, device)
 
 
 if __name__ == "__main__":
