@@ -8,7 +8,6 @@ ours is read from the records of finished runs of the same network and recipe, f
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,20 @@ from published_loop import TO_TENSOR, PublishedLoop
 from torch import Tensor, nn
 
 from stagewise.data.batches import Split, load_task
+from stagewise.errors import UserError
+from stagewise.files import read_json
 from stagewise.models.store import Architecture, build
+from stagewise.scripting import run_script
 from stagewise.training.schedules import steps as decay
 
 BATCH, RATE = 64, 0.05
+RECIPE = {
+    "batch_size": BATCH,
+    "lr": RATE,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "schedule": "steps",
+}
 
 
 def channels_last(split: Split) -> Any:
@@ -41,6 +50,18 @@ def tested(network: nn.Module, split: Split) -> float:
         right += int((logits.argmax(1) == split.labels[start : start + 500]).sum())
     network.train()
     return 100 * right / len(pixels)
+
+
+def same_recipe(record: Path, network: str, epochs: int) -> dict[str, Any]:
+    """Seed, precision and accuracy of one of our runs."""
+    run = read_json(record)
+    spec, protocol = run["spec"], run["protocol"]
+    training = {key: spec["training"][key] for key in RECIPE}
+    given = (spec["network"]["network"], protocol["epochs"], run["parents"], training)
+    if given != (network, epochs, {}, RECIPE):
+        raise UserError(f"{record}: is of another network or recipe: {given}")
+    accuracy = run["final"]["test_accuracy"]
+    return {"seed": spec["seed"], "dtype": protocol["dtype"], "accuracy": accuracy}
 
 
 def train(data: Path, network: str, epochs: int, seed: int, workers: int) -> dict[str, Any]:
@@ -72,21 +93,21 @@ def main() -> None:
     options.add_argument("--workers", type=int, default=2)
     options.add_argument("--out", type=Path, default=Path("benchmarks/results/accuracy.json"))
     given = options.parse_args()
+    ours = [same_recipe(path, given.network, given.epochs) for path in given.ours]
     runs = [
         train(given.data, given.network, given.epochs, seed, given.workers) for seed in given.seeds
     ]
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in given.ours]
-    ours = [
-        {
-            "seed": record["seed"],
-            "dtype": record["protocol"]["dtype"],
-            "accuracy": record["final"]["test_accuracy"],
-        }
-        for record in records
-    ]
-    found = {"network": given.network, "epochs": given.epochs, "published": runs, "ours": ours}
+    task = load_task(given.data, "all", "full", torch.device("cpu"))
+    found = {
+        "network": given.network,
+        "epochs": given.epochs,
+        "images": len(task.train.labels),
+        "classes": len(task.classes),
+        "published": runs,
+        "ours": ours,
+    }
     keep(found, given.out)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

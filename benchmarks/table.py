@@ -90,9 +90,9 @@ def accuracy(result: dict[str, Any]) -> str:
         for run in [*theirs, *ours]
     ]
     head = (
-        f"{machine(result)}. {result['network']} alone on CIFAR-100, the CRD recipe with its"
-        f" milestones scaled to {result['epochs']} epochs, all 50,000 training images, one start"
-        " each."
+        f"{machine(result)}. {result['network']} alone, the CRD recipe with its milestones scaled"
+        f" to {result['epochs']} epochs, {result['images']:,} training images of"
+        f" {result['classes']} classes."
     )
     return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stagewise.analysis.kept import keep, page, record_files, result_files
-from stagewise.files import write_text
+from stagewise.analysis.kept import keep_study
+from stagewise.errors import UserError
 from stagewise.scripting import parser, run_script
 
 
@@ -15,14 +15,13 @@ def main() -> None:
     options.add_argument("--evidence", type=Path, help="default: evidence/<study>")
     options.add_argument("--command", required=True, help="what makes the study, for the page")
     options.add_argument("--runs-only", action="store_true", help="of a study that is not finished")
-    arguments = options.parse_args()
-    evidence = arguments.evidence or Path("evidence", arguments.results.name)
-    plan = arguments.results / "plan.json"
-    records = record_files(plan, arguments.root)
-    results = [] if arguments.runs_only else result_files(arguments.results)
-    keep(records, arguments.root, evidence)
-    keep([plan, *results], arguments.results, evidence)
-    write_text(evidence / "README.md", page(evidence, arguments.command))
+    given = options.parse_args()
+    here = Path.cwd()
+    evidence = here / (given.evidence or Path("evidence", given.results.resolve().name))
+    if here not in evidence.resolve().parents:
+        raise UserError(f"--evidence: '{evidence}' is not in this project's folder, {here}")
+    evidence = evidence.resolve().relative_to(here)
+    keep_study(given.results, given.root, evidence, given.command, runs_only=given.runs_only)
     print(f"{evidence}: commit it")
 
 

@@ -7,8 +7,8 @@ import os
 import platform
 from pathlib import Path
 
-MALLOC = {"trim threshold": (-1, 2**31 - 1), "mmap threshold": (-3, 2**30)}
-"""glibc's numbers of these parameters (malloc.h), and bytes: only larger blocks are given back."""
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""glibc's numbers of these parameters (malloc.h), in bytes: only larger blocks are given back."""
 
 
 def default_device() -> str:
@@ -33,9 +33,9 @@ def keep_freed_memory() -> None:
     page faults cost 5 to 10 % of its time. Does nothing with another C library.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        for parameter, value in MALLOC.values():
-            mallopt(parameter, value)
+    # Some versions refuse more than 32 MiB; the trim threshold alone would be worse than nothing.
+    if mallopt and (mallopt(MMAP_THRESHOLD, 2**30) or mallopt(MMAP_THRESHOLD, 2**25)):
+        mallopt(TRIM_THRESHOLD, 2**31 - 1)
 
 
 def give_back_memory() -> None:

@@ -194,6 +194,12 @@ def test_rule_halved(
     assert rules.judge("halved", evidence)[0] == expected
 
 
+def test_equal_seeds_that_are_halved_have_no_interval() -> None:
+    equal = replace(EVIDENCE, treatment_mean=4, control_mean=8, paired=paired([-4.0] * 6))
+    verdict, reason = rules.judge("halved", equal)
+    assert (verdict, "no interval" in reason) == (rules.INCONCLUSIVE, True)
+
+
 @pytest.mark.parametrize(
     ("verdicts", "expected"),
     [

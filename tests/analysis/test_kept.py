@@ -86,9 +86,45 @@ def test_a_part_of_a_study_is_kept_without_results(project: Path, run_script: Sc
     assert not (evidence / "claims.csv").exists()
 
 
+def test_what_an_older_study_left_goes(project: Path, run_script: Script) -> None:
+    keep(project, run_script)
+    runs = json.loads((project / "results/toy/plan.json").read_text())["runs"]
+    shutil.rmtree(project / runs[0]["path"])
+    evidence = keep(project, run_script, "--runs-only")
+    assert not (evidence / runs[0]["path"]).exists()
+    assert not (evidence / "claims.csv").exists()
+    assert [path.name for path in evidence.parent.iterdir()] == ["toy"]
+
+
+def test_a_run_without_its_timing_is_kept(project: Path, run_script: Script) -> None:
+    for timing in (project / "runs").rglob("timing.json"):
+        timing.unlink()
+    assert "% | – |" in (keep(project, run_script) / "README.md").read_text()
+
+
+def test_an_absolute_path_stays_out_of_the_page(project: Path, run_script: Script) -> None:
+    evidence = keep(project, run_script, "--evidence", str(project / "evidence/toy"))
+    assert str(project) not in (evidence / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [("scripts", "holds no study's evidence"), ("../elsewhere", "is not in this project's folder")],
+)
+def test_evidence_takes_the_place_of_nothing_else(
+    project: Path, run_script: Script, place: str, problem: str
+) -> None:
+    (project / "scripts").mkdir(exist_ok=True)
+    (project / "scripts/mine.py").touch()
+    with pytest.raises(SystemExit, match=problem):
+        keep(project, run_script, "--evidence", place)
+    assert (project / "scripts/mine.py").exists()
+    assert not (project / "../elsewhere").exists()
+
+
 @pytest.mark.parametrize(
     ("missing", "problem"),
-    [("runs", "none of its runs is finished"), ("results", "no results there")],
+    [("runs", "none of its runs is finished"), ("results", "'claims.csv' is not there")],
 )
 def test_what_is_not_finished_is_refused_before_anything_is_written(
     project: Path, run_script: Script, missing: str, problem: str

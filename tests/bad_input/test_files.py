@@ -282,6 +282,16 @@ def test_wrong_arrays_are_refused(
     refused(path, lambda: load_task(path, "all", "few", CPU), part)
 
 
+def test_validation_images_that_were_held_out_cannot_be_missing(
+    prepared: Path, tmp_path: Path
+) -> None:
+    old, _ = load_prepared(prepared)
+    none = {name: old[name][:0] for name in ("validation.images", "validation.labels")}
+    path = altered(prepared, tmp_path / "prepared.safetensors", none)
+    count = len(old["validation.labels"])
+    refused(path, lambda: load_prepared(path), f"'validation.images' has 0 entries, not {count}")
+
+
 @pytest.mark.parametrize(
     ("info", "part"),
     [
@@ -289,6 +299,8 @@ def test_wrong_arrays_are_refused(
         ({"classes": "0123"}, "states no 'classes'"),
         ({"classes": ["a", "b"]}, "names more than the 2"),
         ({"tasks": None}, "states no 'tasks'"),
+        ({"counts": None}, "states no 'counts'"),
+        ({"counts": {}}, "entries, not None"),
         ({"tasks": {"all": "0123"}}, "task 'all' is no list"),
         ({"tasks": {"all": [0, 0, 1]}}, "task 'all' repeats classes"),
         ({"tasks": {"all": [0, 1, 2, 3], "target": [2, 3]}}, "'source' has 0 classes"),

@@ -15,6 +15,7 @@ import pytest
 import torch
 from helpers import CPU, ROOT
 
+from stagewise import catalogue
 from stagewise.data.prepare import prepare
 from stagewise.data.sources.base import load_source
 from stagewise.errors import UserError
@@ -34,6 +35,8 @@ from stagewise.evaluation.forecast import (
 from stagewise.evaluation.trials import Speed, measure
 from stagewise.evaluation.workload import Workload, data_size, workload
 from stagewise.files import write_json
+from stagewise.methods.base import DistillationMethod, Losses
+from stagewise.models.features import Batch, Features
 from stagewise.study import make_plan, resolve_config
 from stagewise.study.runs import STEPS
 
@@ -240,6 +243,32 @@ def test_without_room_for_a_table_every_image_is_answered_every_time() -> None:
     load = counted(table__max_gb=0)
     assert answers(load, "distillation/resnet.kd") == 100 * EPOCHS
     assert load.tables == 0
+
+
+class Pooled(DistillationMethod):
+    """Draws the student's pooled vectors' mean to that of a teacher with 32 of them."""
+
+    def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
+        """One term."""
+        assert teacher is not None
+        assert teacher.pooled.shape == (len(batch.index), 32)
+        return {"kd": (student.pooled.mean(1) - teacher.pooled.mean(1)).square().mean()}
+
+
+def test_pooled_vectors_are_as_wide_as_the_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = catalogue.method_needs
+    monkeypatch.setattr(
+        catalogue,
+        "method_needs",
+        lambda name: (*needs(name), "teacher_pooled") if name == "kd" else needs(name),
+    )
+    efforts = arm(counted(), "distillation/resnet.kd", Training)
+    ((effort, _),) = efforts.items()
+    assert (effort.teacher, effort.pooled) == (None, 32)
+    monkeypatch.setattr(trials, "make_method", lambda entry: Pooled())
+    monkeypatch.setattr(trials, "SECONDS", 0.0)
+    weights = replace(effort, method='{"method":{"method":"kd"},"weights":{"kd":1.0}}')
+    assert measure(weights, CPU).seconds > 0
 
 
 def test_a_teacher_that_answers_live_is_part_of_the_step() -> None:

@@ -15,8 +15,14 @@ from stagewise.analysis.publish import markdown
 from stagewise.analysis.readme import ALSO_SHOWN, SHOWN, contrast_table, read_claims, section
 from stagewise.analysis.records import Study, read_study
 from stagewise.errors import UserError
+from stagewise.files import write_text
 
 RESULTS = ("claims.csv", "tables/*.md", "tables/*.csv", "figures/*.svg")
+NEEDED = (
+    *("claims.csv", "tables/study.md", "tables/accuracy.md"),
+    *(f"figures/{name}.svg" for name in (*SHOWN, *ALSO_SHOWN)),
+)
+"""What a page of results is made from."""
 RECORDS = ("record.json", "history.csv", "shock.csv", "timing.json")
 
 PAGE = """# {title}
@@ -45,12 +51,12 @@ def result_files(results: Path) -> list[Path]:
     """A study's verdicts, tables and figures.
 
     Raises:
-        UserError: there are none.
+        UserError: one that the page needs is missing.
     """
-    found = [path for name in RESULTS for path in sorted(results.glob(name))]
-    if not found:
-        raise UserError(f"{results}: no results there; run `snakemake` first")
-    return found
+    for name in NEEDED:
+        if not (results / name).is_file():
+            raise UserError(f"{results}: '{name}' is not there; run `snakemake` first")
+    return [path for name in RESULTS for path in sorted(results.glob(name))]
 
 
 def record_files(plan: Path, root: Path) -> list[Path]:
@@ -73,6 +79,29 @@ def keep(files: Iterable[Path], base: Path, evidence: Path) -> None:
         target = evidence / source.relative_to(base)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+
+
+def keep_study(results: Path, root: Path, evidence: Path, command: str, *, runs_only: bool) -> None:
+    """A folder of evidence in the place of an older one.
+
+    Raises:
+        UserError: the study is not finished, or ``evidence`` is something else than evidence.
+    """
+    if evidence.exists() and not (evidence / "plan.json").is_file():
+        raise UserError(f"--evidence: '{evidence}' holds no study's evidence; name a new folder")
+    plan = results / "plan.json"
+    records = record_files(plan, root)
+    shown = [] if runs_only else result_files(results)
+    new = evidence.with_name(f".{evidence.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        keep(records, root, new)
+        keep([plan, *shown], results, new)
+        write_text(new / "README.md", page(new, command))
+        shutil.rmtree(evidence, ignore_errors=True)
+        new.rename(evidence)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def page(evidence: Path, command: str) -> str:
@@ -112,7 +141,7 @@ def _protocol(study: Study, path: str) -> dict[str, str]:
 def _run_table(study: Study) -> pd.DataFrame:
     rows = []
     for path in _done(study):
-        record = study.record(path)
+        record, timing = study.record(path), study.timing(path)
         run = study.runs.set_index("path").loc[path]
         rows.append(
             {
@@ -121,7 +150,7 @@ def _run_table(study: Study) -> pd.DataFrame:
                 "Network": record["spec"]["network"]["network"],
                 "Epochs": record["protocol"]["epochs"],
                 "Test accuracy, last epoch": f"{record['final']['test_accuracy']:.2f} %",
-                "Time": duration(study.timing(path)["total_seconds"]),
+                "Time": duration(timing["total_seconds"]) if timing else "–",
             }
         )
     return pd.DataFrame(rows)

@@ -98,7 +98,7 @@ def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> s
     ]
     parts += [f"<details><summary>Accuracy of every arm</summary>\n\n{accuracy.strip()}"]
     parts += [
-        f"</details>\n\nAll tables: [{evidence}/tables]({kept}/tables/study.md). "
+        f"</details>\n\nAll tables: [{kept / 'tables'}]({kept}/tables/study.md). "
         f"All figures, and how to read them: [docs/gallery.md]({guide})."
     ]
     return "\n\n".join(parts)

@@ -45,7 +45,7 @@ no row; a claim without any row is *not testable here*.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, isnan
 
 from stagewise.analysis.statistics import ALPHA, Paired
 
@@ -134,6 +134,8 @@ def halved(evidence: Evidence) -> Verdict:
     treatment, control = evidence.treatment_mean, evidence.control_mean
     if not control > 0:
         return NOT_TESTABLE, "the control shows no harm that could be removed"
+    if treatment <= control / 2 and isnan(evidence.paired.high):
+        return INCONCLUSIVE, "at most half of the control's, but equal seeds give no interval"
     if treatment <= control / 2 and not evidence.paired.high < 0:
         return INCONCLUSIVE, "at most half of the control's, but the interval reaches zero"
     if treatment <= control / 2:

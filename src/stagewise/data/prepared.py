@@ -34,7 +34,8 @@ def load_prepared(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, 
 
 def _info_problem(info: dict[str, Any]) -> str:
     """What is wrong with classes, tasks and statistics; empty where nothing is."""
-    for key, kind in (("classes", list), ("tasks", dict), ("mean", list), ("std", list)):
+    stated = {"classes": list, "tasks": dict, "mean": list, "std": list, "counts": dict}
+    for key, kind in stated.items():
         if not isinstance(info.get(key), kind):
             return f"states no '{key}'"
     known = range(len(info["classes"]))
@@ -65,4 +66,7 @@ def _shape_problem(arrays: dict[str, NDArray[Any]], info: dict[str, Any]) -> str
             return f"'{name}' numbers images beyond the {images} for training"
         if not set(arrays["train.labels"][chosen].tolist()) <= set(info["tasks"].get(task, [])):
             return f"'{name}' holds images of classes that are not the task's"
+    for name, array in arrays.items():
+        if info["counts"].get(name) != len(array):
+            return f"'{name}' has {len(array)} entries, not {info['counts'].get(name)}"
     return ""

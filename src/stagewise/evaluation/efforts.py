@@ -79,8 +79,8 @@ class Training:
     """Training steps, counted in images: in epochs of ``images`` images.
 
     ``method`` and ``settings`` are JSON: the spec's method and weights, and what of its training
-    settings a step depends on. ``teacher`` is there where it answers live. ``trains`` are the parts
-    that move; None is all.
+    settings a step depends on. ``teacher`` is there where it answers live; ``pooled`` is the width
+    of its pooled vectors where a table has them. ``trains`` are the parts that move; None is all.
     """
 
     net: Net
@@ -89,6 +89,7 @@ class Training:
     images: int
     batch: int
     teacher: Net | None = None
+    pooled: int = 0
     trains: tuple[str, ...] | None = None
     reestimate: bool = False
 

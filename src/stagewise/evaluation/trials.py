@@ -24,6 +24,7 @@ from stagewise.data.batches import Split, TaskData, TrainingBatches
 from stagewise.evaluation.efforts import Effort, Forward, Net, Pruning, Training, built, macs
 from stagewise.machine import give_back_memory
 from stagewise.methods.base import make_method
+from stagewise.models.features import Network
 from stagewise.models.store import build
 from stagewise.recipes.base import Phase
 from stagewise.training.checkpoint import Checkpoint
@@ -201,7 +202,14 @@ class _NoCheckpoint(Checkpoint):
 
 
 class _Known(TableTeacher):
-    """Its answers are all known: what a step takes where the table has them."""
+    """Its answers are all known: what a step takes where the table has them. The student stands in
+    for the teacher, but for the width of the ``pooled`` vectors, if any."""
+
+    def __init__(self, network: Network, batches: TrainingBatches, pooled: int) -> None:
+        super().__init__(network, batches, pooled=bool(pooled))
+        if pooled:
+            labels = batches.data.train.labels
+            self.answers[-1] = torch.zeros(len(labels), pooled, device=labels.device)
 
     def prepare(self, index: Tensor, view: Tensor) -> None:
         """Nothing to do."""
@@ -220,7 +228,7 @@ def _teacher(
         network = build(effort.teacher.architecture, 0).to(device).eval().requires_grad_(False)
         return teacher_for(network, batches, needs, precision(dtype, device))
     if "teacher" in needs:
-        return _Known(build(effort.net.architecture, 0).to(device), batches)
+        return _Known(build(effort.net.architecture, 0).to(device), batches, effort.pooled)
     return None
 
 

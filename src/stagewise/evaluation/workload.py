@@ -4,7 +4,7 @@ A run is a sum of efforts: so many images of one kind of training step, so many 
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -222,21 +222,18 @@ class _Counter:
         shown = images if rest != 1 else whole * batch
         phases = make_phases(self.spec["recipe"], epochs=training["epochs"], lr=training["lr"])
         epochs = sum(phase.epochs for phase in phases)
-        live = self.teacher(training, shown, epochs)
+        live, pooled = self.teacher(training, shown, epochs)
         for phase in phases:
-            self.work.efforts[self.step(training, phase, shown, batch, live)] += (
-                shown * phase.epochs
-            )
+            step = replace(self.step(training, phase, shown, batch), teacher=live, pooled=pooled)
+            self.work.efforts[step] += shown * phase.epochs
             if self.spec.get("probe") and phase.trains is None:
                 self.probe(steps, phase)
         due = {epochs, *range(training["evaluate_every"], epochs + 1, training["evaluate_every"])}
         self.evaluate(len(due) * self.data.images(self.task, "validation"))
         self.work.disk += 2 * built(self.net).bytes  # the state, from which a killed run goes on
 
-    def step(
-        self, training: dict[str, Any], phase: Phase, images: int, batch: int, live: Net | None
-    ) -> Training:
-        """The step of a phase."""
+    def step(self, training: dict[str, Any], phase: Phase, images: int, batch: int) -> Training:
+        """The step of a phase, without a teacher."""
         names = ("batch_size", "dtype", "threads", "momentum", "weight_decay", *AUGMENTATION)
         return Training(
             self.net,
@@ -244,21 +241,21 @@ class _Counter:
             canonical_json({name: training[name] for name in names}),
             images,
             batch,
-            live,
-            phase.trains,
-            phase.reestimate_batch_norm,
+            trains=phase.trains,
+            reestimate=phase.reestimate_batch_norm,
         )
 
-    def teacher(self, training: dict[str, Any], images: int, epochs: int) -> Net | None:
-        """The teacher, where it answers at every step; else its answers are added here."""
+    def teacher(self, training: dict[str, Any], images: int, epochs: int) -> tuple[Net | None, int]:
+        """The teacher, where it answers at every step; else its answers are added here, and the
+        width of its pooled vectors comes back if the method asks for them."""
         if "teacher" not in self.run.parents:
-            return None
+            return None, 0
         parent = self.run.parents["teacher"]
         net = self.shape(self.plan.runs[parent])
         needs = catalogue.method_needs(self.spec["method"]["method"])
         bounded = not any(training[name] for name in ("rotation", "auto_augment", "mixup"))
         if "teacher_taps" in needs or not bounded:
-            return net
+            return net, 0
         views = (2 * training["crop"] + 1) ** 2 * (2 if training["flip"] else 1)
         same = ("crop", "flip", "dtype", "threads")
         pooled = built(net).pooled if "teacher_pooled" in needs else 0
@@ -269,7 +266,7 @@ class _Counter:
         asked = self.tables.answers(key, images, views, width, epochs)
         effort = Forward(net, BLOCK, training["dtype"], self.threads)
         self.work.efforts[effort] += round(asked)
-        return None
+        return None, pooled
 
     def probe(self, steps: int, phase: Phase) -> None:
         """Each look is a forward and a backward pass of the probe's images."""
