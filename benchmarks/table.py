@@ -145,15 +145,20 @@ SECTIONS = {
 }
 
 
-def main() -> None:
-    """Write the README from all results that are there."""
+def page() -> str:
+    """The README, from all results that are there."""
     template = (FOLDER / "README.template.md").read_text(encoding="utf-8")
     parts = [template.strip()]
     for name, (title, make) in SECTIONS.items():
         for file in sorted((FOLDER / "results").glob(f"{name}*.json")):
             section = make(json.loads(file.read_text(encoding="utf-8")))
             parts.append(f"## {title}\n\n{section.strip()}")
-    (FOLDER / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Write it."""
+    (FOLDER / "README.md").write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ runs/ and data/, and let `snakemake` do the rest.
 import time
 from pathlib import Path
 
+from stagewise.errors import UserError
 from stagewise.machine import default_device
 from stagewise.scripting import importing, parser, run_script, seconds
 from stagewise.study import make_plan, resolve_config
@@ -15,6 +16,8 @@ from stagewise.study.config import load_yaml
 from stagewise.study.runs import STEPS
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
+MOST_JOBS = 32
+"""CUDA's streams, of which each job needs one."""
 
 
 def main() -> int:
@@ -26,6 +29,8 @@ def main() -> int:
     options.add_argument("--budget", default="", help="stop after this time (90s, 9m, 2h)")
     options.add_argument("--steps", nargs="*", choices=STEPS, help="only these steps")
     arguments = options.parse_args()
+    if not 1 <= arguments.jobs <= MOST_JOBS:
+        raise UserError(f"--jobs: {arguments.jobs} is not from 1 to {MOST_JOBS}")
     deadline = time.monotonic() + seconds(arguments.budget) if arguments.budget else None
     name = str(arguments.config)
     plan = make_plan(resolve_config(load_yaml(arguments.config), name), name)

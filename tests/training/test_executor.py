@@ -1,5 +1,7 @@
 """Runs done several at once, without Snakemake, are the runs that are done one by one."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -100,3 +102,23 @@ def test_a_failed_run_stops_the_study_and_names_itself(
     with pytest.raises(UserError, match=r"distillation/.*: broken"):
         execute(unfinished(study, machine()), data, machine(2))
     assert not list(tmp_path.glob("runs/smoke/recovery/*/*/record.json"))
+
+
+def test_the_script_does_a_study(tmp_path: Path) -> None:
+    """As on a machine that has Python and torch alone; again, nothing is left."""
+    config = yaml.safe_load((ROOT / "config/smoke.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    def study(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(SCRIPTS / "study.py"), "--config", "smoke.yaml", *options]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    for jobs in ("0", "33"):
+        refused = study("--jobs", jobs)
+        assert f"--jobs: {jobs} is not from 1 to 32" in refused.stderr
+        assert refused.returncode == 1
+    count = len(make_plan(resolve_config(config, "smoke"), "smoke").runs)
+    for left in (count, 0):
+        done = study("--device", "cpu", "--jobs", "2")
+        assert (done.returncode, f"{left} of {count} runs to do" in done.stdout) == (0, True), done
+    assert len(list(tmp_path.glob("runs/smoke/**/record.json"))) == count

@@ -34,6 +34,13 @@ def test_evidence_pages_are_what_their_records_give(monkeypatch):
         assert page(plan.parent, command) == text, plan.parent
 
 
+def test_the_page_of_benchmarks_is_what_the_results_give(monkeypatch):
+    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
+    import table
+
+    assert (PROJECT / "benchmarks/README.md").read_text(encoding="utf-8") == table.page()
+
+
 def test_links_and_pictures_exist():
     kept = (PROJECT / "evidence").glob("*/README.md")
     for file in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md"), *kept]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from stagewise.data.augment import AUTOAUGMENT, resample, rotation, uniform
 
@@ -153,9 +154,13 @@ def _contrast(images: Tensor, degree: Tensor) -> Tensor:
 
 
 def _sharpness(images: Tensor, degree: Tensor) -> Tensor:
-    from torchvision.transforms.v2 import functional
-
-    return _blend(images, functional.adjust_sharpness(images, 0.0), degree)
+    """As torchvision's ``adjust_sharpness``, whose kernel comes from the host: that cannot be part
+    of a captured step."""
+    channels, soft = images.shape[1], images.float()
+    kernel = torch.full((channels, 1, 3, 3), 1 / 13, device=images.device)
+    kernel[:, :, 1, 1] = 5 / 13
+    soft[..., 1:-1, 1:-1] = conv2d(soft, kernel, groups=channels).round()
+    return _blend(images, soft.clamp(0, 255).byte(), degree)
 
 
 def _posterize(images: Tensor, degree: Tensor) -> Tensor:

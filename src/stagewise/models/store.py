@@ -4,6 +4,7 @@ import importlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -42,6 +43,10 @@ class Architecture:
     def example(self, batch: int = 2) -> Tensor:
         """A zero batch of the right shape: (batch, channels, size, size)."""
         return torch.zeros(batch, self.channels, self.image_size, self.image_size)
+
+
+BUILDING = Lock()
+"""Networks and methods draw their weights from torch's one generator: threads take turns."""
 
 
 def seeded(seed: int, purpose: str) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from stagewise.data.batches import load_task
 from stagewise.files import write_json
+from stagewise.models.store import BUILDING
 from stagewise.pruning.prune import Limits, prune
 from stagewise.training.run import Inputs, Spec, load_parent, timing, write_run
 
@@ -21,16 +22,17 @@ def prune_run(spec: Spec, inputs: Inputs, out: Path, *, code: str) -> None:
     torch.set_num_threads(spec["threads"])
     device = torch.device("cpu")
     data = load_task(inputs.data, spec["data"]["task"], spec["data"]["images"], device)
-    network, architecture = load_parent(inputs, "init", data)
-    pruned, measured = prune(
-        network,
-        architecture,
-        criterion=spec["criterion"],
-        ratio=spec["ratio"],
-        limits=Limits(spec["min_channels"], spec["min_share"]),
-        tolerance=spec["tolerance"],
-        seed=spec["seed"],
-    )
+    with BUILDING:
+        network, architecture = load_parent(inputs, "init", data)
+        pruned, measured = prune(
+            network,
+            architecture,
+            criterion=spec["criterion"],
+            ratio=spec["ratio"],
+            limits=Limits(spec["min_channels"], spec["min_share"]),
+            tolerance=spec["tolerance"],
+            seed=spec["seed"],
+        )
     write_json(out / "pruning.json", pruned.pruned)
     write_run(
         out,

@@ -10,6 +10,13 @@ import torch
 Precision = AbstractContextManager[object]
 
 
+def plain_float32() -> None:
+    """Make cuDNN multiply float32 as float32, not as TF32, and choose kernels that add in the same
+    order each time."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+
+
 def precision(dtype: str, device: torch.device) -> Precision:
     """A context, to be entered as often as one likes, for ``float32`` or ``bfloat16``."""
     if dtype == "float32":

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from stagewise.files import (
 from stagewise.methods.base import make_method
 from stagewise.models.features import Network
 from stagewise.models.store import (
+    BUILDING,
     Architecture,
     build,
     load_network,
@@ -40,16 +40,13 @@ from stagewise.models.store import (
 )
 from stagewise.recipes.base import make_phases
 from stagewise.training.checkpoint import Checkpoint, state_folder
-from stagewise.training.precision import precision
+from stagewise.training.precision import plain_float32, precision
 from stagewise.training.progress import Progress
 from stagewise.training.table import TableFolder
 from stagewise.training.teachers import table_key, teacher_for
 from stagewise.training.trainer import Row, Trainer, predict
 
 AUGMENTATION = ("crop", "flip", "rotation", "auto_augment", "mixup")
-
-BUILDING = Lock()
-"""Networks and methods draw their weights from torch's one generator: threads take turns."""
 
 Spec = dict[str, Any]
 Built = tuple[Network, Architecture]
@@ -155,6 +152,7 @@ def train_run(
     settings = spec["training"]
     data = load_task(inputs.data, spec["data"]["task"], spec["data"]["images"], device)
     needs = catalogue.method_needs(spec["method"]["method"])
+    plain_float32()
     with BUILDING:
         torch.set_num_threads(settings["threads"])
         network, architecture = STARTS[spec["init"]](spec, inputs, data)
@@ -183,7 +181,7 @@ def train_run(
         from_teacher = {role: checksums[role] for role in ("teacher", "data")}
         kept = table_key(from_teacher, batches, spec["data"], settings["dtype"])
         answering = teacher_for(teacher, batches, needs, forward_precision, tables, kept)
-    key = sha256_text(canonical_json([spec, code, checksums, torch.__version__]))[:16]
+    key = sha256_text(canonical_json([spec, code, checksums, torch.__version__, device.type]))[:16]
     with state_folder(work, key) as folder:
         trainer = Trainer(
             network,

@@ -1,8 +1,8 @@
 """SGD with momentum and weight decay, in a few fused calls.
 
 The same update, bit for bit, as ``torch.optim.SGD(foreach=True)`` (a test says so), on a GPU as its
-``fused=True``; that class's first use alone costs a second of start-up, because it imports the
-compiler.
+``fused=True`` with a tensor's rate; that class's first use alone costs a second of start-up,
+because it imports the compiler.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class SGD:
             torch._fused_sgd_(
                 weights,
                 gradients,
-                velocity,
+                velocity if self.momentum else [],
                 weight_decay=self.weight_decay,
                 momentum=self.momentum,
                 lr=lr,

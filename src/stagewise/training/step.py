@@ -100,7 +100,8 @@ class GraphedStep(Step):
         self.count += len(index)
         if len(index) != len(self.index) or self.eager_left:
             self.eager_left = max(0, self.eager_left - 1)
-            self._run(index, view, self.lr)
+            with CAPTURING:  # libraries may wait for the device when they are first used
+                self._run(index, view, self.lr)
             return
         self.index.copy_(index)
         self.view.copy_(view)

@@ -1,5 +1,6 @@
 """The one training loop: a network, a list of phases, and maybe a teacher."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from stagewise.errors import UserError
 from stagewise.evaluation.shock import ShockProbe
 from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Batch, Features, Network
+from stagewise.models.store import BUILDING
 from stagewise.recipes.base import Phase
 from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.clock import CpuClock
@@ -22,12 +24,15 @@ from stagewise.training.precision import Precision
 from stagewise.training.progress import Progress
 from stagewise.training.schedules import SCHEDULES, Schedule
 from stagewise.training.sgd import SGD
-from stagewise.training.step import make_step
+from stagewise.training.step import CAPTURING, make_step
 from stagewise.training.teachers import FLOAT32, Teacher
 
 Row = dict[str, Any]
 SAVE_SECONDS = 1.0
 """Least training time between checkpoints: a small set's epoch can be shorter than a write."""
+
+STREAMS = threading.local()
+"""Of each thread: its CUDA stream by device."""
 
 
 class OutOfTime(Exception):
@@ -56,15 +61,22 @@ def predict(network: Network, data: TaskData, split: Split, batch_size: int = 25
 
 @contextmanager
 def own_stream(device: torch.device) -> Iterator[None]:
-    """A stream of its own on a GPU: a graph can be captured there, and runs can share the GPU."""
+    """The thread's own stream on a GPU: a graph can be captured there, and runs can share the GPU.
+
+    One for each thread and not for each run, because CUDA has 32 and then hands them out again: two
+    runs on one stream would end up in one another's graphs.
+    """
     if device.type != "cuda":
         yield
         return
-    stream = torch.cuda.Stream(device)
+    streams = STREAMS.__dict__
+    stream = streams.get(str(device)) or streams.setdefault(str(device), torch.cuda.Stream(device))
     stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):
-        yield
-    torch.cuda.current_stream(device).wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        torch.cuda.current_stream(device).wait_stream(stream)
 
 
 class Trainer:
@@ -111,18 +123,25 @@ class Trainer:
             OutOfTime: the budget ended; the checkpoint holds everything.
         """
         with own_stream(self.data.train.labels.device):
-            self._dry_run()
-            saved = self.checkpoint.load()
-            if saved:
-                self._restore(*saved)
-                self.progress.resume(self.at.epoch)
-            self.clock.ready()
-            while self.at.phase < len(self.phases):
-                self._phase(self.phases[self.at.phase])
-                self.at.phase += 1
-                self.at.epoch_in_phase = 0
-            self.checkpoint.wait()
+            try:
+                self._run()
+            finally:
+                with CAPTURING:  # the memory of a graph goes now, and not in another's capture
+                    vars(self).pop("step", None)
         return self.history
+
+    def _run(self) -> None:
+        self._dry_run()
+        saved = self.checkpoint.load()
+        if saved:
+            self._restore(*saved)
+            self.progress.resume(self.at.epoch)
+        self.clock.ready()
+        while self.at.phase < len(self.phases):
+            self._phase(self.phases[self.at.phase])
+            self.at.phase += 1
+            self.at.epoch_in_phase = 0
+        self.checkpoint.wait()
 
     # -- one phase ---------------------------------------------------------------------------
 
@@ -165,9 +184,10 @@ class Trainer:
             weight_decay=self.settings["weight_decay"],
         )
         frozen = phase.reestimate_batch_norm
-        self.step = make_step(
-            self.forward, self.weights, self.batches, None if frozen else self.optimiser
-        )
+        with CAPTURING:  # as in ``run``, where a step is replaced
+            self.step = make_step(
+                self.forward, self.weights, self.batches, None if frozen else self.optimiser
+            )
 
     def forward(self, batch: Batch) -> tuple[Features, dict[str, Tensor]]:
         """The student's features and the loss terms of a batch."""
@@ -283,6 +303,7 @@ class Trainer:
         self._start(phase)
         for number, velocity in enumerate(self.optimiser.velocity):
             velocity.copy_(tensors[f"velocity.{number}"])
-        torch.set_rng_state(tensors["rng"])
+        with BUILDING:
+            torch.set_rng_state(tensors["rng"])
         if self.probe:
             self.probe.restore(named("probe."), position["probe"])
