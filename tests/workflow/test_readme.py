@@ -28,7 +28,9 @@ def test_the_gallery_is_what_the_study_gives(monkeypatch):
 
 def test_evidence_pages_are_what_their_records_give(monkeypatch):
     monkeypatch.chdir(PROJECT)
-    for plan in Path("evidence").glob("*/plan.json"):
+    plans = list(Path("evidence").glob("*/plan.json"))
+    assert {plan.parent.name for plan in plans} >= {"cifar100-cpu", "crd-10-epochs"}
+    for plan in plans:
         text = (plan.parent / "README.md").read_text(encoding="utf-8")
         [command] = re.findall(r"`([^`]+)` does it again", text)
         assert page(plan.parent, command) == text, plan.parent
