@@ -1,5 +1,6 @@
 """Copies of the project for tests that run it as a user would."""
 
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,28 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
+EXACT = ("model.safetensors", "record.json", "history.csv", "logits.npz")
+"""Files in which equal runs are equal byte for byte."""
+
+SMALL = {
+    "title": "A small study of one pair",
+    "seeds": [0],
+    "data": {
+        "source": "digits",
+        "image_size": 8,
+        "student_images_per_class": 10,
+        "target_images_per_class": 3,
+        "source_classes": [0, 1, 2, 3, 4],
+    },
+    "pairs": {
+        "resnet": {
+            "teacher": {"network": "resnet14", "width": 8},
+            "student": {"network": "resnet8", "width": 8},
+        }
+    },
+}
+"""A config without ``study`` and ``training``."""
+
 COPIED = ("Snakefile", "config.yaml", "config", "profiles", "scripts", "src", "workflow")
 
 
@@ -41,6 +64,12 @@ class Project:
         """Messages of the jobs that a dry run lists."""
         lines = self.snakemake("-n", *arguments).splitlines()
         return {line.split(": ", 1)[1] for line in lines if re.match(r"(local)?[Jj]ob \d+: ", line)}
+
+    def configure(self, study: str, **training: object) -> None:
+        """Write ``SMALL`` as the copy's study."""
+        training = {"batch_size": 25, "crop": 1, "flip": False, **training}
+        config = {"study": study, **SMALL, "training": training}
+        (self.folder / "config.yaml").write_text(json.dumps(config))
 
     def replace(self, path: str, old: str, new: str) -> None:
         """Edit a file; the old text must stand there."""

@@ -6,26 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import Project, copy_project
+from projects import EXACT, Project, copy_project
 
 from stagewise.files import sha256_file
 
-CONFIG = """
-study: full
-title: On a full disk
-seeds: [0]
-data:
-  source: digits
-  image_size: 8
-  student_images_per_class: 10
-  target_images_per_class: 3
-  source_classes: [0, 1, 2, 3, 4]
-pairs:
-  resnet: {teacher: {network: resnet14, width: 8}, student: {network: resnet8, width: 8}}
-training: {epochs: 5, batch_size: 25, crop: 1, flip: false}
-"""
 RUN = Path("runs/full/students/resnet.baseline/seed-0")
-EXACT = ("model.safetensors", "record.json", "history.csv", "logits.npz")
 
 
 @pytest.fixture
@@ -40,7 +25,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_with_space_again_the_run_ends_as_if_undisturbed(tmp_path: Path, disk: Path) -> None:
     calm = copy_project(tmp_path)
-    (calm.folder / "config.yaml").write_text(CONFIG)
+    calm.configure("full", epochs=5)
     calm.run("snakemake", "data")
     # Python leaves compiled modules that a full disk cut off, and fails on them ever after.
     calm.run("python", "-m", "compileall", "-q", "src")

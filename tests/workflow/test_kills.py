@@ -14,28 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import PROJECT, Project, copy_project
+from projects import EXACT, PROJECT, Project, copy_project
 
 from stagewise.files import sha256_file
 
-CONFIG = """
-study: kill
-title: Killed and resumed
-seeds: [0]
-data:
-  source: digits
-  image_size: 8
-  student_images_per_class: 10
-  target_images_per_class: 3
-  source_classes: [0, 1, 2, 3, 4]
-pairs:
-  resnet: {teacher: {network: resnet14, width: 8}, student: {network: resnet8, width: 8}}
-training: {epochs: 300, batch_size: 25, crop: 1, flip: false, evaluate_every: 150}
-"""
 RUN = "runs/kill/students/resnet.baseline/seed-0"
 LOG = "logs/kill/students/resnet.baseline.seed-0.log"
 COMMAND = ("snakemake", f"{RUN}/record.json")
-EXACT = ("model.safetensors", "record.json", "history.csv", "logits.npz")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +28,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the project that has prepared its data and trained nothing."""
     project = copy_project(tmp_path_factory.mktemp("fresh"))
     shutil.copy(PROJECT / "Makefile", project.folder)
-    (project.folder / "config.yaml").write_text(CONFIG)
+    project.configure("kill", epochs=300, evaluate_every=150)
     project.run("snakemake", "data")
     return project
 
