@@ -138,7 +138,7 @@ def forecast(result: dict[str, Any]) -> str:
 
 SECTIONS = {
     "throughput": ("Throughput of one distillation step", throughput),
-    "accuracy": ("The same accuracy", accuracy),
+    "accuracy": ("Accuracy of the two loops", accuracy),
     "scaling": ("Growth", scaling),
     "pipeline": ("The default study", pipeline),
     "forecast": ("The forecast, and what came", forecast),
