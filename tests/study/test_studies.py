@@ -54,6 +54,7 @@ LAID_OVER = {
     "digits-tune": "../config",
     "cifar100-cpu-tune": "cifar100-cpu",
     "crd-10-epochs": "crd-benchmark",
+    "crd-10-epochs-cosine": "crd-benchmark",
 }
 """The others, and the study that each is laid over."""
 
