@@ -1,6 +1,6 @@
 """Does our loop lose accuracy to the published style? One recipe in both, to the last epoch.
 
-The published-style loop trains here in float32 (ten epochs of WRN-16-2: half an hour of two cores);
+The published-style loop trains here in float32 (ten epochs of WRN-16-2: an hour of two cores);
 ours is read from the records of finished runs of the same network and recipe, for example those of
 
     snakemake --configfile config/crd-benchmark.yaml config/crd-10-epochs.yaml -- \\

@@ -102,6 +102,17 @@ def test_a_run_without_its_timing_is_kept(project: Path, run_script: Script) -> 
     assert "% | – |" in (keep(project, run_script) / "README.md").read_text()
 
 
+def test_mirrors_stay_out_of_the_plan(project: Path, run_script: Script) -> None:
+    file = project / "results/toy/plan.json"
+    plan = json.loads(file.read_text())
+    for block in ("data", "two_stage"):
+        plan["config"][block]["mirrors"] = ["/home/me/mirror"]
+    file.write_text(json.dumps(plan))
+    kept = json.loads((keep(project, run_script) / "plan.json").read_text())
+    assert "/home/me" not in json.dumps(kept)
+    assert kept["runs"] == plan["runs"]
+
+
 def test_an_absolute_path_stays_out_of_the_page(project: Path, run_script: Script) -> None:
     evidence = keep(project, run_script, "--evidence", str(project / "evidence/toy"))
     assert str(project) not in (evidence / "README.md").read_text()

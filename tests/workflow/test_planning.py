@@ -11,8 +11,8 @@ import yaml
 from projects import copy_project
 
 RUNS, CALLS = 2000, 26_000_000
-"""Function calls of a dry run, of which ``benchmarks/README.md`` says how many seconds they take:
-unlike seconds they are the same on every machine, whatever else it does. 23.9 million now.
+"""Function calls of a dry run, 23.9 million now: the same on every machine, whatever else it does.
+They bound the work, not the seconds; ``benchmarks/README.md`` times a dry run of as many runs.
 """
 READY = 10.0
 """Seconds for a ready study."""

@@ -7,6 +7,7 @@ of its runs; neither weights nor logits. It may hold a part of the runs and no r
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from stagewise.analysis.publish import markdown
 from stagewise.analysis.readme import ALSO_SHOWN, SHOWN, contrast_table, read_claims, section
 from stagewise.analysis.records import Study, read_study
 from stagewise.errors import UserError
-from stagewise.files import write_text
+from stagewise.files import read_json, write_json, write_text
 
 RESULTS = ("claims.csv", "tables/*.md", "tables/*.csv", "figures/*.svg")
 NEEDED = (
@@ -96,12 +97,21 @@ def keep_study(results: Path, root: Path, evidence: Path, command: str, *, runs_
     shutil.rmtree(new, ignore_errors=True)
     try:
         keep(records, root, new)
-        keep([plan, *shown], results, new)
+        keep(shown, results, new)
+        write_json(new / "plan.json", _public(read_json(plan)))
         write_text(new / "README.md", page(new, command))
         shutil.rmtree(evidence, ignore_errors=True)
         new.rename(evidence)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _public(plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan without the user's mirrors: places on a machine, on which no result depends."""
+    blocks = {name: {**plan["config"][name]} for name in ("data", "two_stage")}
+    for block in blocks.values():
+        block |= {"mirrors": []} if "mirrors" in block else {}
+    return {**plan, "config": {**plan["config"], **blocks}}
 
 
 def page(evidence: Path, command: str) -> str:
