@@ -20,7 +20,7 @@ from stagewise.data.batches import Split, load_task
 from stagewise.errors import UserError
 from stagewise.files import read_json
 from stagewise.models.store import Architecture, build
-from stagewise.scripting import run_script
+from stagewise.process.scripting import run_script
 from stagewise.training.schedules import steps as decay
 
 BATCH, RATE = 64, 0.05

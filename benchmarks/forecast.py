@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from machine import keep
 
-from stagewise.evaluation.calibration import calibrate
-from stagewise.evaluation.forecast import JOB_SECONDS, forecast, jobs_at_once, rule_of
-from stagewise.evaluation.workload import data_size, workload
-from stagewise.machine import default_device
+from stagewise.forecast.calibration import calibrate
+from stagewise.forecast.estimate import JOB_SECONDS, forecast, jobs_at_once, rule_of
+from stagewise.forecast.workload import data_size, workload
+from stagewise.process.machine import default_device
 from stagewise.study import load_config, make_plan
 
 

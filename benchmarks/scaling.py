@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from stagewise.machine import keep_freed_memory
+from stagewise.process.machine import keep_freed_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEPS = {

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from throughput import PUBLISHED
 
-from stagewise.analysis.publish import markdown
+from stagewise.analysis.tables.files import markdown
 
 FOLDER = Path(__file__).resolve().parent
 TEACHING = {

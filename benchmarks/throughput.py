@@ -24,11 +24,11 @@ from machine import keep, matmul_rate, synchronise
 from published_loop import PublishedDistillation
 
 from stagewise.data.batches import Split, TaskData, TrainingBatches
-from stagewise.evaluation.cost import costs
-from stagewise.machine import keep_freed_memory
 from stagewise.methods.base import make_method
+from stagewise.models.cost import costs
 from stagewise.models.features import Network
 from stagewise.models.store import Architecture, build
+from stagewise.process.machine import keep_freed_memory
 from stagewise.training.precision import precision
 from stagewise.training.sgd import SGD
 from stagewise.training.step import make_step

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from stagewise.analysis.claims import judge_claims
-from stagewise.analysis.records import read_study, read_table
-from stagewise.analysis.summary import REQUIRED
+from stagewise.analysis.claims.judgement import judge_claims
+from stagewise.analysis.records.study import read_study, read_table
+from stagewise.analysis.records.summary import REQUIRED
 from stagewise.files import write_text
-from stagewise.scripting import parser, run_script
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

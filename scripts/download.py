@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stagewise.data.raw import save_raw
 from stagewise.data.sources.base import load_source
-from stagewise.scripting import json_object, parser, run_script
+from stagewise.process.scripting import json_object, parser, run_script
 
 
 def main() -> None:

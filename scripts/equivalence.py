@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from stagewise.analysis.equivalence import compare, shown
-from stagewise.analysis.publish import markdown
-from stagewise.analysis.records import read_table
+from stagewise.analysis.claims.equivalence import compare, shown
+from stagewise.analysis.records.study import read_table
+from stagewise.analysis.tables.files import markdown
 from stagewise.files import write_text
-from stagewise.scripting import parser, run_script
+from stagewise.process.scripting import parser, run_script
 
 NEEDED = ("path", "arm", "seed", "exit", "test_accuracy", "device", "epochs")
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from stagewise.analysis.evaluation import evaluate
-from stagewise.analysis.records import read_study
+from stagewise.analysis.records.evaluation import evaluate
+from stagewise.analysis.records.study import read_study
 from stagewise.files import write_text
-from stagewise.scripting import parser, run_script
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stagewise.analysis.kept import keep_study
+from stagewise.analysis.publish.evidence import keep_study
 from stagewise.errors import UserError
-from stagewise.scripting import parser, run_script
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

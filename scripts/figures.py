@@ -4,10 +4,10 @@ from pathlib import Path
 
 from stagewise import catalogue
 from stagewise.analysis.figures import write_figures
-from stagewise.analysis.records import read_study, read_table
-from stagewise.analysis.results import Results
-from stagewise.analysis.summary import REQUIRED
-from stagewise.scripting import parser, run_script
+from stagewise.analysis.records.study import read_study, read_table
+from stagewise.analysis.records.summary import REQUIRED
+from stagewise.analysis.tables.table import Results
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

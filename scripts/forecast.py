@@ -6,8 +6,8 @@ A minute of short trials on random pixels; data need not be here yet, and nothin
 import os
 from pathlib import Path
 
-from stagewise.machine import default_device
-from stagewise.scripting import importing, json_object, parser, run_script, seconds
+from stagewise.process.machine import default_device
+from stagewise.process.scripting import importing, json_object, parser, run_script, seconds
 from stagewise.study import load_config, make_plan, resolve_config
 
 
@@ -32,9 +32,9 @@ def main() -> None:
         import torch
         from rich.console import Console
 
-        from stagewise.evaluation.calibration import calibrate
-        from stagewise.evaluation.forecast import forecast, jobs_at_once, sentence, table
-        from stagewise.evaluation.workload import data_size, workload
+        from stagewise.forecast.calibration import calibrate
+        from stagewise.forecast.estimate import forecast, jobs_at_once, sentence, table
+        from stagewise.forecast.workload import data_size, workload
     device = torch.device(arguments.device)
     gpu = device.type == "cuda"
     load = workload(plan, data_size(config, Path(f"data/{config['study']}/summary.json")))

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from stagewise.analysis import headline
-from stagewise.analysis.records import read_table
-from stagewise.scripting import parser, run_script
+from stagewise.analysis.records.study import read_table
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

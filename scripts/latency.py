@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from stagewise.analysis.records import read_study
-from stagewise.evaluation.latency import measure
+from stagewise.analysis.records.study import read_study
 from stagewise.files import write_text
-from stagewise.scripting import parser, run_script
-from stagewise.training.run import csv_text
+from stagewise.measure.latency import measure
+from stagewise.process.scripting import parser, run_script
+from stagewise.runs.train import csv_text
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from stagewise.files import write_json
-from stagewise.scripting import json_object, parser, run_script
+from stagewise.process.scripting import json_object, parser, run_script
 from stagewise.study import advice, load_config, make_plan, resolve_config
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from stagewise.data.prepare import prepare
 from stagewise.data.raw import load_raw
 from stagewise.files import write_json
-from stagewise.scripting import json_object, parser, run_script
+from stagewise.process.scripting import json_object, parser, run_script
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stagewise.scripting import importing, json_object, parser, run_script
+from stagewise.process.scripting import importing, json_object, parser, run_script
 
 
 def main() -> None:
@@ -15,8 +15,8 @@ def main() -> None:
     options.add_argument("--code", default="", help="code fingerprint, stored in the record")
     arguments = options.parse_args()
     with importing():
-        from stagewise.pruning.run import prune_run
-        from stagewise.training.run import Inputs
+        from stagewise.runs.prune import prune_run
+        from stagewise.runs.train import Inputs
     prune_run(
         arguments.spec,
         Inputs(arguments.data, {"init": arguments.init}),

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from stagewise.analysis.kept import keep, result_files
-from stagewise.analysis.readme import filled, gallery, section
+from stagewise.analysis.publish.evidence import keep, result_files
+from stagewise.analysis.publish.readme import filled, gallery, section
 from stagewise.files import write_text
-from stagewise.scripting import parser, run_script
+from stagewise.process.scripting import parser, run_script
 from stagewise.study import load_config
 
 

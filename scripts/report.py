@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from stagewise.analysis.records import read_study, read_table
-from stagewise.analysis.report import render
-from stagewise.analysis.results import Results
-from stagewise.analysis.summary import REQUIRED
+from stagewise.analysis.records.study import read_study, read_table
+from stagewise.analysis.records.summary import REQUIRED
+from stagewise.analysis.report.page import render
+from stagewise.analysis.tables.table import Results
 from stagewise.files import write_text
-from stagewise.scripting import parser, run_script
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

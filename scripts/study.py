@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from stagewise.errors import UserError
-from stagewise.machine import default_device
-from stagewise.scripting import importing, parser, run_script, seconds
+from stagewise.process.machine import default_device
+from stagewise.process.scripting import importing, parser, run_script, seconds
 from stagewise.study import make_plan, resolve_config
 from stagewise.study.checks.data import image_size, source_options
 from stagewise.study.config import load_yaml
@@ -40,8 +40,8 @@ def main() -> int:
         from stagewise.data.prepare import prepare
         from stagewise.data.raw import load_raw, save_raw
         from stagewise.data.sources.base import load_source
-        from stagewise.executor import Machine, execute, unfinished
-        from stagewise.models.imagenet import make_start
+        from stagewise.runs.executor import Machine, execute, unfinished
+        from stagewise.runs.imagenet import make_start
         from stagewise.training.trainer import OutOfTime
     settings = plan.config["data"]
     raw = Path(f"work/raw/{plan.config['study']}.safetensors")

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from stagewise.analysis.records import read_study, read_table
-from stagewise.analysis.summary import mean_accuracies, summarise
+from stagewise.analysis.records.study import read_study, read_table
+from stagewise.analysis.records.summary import mean_accuracies, summarise
 from stagewise.files import write_json, write_text
-from stagewise.scripting import parser, run_script
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

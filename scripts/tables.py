@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from stagewise.analysis.publish import guide, write_tables
-from stagewise.analysis.published import compared
-from stagewise.analysis.records import read_study, read_table
-from stagewise.analysis.references import protocol_warning
-from stagewise.analysis.results import Results
-from stagewise.analysis.summary import REQUIRED
+from stagewise.analysis.records.study import read_study, read_table
+from stagewise.analysis.records.summary import REQUIRED
+from stagewise.analysis.tables.files import guide, write_tables
+from stagewise.analysis.tables.published import compared
+from stagewise.analysis.tables.table import Results
 from stagewise.files import write_text
-from stagewise.scripting import parser, run_script
+from stagewise.papers.references import protocol_warning
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ bits.
 import os
 from pathlib import Path
 
-from stagewise.machine import claim_gpu, default_device
-from stagewise.scripting import importing, json_object, parser, run_script, seconds
+from stagewise.process.machine import claim_gpu, default_device
+from stagewise.process.scripting import importing, json_object, parser, run_script, seconds
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
 
@@ -43,7 +43,7 @@ def main() -> int:
     with importing():
         import torch
 
-        from stagewise.training.run import Inputs, train_run
+        from stagewise.runs.train import Inputs, train_run
         from stagewise.training.table import TableFolder
         from stagewise.training.trainer import OutOfTime
     parents = {"teacher": arguments.teacher, "init": arguments.init}

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from stagewise.analysis.records import read_study, read_table
-from stagewise.analysis.tuning import at_the_edge, choose_rates, rates_yaml
+from stagewise.analysis.claims.tuning import at_the_edge, choose_rates, rates_yaml
+from stagewise.analysis.records.study import read_study, read_table
 from stagewise.files import write_text
-from stagewise.scripting import parser, run_script
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stagewise.scripting import importing, parser, run_script
-from stagewise.warm import listen, serve
+from stagewise.process.scripting import importing, parser, run_script
+from stagewise.process.warm import listen, serve
 
 
 def main() -> None:
@@ -13,8 +13,8 @@ def main() -> None:
     arguments = options.parse_args()
     server = listen(arguments.socket)
     with importing():
-        import stagewise.pruning.run
-        import stagewise.training.run  # noqa: F401 - for the forks
+        import stagewise.runs.prune
+        import stagewise.runs.train  # noqa: F401 - for the forks
     serve(server)
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stagewise.models.imagenet import make_start
 from stagewise.models.imagenet_weights import WEIGHTS
-from stagewise.scripting import parser, run_script
+from stagewise.process.scripting import parser, run_script
+from stagewise.runs.imagenet import make_start
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stagewise.evaluation.zoo import table
 from stagewise.files import write_text
-from stagewise.scripting import parser, run_script
+from stagewise.models.zoo import table
+from stagewise.process.scripting import parser, run_script
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stagewise import scripting
+from stagewise.process import scripting
 
 # A script that runs inside the tests' process ends with ``SystemExit``, not with the process.
 scripting.leave = sys.exit

@@ -16,10 +16,10 @@ from stagewise.data.sources.base import RawData
 from stagewise.methods.base import DistillationMethod, make_method
 from stagewise.models.features import Batch, Features, Network
 from stagewise.models.store import Architecture, build
+from stagewise.process.epochs import Progress
 from stagewise.recipes.base import Phase
+from stagewise.runs.train import Inputs, train_run
 from stagewise.training.checkpoint import Checkpoint
-from stagewise.training.progress import Progress
-from stagewise.training.run import Inputs, train_run
 from stagewise.training.teachers import Teacher
 from stagewise.training.trainer import Trainer
 

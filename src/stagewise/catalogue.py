@@ -179,8 +179,8 @@ def source_fact(name: str, fact: str, options: dict[str, Any]) -> Any:
 
 
 def least_seeds() -> int:
-    """Seeds that a verdict needs (``MIN_SEEDS`` of analysis/rules.py)."""
-    return int(_literal(_tree(PACKAGE / "analysis/rules.py"), "MIN_SEEDS"))
+    """Seeds that a verdict needs (``MIN_SEEDS`` of analysis/claims/rules.py)."""
+    return int(_literal(_tree(PACKAGE / "analysis/claims/rules.py"), "MIN_SEEDS"))
 
 
 @cache
@@ -188,7 +188,7 @@ def claims() -> dict[str, list[list[str]]]:
     """Claim → the arms, with ``{pair}`` in them, that each of its headline contrasts compares."""
     import yaml
 
-    book = yaml.safe_load((PACKAGE / "analysis/claims.yaml").read_text(encoding="utf-8"))
+    book = yaml.safe_load((PACKAGE / "papers/claims.yaml").read_text(encoding="utf-8"))
     return {
         claim["id"]: [
             [contrast[side]["arm"] for side in ("treatment", "control") if side in contrast]

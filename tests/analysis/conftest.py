@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stagewise.analysis.evaluation import evaluate
-from stagewise.analysis.records import Study, read_study
-from stagewise.analysis.results import Results
-from stagewise.analysis.summary import summarise
+from stagewise.analysis.records.evaluation import evaluate
+from stagewise.analysis.records.study import Study, read_study
+from stagewise.analysis.records.summary import summarise
+from stagewise.analysis.tables.table import Results
 from stagewise.study import Run, make_plan, resolve_config
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

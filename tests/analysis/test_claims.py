@@ -6,11 +6,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from stagewise.analysis import headline, rules
-from stagewise.analysis.claims import COLUMNS, judge_claims, load_claims, study_gate
-from stagewise.analysis.results import Results
-from stagewise.analysis.shock import shock_measures
-from stagewise.analysis.statistics import paired
+from stagewise.analysis import headline
+from stagewise.analysis.claims import rules
+from stagewise.analysis.claims.judgement import COLUMNS, judge_claims, load_claims, study_gate
+from stagewise.analysis.claims.statistics import paired
+from stagewise.analysis.records.shock import shock_measures
+from stagewise.analysis.tables.table import Results
 
 Make = Callable[..., Results]
 ALL = ["A1", "A2", "A3", "A4", "A5", "B1", "B2", "B3", "B4", "B5"]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.weightstats import ttost_paired
 
-from stagewise.analysis.equivalence import ALL_ARMS, compare, seeds_needed
+from stagewise.analysis.claims.equivalence import ALL_ARMS, compare, seeds_needed
 from stagewise.errors import UserError
 
 

@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 
 from stagewise.analysis import headline
-from stagewise.analysis.claims import judge_claims
-from stagewise.analysis.records import ENSEMBLE, Study, read_study
-from stagewise.analysis.results import Results
-from stagewise.analysis.statistics import ALPHA
-from stagewise.analysis.tables import TABLES
+from stagewise.analysis.claims.judgement import judge_claims
+from stagewise.analysis.claims.statistics import ALPHA
+from stagewise.analysis.records.study import ENSEMBLE, Study, read_study
+from stagewise.analysis.tables.table import Results
+from stagewise.analysis.tables.tables import TABLES
 from stagewise.study import make_plan, resolve_config
 
 Make = Callable[..., Results]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stagewise.analysis.drawing import notice, save, style
-from stagewise.analysis.kept import page
+from stagewise.analysis.figures._drawing import notice, save, style
+from stagewise.analysis.publish.evidence import page
 
 Script = Callable[..., None]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stagewise.analysis.latex import cell, escaped, latex, shares
-from stagewise.analysis.results import Table
-from stagewise.analysis.tables import TABLES
+from stagewise.analysis.tables.latex import cell, escaped, latex, shares
+from stagewise.analysis.tables.table import Table
+from stagewise.analysis.tables.tables import TABLES
 
 
 @pytest.mark.parametrize(

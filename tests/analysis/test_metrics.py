@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stagewise.analysis import metrics
+from stagewise.analysis.records import metrics
 
 # Two images, two classes: probabilities (0.75, 0.25) and (0.4, 0.6), labels 0 and 0.
 LOGITS = np.log(np.array([[0.75, 0.25], [0.4, 0.6]]))

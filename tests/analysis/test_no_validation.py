@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stagewise.analysis.claims import judge_claims, study_gate
-from stagewise.analysis.evaluation import evaluate
+from stagewise.analysis.claims.judgement import judge_claims, study_gate
 from stagewise.analysis.figures import learning
-from stagewise.analysis.publish import protocol_lines, write_tables
-from stagewise.analysis.records import Study, read_logits, read_table
-from stagewise.analysis.report import render
-from stagewise.analysis.results import Results
-from stagewise.analysis.summary import REQUIRED, summarise
-from stagewise.analysis.tables import TABLES
+from stagewise.analysis.records.evaluation import evaluate
+from stagewise.analysis.records.study import Study, read_logits, read_table
+from stagewise.analysis.records.summary import REQUIRED, summarise
+from stagewise.analysis.report.page import render
+from stagewise.analysis.tables.files import protocol_lines, write_tables
+from stagewise.analysis.tables.table import Results
+from stagewise.analysis.tables.tables import TABLES
 from stagewise.errors import UserError
 
 CHANGES = {

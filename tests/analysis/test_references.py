@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 
 from stagewise import catalogue
-from stagewise.analysis import published as table_module
-from stagewise.analysis.published import compared
-from stagewise.analysis.references import (
+from stagewise.analysis.tables import published as table_module
+from stagewise.analysis.tables.published import compared
+from stagewise.analysis.tables.table import Results
+from stagewise.errors import UserError
+from stagewise.papers.references import (
     KEY,
     compare,
     load_references,
     parse_references,
     protocol_warning,
 )
-from stagewise.analysis.results import Results
-from stagewise.errors import UserError
 
 Make = Callable[..., Results]
 RunScript = Callable[..., None]

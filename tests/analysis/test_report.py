@@ -13,15 +13,15 @@ import pandas as pd
 import pytest
 
 from stagewise import catalogue
-from stagewise.analysis.claims import judge_claims
-from stagewise.analysis.environment import time_table, timings, training_facts
-from stagewise.analysis.evidence import claims_shown
-from stagewise.analysis.provenance import Provenance
-from stagewise.analysis.records import Study, read_study, read_table
-from stagewise.analysis.report import render
-from stagewise.analysis.results import Results
-from stagewise.analysis.steps import drawing, step_graph, without_shortcuts
-from stagewise.analysis.tables import TABLES
+from stagewise.analysis.claims.judgement import judge_claims
+from stagewise.analysis.records.study import Study, read_study, read_table
+from stagewise.analysis.records.timing import time_table, timings, training_facts
+from stagewise.analysis.report.page import render
+from stagewise.analysis.report.provenance import Provenance
+from stagewise.analysis.report.step_graph import drawing, step_graph, without_shortcuts
+from stagewise.analysis.report.verdicts import claims_shown
+from stagewise.analysis.tables.table import Results
+from stagewise.analysis.tables.tables import TABLES
 from stagewise.errors import UserError
 
 MakeStudy = Callable[..., Study]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stagewise.analysis.statistics import detectable_effect, holm, paired, sign_flip_p
-from stagewise.analysis.words import number
+from stagewise.analysis.claims.statistics import detectable_effect, holm, paired, sign_flip_p
+from stagewise.analysis.claims.wording import number
 
 SIX = np.array([1.2, 0.4, -0.3, 0.9, 1.5, 0.2])
 

@@ -515,7 +515,7 @@ def test_facts_of_the_networks_are_true(name: str) -> None:
 
 
 def test_the_least_seeds_are_those_of_the_rules() -> None:
-    from stagewise.analysis.rules import MIN_SEEDS
+    from stagewise.analysis.claims.rules import MIN_SEEDS
 
     assert catalogue.least_seeds() == MIN_SEEDS
 

@@ -22,10 +22,10 @@ import torch
 from helpers import CE, CPU, KD, ROOT, run_spec
 from safetensors.torch import load_file, save_file
 
-from stagewise.analysis.evaluation import evaluate
-from stagewise.analysis.records import Study, read_logits, read_study, read_table
-from stagewise.analysis.shock import read_shock
-from stagewise.analysis.summary import summarise
+from stagewise.analysis.records.evaluation import evaluate
+from stagewise.analysis.records.shock import read_shock
+from stagewise.analysis.records.study import Study, read_logits, read_study, read_table
+from stagewise.analysis.records.summary import summarise
 from stagewise.data.arrays import save_arrays
 from stagewise.data.batches import load_task
 from stagewise.data.prepare import prepare
@@ -35,9 +35,9 @@ from stagewise.errors import UserError
 from stagewise.files import read_json
 from stagewise.models import store
 from stagewise.models.store import build, load_network, save_network
-from stagewise.pruning.run import prune_run
+from stagewise.runs.prune import prune_run
+from stagewise.runs.train import Inputs
 from stagewise.training.checkpoint import Checkpoint
-from stagewise.training.run import Inputs
 
 MEND = re.compile(r"run `snakemake data`|run again|run the step|lower|leave at least|change")
 

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.functional import relu
 
 from stagewise.catalogue import network_fact, networks
-from stagewise.evaluation.zoo import facts
 from stagewise.models.layers import shuffle
 from stagewise.models.store import build
+from stagewise.models.zoo import facts
 
 FAMILIES = [next(names) for _, names in groupby(networks(), networks().get)]
 """The first network of each file."""

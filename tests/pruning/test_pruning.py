@@ -17,8 +17,8 @@ from torch import nn
 
 from stagewise.catalogue import network_fact, networks
 from stagewise.errors import UserError
-from stagewise.evaluation.cost import total_macs
 from stagewise.files import read_json, sha256_file
+from stagewise.models.cost import total_macs
 from stagewise.models.features import Network
 from stagewise.models.store import Architecture, build, load_network, save_network
 from stagewise.pruning.prune import Limits, prune

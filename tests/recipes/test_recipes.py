@@ -12,7 +12,7 @@ from stagewise.errors import UserError
 from stagewise.methods.base import make_method
 from stagewise.models.features import Network
 from stagewise.recipes.base import Phase, make_phases
-from stagewise.training.run import csv_text
+from stagewise.runs.train import csv_text
 
 OPTIONS = {"two_stage": {"stage1_share": 0.1, "stage1_lr": 0.2}}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from snakemake.utils import update_config
 
-from stagewise.analysis.references import load_references
+from stagewise.analysis.figures._captions import caption
+from stagewise.papers.references import load_references
 from stagewise.study import Plan, advice, load_config, make_plan, resolve_config
-from stagewise.study.captions import caption
 from stagewise.study.config import load_yaml
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config"

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from projects import copy_project
 
-from stagewise.analysis.latex import document, latex
-from stagewise.analysis.results import Table
+from stagewise.analysis.tables.latex import document, latex
+from stagewise.analysis.tables.table import Table
 
 TOLERANCE = 5
 """Points that a box may be too wide."""

@@ -19,9 +19,9 @@ from PIL import Image
 from projects import PROJECT, Project, copy_project
 
 from stagewise.data.sources import cifar100
-from stagewise.models.imagenet import HOST
 from stagewise.models.imagenet_weights import WEIGHTS
 from stagewise.models.store import load_architecture
+from stagewise.runs.imagenet import HOST
 from stagewise.study import make_plan, resolve_config
 
 CIFAR = """\

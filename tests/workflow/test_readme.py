@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stagewise.analysis.kept import page
-from stagewise.analysis.readme import filled, gallery, section
+from stagewise.analysis.publish.evidence import page
+from stagewise.analysis.publish.readme import filled, gallery, section
 from stagewise.study import load_config
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from stagewise.machine import claim_gpu
+from stagewise.process.machine import claim_gpu
 print(claim_gpu(Path(sys.argv[1]), Path(sys.argv[2])), os.environ.get("CUDA_VISIBLE_DEVICES"))
 sys.stdout.flush()
 sys.stdin.read()

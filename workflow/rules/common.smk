@@ -15,15 +15,15 @@ os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
 from stagewise.files import canonical_json, sha256_text
-from stagewise.machine import default_device, has_bfloat16
+from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
 from stagewise.study import advice, make_plan, resolve_config
-from stagewise.study.captions import caption
+from stagewise.analysis.figures._captions import caption
 from stagewise.study.checks.data import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.runs import STEPS, run_path
-from stagewise.warm import VARIABLE
+from stagewise.process.warm import VARIABLE
 
 # A plan is many small objects that all stay: collecting them costs and frees nothing.
 gc.disable()
@@ -128,9 +128,9 @@ def results(name):
 
 
 def packaged(name):
-    """A data file of the analysis, relative like the scripts."""
+    """A data file of the library, relative like the scripts."""
     return os.path.relpath(
-        os.path.join(workflow.basedir, "src/stagewise/analysis", name)
+        os.path.join(workflow.basedir, "src/stagewise", name)
     )
 
 

@@ -1,5 +1,5 @@
 FIGURES = list(catalogue.figures())
-TEMPLATES = sorted(map(str, Path(packaged("templates")).iterdir()))
+TEMPLATES = sorted(map(str, Path(packaged("analysis/report/templates")).iterdir()))
 TABLES = [
     "accuracy",
     "published",
@@ -107,7 +107,7 @@ rule make_tables:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
         latency=rules.measure_latency.output,
-        references=packaged("references.csv"),
+        references=packaged("papers/references.csv"),
     output:
         *[
             report(
@@ -144,7 +144,7 @@ rule draw:
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
-        style=packaged("style.mplstyle"),
+        style=packaged("analysis/figures/style.mplstyle"),
     output:
         svg=report(
             results("figures/{figure}.svg"),
@@ -184,7 +184,7 @@ rule judge:
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
-        claims=packaged("claims.yaml"),
+        claims=packaged("papers/claims.yaml"),
     output:
         report(
             results("claims.csv"),
@@ -214,7 +214,7 @@ rule write_report:
         latency=rules.measure_latency.output,
         tables=rules.make_tables.output,
         figures=expand(results("figures/{figure}.svg"), figure=FIGURES),
-        page=packaged("report.yaml"),
+        page=packaged("analysis/report/report.yaml"),
         templates=TEMPLATES,
     output:
         report(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stagewise.data.progress import Progress
 from stagewise.data.sources.base import Images
 from stagewise.errors import UserError
+from stagewise.process.progress import Progress
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 CHUNK = 250

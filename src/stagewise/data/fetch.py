@@ -13,9 +13,9 @@ from typing import TypeVar
 import requests
 from urllib3.exceptions import HTTPError
 
-from stagewise.data.progress import Progress
 from stagewise.errors import UserError
 from stagewise.files import sha256_text, write_text
+from stagewise.process.progress import Progress
 
 ATTEMPTS = 3
 """Failures in a row after which a place is given up; a good stretch forgives the earlier ones."""

@@ -13,7 +13,7 @@ import torch_pruning as tp
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.evaluation.cost import total_macs
+from stagewise.models.cost import total_macs
 from stagewise.models.features import Network
 from stagewise.models.history import outputs
 from stagewise.models.store import Architecture, seeded

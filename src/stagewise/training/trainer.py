@@ -13,15 +13,15 @@ from torch.nn.functional import cross_entropy
 
 from stagewise.data.batches import Split, TaskData, TrainingBatches
 from stagewise.errors import UserError
-from stagewise.evaluation.shock import ShockProbe
+from stagewise.measure.shock import ShockProbe
 from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Batch, Features, Network
 from stagewise.models.store import BUILDING
+from stagewise.process.epochs import Progress
 from stagewise.recipes.base import Phase
 from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.clock import CpuClock
 from stagewise.training.precision import Precision
-from stagewise.training.progress import Progress
 from stagewise.training.schedules import SCHEDULES, Schedule
 from stagewise.training.sgd import SGD
 from stagewise.training.step import CAPTURING, make_step

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stagewise import catalogue
-from stagewise.analysis import drawing
-from stagewise.analysis.results import Results
+from stagewise.analysis.figures import _drawing as drawing
+from stagewise.analysis.tables.table import Results
 
 
 def write_figures(results: Results, folder: Path, names: Iterable[str], dpi: int = 150) -> None:

@@ -4,10 +4,10 @@ import textwrap
 
 from matplotlib.figure import Figure
 
-from stagewise.analysis import drawing
-from stagewise.analysis.drawing import COLOURS, GREY, INK, WIDTH
-from stagewise.analysis.results import BASELINES, COMPRESSION, TASKS, Results, display
-from stagewise.analysis.summary import main_exits
+from stagewise.analysis.figures import _drawing as drawing
+from stagewise.analysis.figures._drawing import COLOURS, GREY, INK, WIDTH
+from stagewise.analysis.records.summary import main_exits
+from stagewise.analysis.tables.table import BASELINES, COMPRESSION, TASKS, Results, display
 
 POSITION = 2
 """Place in the report."""

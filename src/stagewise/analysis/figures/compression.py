@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from stagewise.analysis import drawing
-from stagewise.analysis.drawing import COLOURS, GREY, INK, MARKERS, PAPER, WIDTH
-from stagewise.analysis.results import Results, dense_students
-from stagewise.analysis.summary import main_exits
+from stagewise.analysis.figures import _drawing as drawing
+from stagewise.analysis.figures._drawing import COLOURS, GREY, INK, MARKERS, PAPER, WIDTH
+from stagewise.analysis.records.summary import main_exits
+from stagewise.analysis.tables.table import Results, dense_students
 
 POSITION = 5
 """Place in the report."""

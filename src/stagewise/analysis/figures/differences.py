@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from stagewise.analysis import drawing
-from stagewise.analysis.claims import HEADLINE, judge_claims
-from stagewise.analysis.drawing import GREY, INK, PAPER, WIDTH
-from stagewise.analysis.results import Results
-from stagewise.analysis.words import number
+from stagewise.analysis.claims.judgement import HEADLINE, judge_claims
+from stagewise.analysis.claims.wording import number
+from stagewise.analysis.figures import _drawing as drawing
+from stagewise.analysis.figures._drawing import GREY, INK, PAPER, WIDTH
+from stagewise.analysis.tables.table import Results
 
 POSITION = 1
 """Place in the report."""

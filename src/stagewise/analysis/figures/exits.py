@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from stagewise.analysis import drawing
-from stagewise.analysis.drawing import INK, PAPER, WIDTH
-from stagewise.analysis.records import ENSEMBLE, FINAL
-from stagewise.analysis.results import Results
+from stagewise.analysis.figures import _drawing as drawing
+from stagewise.analysis.figures._drawing import INK, PAPER, WIDTH
+from stagewise.analysis.records.study import ENSEMBLE, FINAL
+from stagewise.analysis.tables.table import Results
 
 POSITION = 6
 """Place in the report."""

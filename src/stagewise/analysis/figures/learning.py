@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
-from stagewise.analysis import drawing
-from stagewise.analysis.drawing import WIDTH
-from stagewise.analysis.records import read_table
-from stagewise.analysis.results import COMPRESSION, TASKS, Results
+from stagewise.analysis.figures import _drawing as drawing
+from stagewise.analysis.figures._drawing import WIDTH
+from stagewise.analysis.records.study import read_table
+from stagewise.analysis.tables.table import COMPRESSION, TASKS, Results
 
 POSITION = 3
 """Place in the report."""

@@ -7,12 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stagewise.analysis import drawing, metrics
-from stagewise.analysis.drawing import BLUE, INK, ORANGE, WIDTH
-from stagewise.analysis.evaluation import outputs
-from stagewise.analysis.records import read_logits
-from stagewise.analysis.results import TASKS, Results, display
-from stagewise.analysis.summary import main_exits
+from stagewise.analysis.figures import _drawing as drawing
+from stagewise.analysis.figures._drawing import BLUE, INK, ORANGE, WIDTH
+from stagewise.analysis.records import metrics
+from stagewise.analysis.records.evaluation import outputs
+from stagewise.analysis.records.study import read_logits
+from stagewise.analysis.records.summary import main_exits
+from stagewise.analysis.tables.table import TASKS, Results, display
 
 POSITION = 7
 """Place in the report."""

@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from stagewise.analysis import drawing
-from stagewise.analysis.drawing import GREY, INK, WIDTH
-from stagewise.analysis.results import Results
-from stagewise.analysis.shock import EARLY, WINDOW, read_shock, shock_runs
+from stagewise.analysis.figures import _drawing as drawing
+from stagewise.analysis.figures._drawing import GREY, INK, WIDTH
+from stagewise.analysis.records.shock import EARLY, WINDOW, read_shock, shock_runs
+from stagewise.analysis.tables.table import Results
 
 POSITION = 4
 """Place in the report."""

@@ -1,0 +1,1 @@
+"""Contrasts over seeds, their statistics, and the verdicts."""

@@ -1,0 +1,1 @@
+"""README, gallery and kept evidence, made from results."""

@@ -1,0 +1,172 @@
+"""Evidence: what of a study is kept beside the code, and the page that shows it.
+
+A folder of evidence has the study's plan, its results as text and vector pictures, and the records
+of its runs; neither weights nor logits. It may hold a part of the runs and no results.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stagewise.analysis.publish.readme import (
+    ALSO_SHOWN,
+    SHOWN,
+    contrast_table,
+    read_claims,
+    section,
+)
+from stagewise.analysis.records.study import Study, read_study
+from stagewise.analysis.records.timing import duration, timings, training_facts
+from stagewise.analysis.tables.files import markdown
+from stagewise.errors import UserError
+from stagewise.files import read_json, write_json, write_text
+
+RESULTS = ("claims.csv", "tables/*.md", "tables/*.csv", "figures/*.svg")
+NEEDED = (
+    *("claims.csv", "tables/study.md", "tables/accuracy.md"),
+    *(f"figures/{name}.svg" for name in (*SHOWN, *ALSO_SHOWN)),
+)
+"""What a page of results is made from."""
+RECORDS = ("record.json", "history.csv", "shock.csv", "timing.json")
+
+PAGE = """# {title}
+
+{done} of {planned} runs, {time} of computing one after another. `{command}` does it again.
+{facts}.
+
+{results}
+
+<details><summary>Runs and their records</summary>
+
+{runs}
+</details>
+"""
+
+
+CONTRASTS = """{section}
+
+<details><summary>Every contrast, and the smallest effect that this study could detect</summary>
+
+{contrasts}
+</details>"""
+
+
+def result_files(results: Path) -> list[Path]:
+    """A study's verdicts, tables and figures.
+
+    Raises:
+        UserError: one that the page needs is missing.
+    """
+    for name in NEEDED:
+        if not (results / name).is_file():
+            raise UserError(f"{results}: '{name}' is not there; run `snakemake` first")
+    return [path for name in RESULTS for path in sorted(results.glob(name))]
+
+
+def record_files(plan: Path, root: Path) -> list[Path]:
+    """The records of the runs that are finished.
+
+    Raises:
+        UserError: none is.
+    """
+    done = _done(read_study(plan, root))
+    if not done:
+        raise UserError(f"{plan}: none of its runs is finished; run `snakemake` first")
+    return [
+        root / path / name for path in done for name in RECORDS if (root / path / name).is_file()
+    ]
+
+
+def keep(files: Iterable[Path], base: Path, evidence: Path) -> None:
+    """Copy files to the places in ``evidence`` that they have in ``base``."""
+    for source in files:
+        target = evidence / source.relative_to(base)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def keep_study(results: Path, root: Path, evidence: Path, command: str, *, runs_only: bool) -> None:
+    """A folder of evidence in the place of an older one.
+
+    Raises:
+        UserError: the study is not finished, or ``evidence`` is something else than evidence.
+    """
+    if evidence.exists() and not (evidence / "plan.json").is_file():
+        raise UserError(f"--evidence: '{evidence}' holds no study's evidence; name a new folder")
+    plan = results / "plan.json"
+    records = record_files(plan, root)
+    shown = [] if runs_only else result_files(results)
+    new = evidence.with_name(f".{evidence.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        keep(records, root, new)
+        keep(shown, results, new)
+        write_json(new / "plan.json", _public(read_json(plan)))
+        write_text(new / "README.md", page(new, command))
+        shutil.rmtree(evidence, ignore_errors=True)
+        new.rename(evidence)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _public(plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan without the user's mirrors: places on a machine, on which no result depends."""
+    blocks = {name: {**plan["config"][name]} for name in ("data", "two_stage")}
+    for block in blocks.values():
+        block |= {"mirrors": []} if "mirrors" in block else {}
+    return {**plan, "config": {**plan["config"], **blocks}}
+
+
+def page(evidence: Path, command: str) -> str:
+    """The folder's README; ``command`` is what makes the study."""
+    study = read_study(evidence / "plan.json", evidence)
+    done, table = _done(study), _run_table(study)
+    times = timings(study)
+    facts = training_facts(times, pd.DataFrame([_protocol(study, path) for path in done]))
+    results = ""
+    if (evidence / "claims.csv").is_file():
+        contrasts = contrast_table(read_claims(evidence))
+        results = CONTRASTS.format(
+            section=section(evidence, evidence, SHOWN | ALSO_SHOWN), contrasts=contrasts
+        )
+    return PAGE.format(
+        title=study.title,
+        done=len(done),
+        planned=len(study.runs),
+        time=duration(float(times["total_seconds"].sum())),
+        command=command,
+        facts="; ".join(f"{name}: {value}" for name, value in facts.items()),
+        results=results,
+        runs=markdown(table),
+    )
+
+
+def _done(study: Study) -> list[str]:
+    """Paths of the runs that have a record, in plan order."""
+    return [path for path in study.runs["path"] if (study.folder(path) / "record.json").is_file()]
+
+
+def _protocol(study: Study, path: str) -> dict[str, str]:
+    protocol = study.record(path)["protocol"]
+    return {name: str(protocol[name]) for name in ("device", "dtype", "threads")}
+
+
+def _run_table(study: Study) -> pd.DataFrame:
+    rows = []
+    for path in _done(study):
+        record, timing = study.record(path), study.timing(path)
+        run = study.runs.set_index("path").loc[path]
+        rows.append(
+            {
+                "Run": f"[{run['arm']}]({path}/record.json)",
+                "Seed": run["seed"],
+                "Network": record["spec"]["network"]["network"],
+                "Epochs": record["protocol"]["epochs"],
+                "Test accuracy, last epoch": f"{record['final']['test_accuracy']:.2f} %",
+                "Time": duration(timing["total_seconds"]) if timing else "–",
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,125 @@
+"""README's results section and the gallery of figures, from a recorded study, none of it typed."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stagewise import catalogue
+from stagewise.analysis.claims.wording import by_claim, contrast_line, effect, number
+from stagewise.analysis.figures._captions import caption
+from stagewise.analysis.figures._drawing import WIDTH, is_notice
+from stagewise.analysis.tables.files import markdown
+from stagewise.errors import UserError
+
+START, END = "<!-- results:start -->", "<!-- results:end -->"
+SHOWN = {
+    "differences": "Paired differences with 95 % intervals: what decides the claims.",
+    "accuracy": "Test accuracy by arm; every dot is a seed.",
+    "compression": "Accuracy against multiply-adds: dense, pruned, recovered.",
+}
+"""Figures of README's section, with their alternative texts."""
+ALSO_SHOWN = {
+    "shock": "Gradient shock: what happens to the backbone in the first steps.",
+    "exits": "Accuracy of each exit and of their ensemble over their cost.",
+}
+"""Figures that a page of evidence has besides."""
+GALLERY = """# Gallery
+
+Every figure of the default study and how to read it. `snakemake figures` draws them from the run
+records alone, as SVG, PNG and, for LaTeX, PDF in `results/<study>/figures/`; equal records give
+equal bytes. They are {width:g} inches wide, one column of a paper or a phone, and no text in them
+is smaller than 7 points. Colours are distinct for all common kinds of colour blindness, and
+shapes or places always say the same.
+"""
+
+
+def verdict_table(claims: pd.DataFrame) -> str:
+    """One row a claim: verdict, and the effects that it rests on."""
+    rows = []
+    for claim, part in by_claim(claims):
+        main = part[part["role"] == "headline"]
+        first = part.iloc[0]
+        effects = "<br>".join(contrast_line(row) for _, row in main.iterrows())
+        rows.append(
+            {
+                "Claim": f"{claim} {first['title']}",
+                "Verdict here": f"**{first['claim_verdict']}**",
+                "Headline contrast": effects,
+            }
+        )
+    return markdown(pd.DataFrame(rows))
+
+
+def contrast_table(claims: pd.DataFrame) -> str:
+    """A row for each contrast that the study has, with the smallest effect that it could detect
+    (80 % power, two-sided 5 %) and the published one."""
+    rows = []
+    for _, row in claims[claims["pair"] != ""].iterrows():
+        published = [number(row[f"published_{end}"]) for end in ("low", "high")]
+        compared = bool(row["control"]) and pd.notna(row["mde"])
+        rows.append(
+            {
+                "Claim": row["claim"],
+                "Pair": row["pair"],
+                "Contrast": row["contrast"],
+                "Effect": effect(row),
+                "Detectable": number(row["mde"], signed=False) if compared else "–",
+                "Published": " to ".join(published) if pd.notna(row["published_low"]) else "–",
+                "Verdict": ": ".join(filter(None, (row["verdict"], row["reason"]))),
+            }
+        )
+    return markdown(pd.DataFrame(rows))
+
+
+def read_claims(evidence: Path) -> pd.DataFrame:
+    """``claims.csv`` of a folder."""
+    claims = pd.read_csv(evidence / "claims.csv", keep_default_na=True)
+    text = ["pair", "reason", "control", "verdict"]
+    claims[text] = claims[text].fillna("")
+    return claims
+
+
+def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> str:
+    """The section for a folder with ``claims.csv``, ``tables/`` and ``figures/``, in a page that
+    lies in ``folder``; of the figures ``shown`` those that the study has something for."""
+    kept = Path(os.path.relpath(evidence, folder))
+    guide = os.path.relpath("docs/gallery.md", folder)
+    claims = read_claims(evidence)
+    accuracy = (evidence / "tables/accuracy.md").read_text(encoding="utf-8")
+    protocol = (evidence / "tables/study.md").read_text(encoding="utf-8").split("\n## ")[0]
+    parts = [protocol.partition("\n")[2].strip(), verdict_table(claims).strip()]
+    parts += [
+        f"![{text}]({kept}/figures/{name}.svg)"
+        for name, text in shown.items()
+        if not is_notice(evidence / f"figures/{name}.svg")
+    ]
+    parts += [f"<details><summary>Accuracy of every arm</summary>\n\n{accuracy.strip()}"]
+    parts += [
+        f"</details>\n\nAll tables: [{kept / 'tables'}]({kept}/tables/study.md). "
+        f"All figures, and how to read them: [docs/gallery.md]({guide})."
+    ]
+    return "\n\n".join(parts)
+
+
+def gallery(evidence: Path, config: Mapping[str, Any]) -> str:
+    """``docs/gallery.md``: each figure of ``evidence`` with its caption for the study's config."""
+    parts = [GALLERY.format(width=WIDTH)]
+    for name in catalogue.figures():
+        text = caption(name, config)
+        picture = (
+            f"![{text.partition(':')[0].partition('.')[0]}.](../{evidence}/figures/{name}.svg)"
+        )
+        parts.append(f"## {name.capitalize()}\n\n{picture}\n\n{text}\n")
+    return "\n".join(parts)
+
+
+def filled(readme: str, text: str) -> str:
+    """``readme`` with ``text`` between its two markers."""
+    before, start, rest = readme.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise UserError(f"README: the markers {START} and {END} must stand there, in this order")
+    return f"{before}{START}\n{text}\n{END}{after}"

@@ -1,0 +1,77 @@
+"""``summary.csv``: a row per run and exit with everything that later steps need."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stagewise.analysis.records.study import LABELS, SPLITS, Study, main_exit
+from stagewise.files import canonical_json, sha256_text
+
+METRICS = ("accuracy", "top5", "nll", "brier", "ece", "agreement", "kl")
+REQUIRED = (
+    *("path", "arm", "pair", "seed", "exit", "weights"),
+    *("test_accuracy", "validation_accuracy", "parameters", "macs", "kd_weight"),
+)
+
+
+def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
+    """A row per run and exit.
+
+    Columns: path, arm, step, name, seed, the labels, exit, test_* and validation_* metrics,
+    parameters, macs, file_bytes, and the provenance of ``_provenance``.
+    """
+    index = ["path", "exit"]
+    fixed = evaluation.drop_duplicates(index).set_index(index)
+    parts = [fixed[["parameters", "macs", "file_bytes"]]]
+    for split in reversed(SPLITS):
+        part = evaluation[evaluation["split"] == split].set_index(index)[list(METRICS)]
+        parts.insert(0 if split == "test" else 1, part.add_prefix(f"{split}_"))
+    wide = pd.concat(parts, axis=1).reset_index()
+    runs = study.runs[["path", "arm", "step", "name", "seed", *LABELS]]
+    facts = pd.DataFrame([_provenance(study, path) for path in study.runs["path"]])
+    return runs.merge(wide, on="path").merge(facts, on="path")
+
+
+def _provenance(study: Study, path: str) -> dict[str, Any]:
+    """What a run was made from and how it was trained.
+
+    ``loss``: its method's file. ``weights``: of the loss terms, "ce 0.1, kd 0.9"; both are empty
+    where nothing was trained. ``kd_weight``: of the soft-target term, 0 without one.
+    """
+    record = study.record(path)
+    spec = record["spec"]
+    weights = spec.get("weights", {})
+    protocol, pruning = record.get("protocol", {}), record.get("pruning", {})
+    return {
+        "path": path,
+        "loss": spec.get("method", {}).get("method", ""),
+        "weights": ", ".join(f"{term} {w:g}" for term, w in sorted(weights.items()) if w),
+        "kd_weight": float(weights.get("kd", 0)),
+        "config_hash": sha256_text(canonical_json(spec))[:12],
+        "code": record.get("code", ""),
+        "model_sha256": record["model_sha256"],
+        "teacher_sha256": record.get("parents", {}).get("teacher", {}).get("sha256", ""),
+        "data_sha256": record.get("data_sha256", ""),
+        "lr": spec.get("training", {}).get("lr", np.nan),
+        "macs_before": pruning.get("macs_before", np.nan),
+        "ratio_reached": pruning.get("ratio_reached", np.nan),
+        **{
+            key: protocol.get(key, "")
+            for key in ("selection", "epochs", "dtype", "device", "threads")
+        },
+    }
+
+
+def main_exits(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows that stand for a network: the ensemble where it has exits, else its one output."""
+    chosen = summary.groupby("path")["exit"].transform(main_exit)
+    return summary[summary["exit"] == chosen]
+
+
+def mean_accuracies(summary: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Step to arm to mean test accuracy of its main exit, percent, two digits (``dvc metrics``)."""
+    means: dict[str, dict[str, float]] = {}
+    for (step, name), part in main_exits(summary).groupby(["step", "name"]):
+        means.setdefault(str(step), {})[str(name)] = round(float(part["test_accuracy"].mean()), 2)
+    return means

@@ -1,0 +1,1 @@
+"""The result tables, and the forms in which they are written."""

@@ -1,0 +1,97 @@
+"""Tables on disk: CSV with plain numbers, Markdown for people, LaTeX for papers."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from stagewise.analysis.claims.judgement import study_gate
+from stagewise.analysis.tables.latex import document, latex
+from stagewise.analysis.tables.table import Results
+from stagewise.analysis.tables.tables import TABLES
+from stagewise.files import write_text
+
+
+def markdown(shown: pd.DataFrame) -> str:
+    """A GitHub table; the first text columns left, others as they are."""
+    rows = [list(map(str, shown.columns)), ["---"] * shown.shape[1]]
+    rows += [[str(cell).replace("|", "\\|") for cell in row] for row in shown.to_numpy()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def protocol_lines(results: Results) -> list[str]:
+    """How the numbers were made, in sentences."""
+    summary, config = results.summary, results.study.config
+    gate = study_gate(results.study, summary)
+    leads = ", ".join(f"{pair} {lead:+.1f}" for pair, lead in gate.leads.items())
+    first = summary.iloc[0]
+    choices = (
+        "Choices (learning rates, gate) were made on validation images; the test set made none."
+    )
+    judged = (
+        f"Study gate (validation, teacher minus baseline, points): {leads or 'no pair'}; needed "
+        f"{gate.needed:g} in every pair: {gate.reason or 'passed'}."
+    )
+    if not results.study.holds_out:
+        choices = "No images were held out, and nothing was chosen: all settings were fixed before."
+        judged = "Study gate: not judged, as no images were held out."
+    return [
+        f"Study {results.study.name}: {summary['path'].nunique()} runs, "
+        f"seeds {', '.join(map(str, config['seeds']))}; data source {config['data']['source']}.",
+        f"Reported: test accuracy after the {first['selection'] or 'last epoch'}. {choices}",
+        "Paired by seed: the seed fixes initialisation, data order and augmentation of all arms; "
+        "one teacher per pair serves all seeds, so its own variation is not in the intervals.",
+        judged,
+    ]
+
+
+GUIDE = """\
+# Results of study {study}
+
+| file | what it is |
+| --- | --- |
+| `report.html` | everything on one page: verdicts, figures, tables, protocol, runs; start here |
+| `claims.csv` | a row for each claim, contrast and pair: effect, interval, p-values, verdict |
+| `summary.csv` | a row for each run and exit: settings, metrics, costs, checksums |
+| `evaluation.csv` | the same metrics, a row for each run, exit and split |
+| `latency.csv` | measured latency, a row for each arm and batch size |
+| `metrics.json` | mean test accuracy of each arm, percent; what `dvc metrics` shows |
+| `plan.json` | the study: its settings with all defaults, and its runs with their parents |
+| `figures/` | the figures, each as vector and as pixels; the report says what to see |
+| `tables/study.md` | protocol and all tables, to read |
+| `tables/study.tex` | the same for LaTeX: `cd tables && pdflatex study.tex` |
+{tables}
+Each table has a `.csv` with plain numbers, a `.md` to read, and a `.tex` for `\\input`, which needs
+the LaTeX packages array, booktabs and longtable.
+
+The files are made from the records in `runs/{study}/`. Change nothing here: `snakemake` makes again
+what is changed or deleted.
+"""
+
+
+def guide(results: Results) -> str:
+    """The results folder's README: what each of its files is."""
+    tables = "".join(
+        f"| `tables/{name}` | {re.split('[:.] ', make(results).caption)[0].rstrip('.')} |\n"
+        for name, make in TABLES.items()
+    )
+    return GUIDE.format(study=results.study.name, tables=tables)
+
+
+def write_tables(results: Results, folder: Path) -> None:
+    """Write ``NAME.csv``, ``NAME.md`` and ``NAME.tex`` of every table, and of all of them with the
+    protocol ``study.md`` and ``study.tex``, a document that LaTeX takes as it is.
+
+    A table without rows is written too, and says so: the files are the same for every study.
+    """
+    protocol = protocol_lines(results)
+    parts = [f"# {results.study.title}\n", *(f"{line}\n" for line in protocol)]
+    for make in TABLES.values():
+        table = make(results)
+        text = markdown(table.shown) if len(table.shown) else f"{table.empty}\n"
+        write_text(folder / f"{table.name}.csv", table.data.to_csv(index=False))
+        write_text(folder / f"{table.name}.md", f"{table.caption}\n\n{text}")
+        write_text(folder / f"{table.name}.tex", latex(table))
+        parts.append(f"## {table.name.capitalize()}\n\n{table.caption}\n\n{text}")
+    write_text(folder / "study.md", "\n".join(parts))
+    write_text(folder / "study.tex", document(f"Study {results.study.name}", protocol, TABLES))

@@ -1,0 +1,119 @@
+"""The table ``published``: this study's accuracies beside those of the literature."""
+
+from typing import Any
+
+import pandas as pd
+
+from stagewise import catalogue
+from stagewise.analysis.claims.wording import number
+from stagewise.analysis.tables.table import Results, Table, by_arm, costs, plus_minus
+from stagewise.papers.references import KEY, compare, load_references, protocol_warning
+
+ROLES = ("teacher", "student")
+MEASURED = [
+    *("pair", "arm", "display", *KEY, "weights", "mean", "sd", "n"),
+    *("parameters", "macs", "selection", "epochs", "images"),
+]
+PUBLISHED = [
+    *("value", "sd_published", "n_published", "difference"),
+    *("protocol", "protocol_differs", "source", "address", "note"),
+]
+
+
+def full_size(config: dict[str, Any], pair: str, role: str) -> str | None:
+    """A pair's network; None where it is none of the zoo (records may be older than it), or an
+    option, such as its width, is not the published one."""
+    entry = config["pairs"][pair][role]
+    name = str(entry["network"])
+    if name not in catalogue.networks():
+        return None
+    defaults = catalogue.network_options(name)
+    return name if {**defaults, **entry} == {**defaults, "network": name} else None
+
+
+def identity(row: pd.Series, config: dict[str, Any], methods: set[str]) -> dict[str, Any] | None:
+    """``KEY`` of a row of the summary; None where it can have no published twin.
+
+    A variant of a method has its file's name, unless its label is the name of a published method
+    (``methods``). A method that holds KD of its own counts as itself only with that KD.
+    """
+    if row["loss"] not in catalogue.methods():
+        return None
+    alone = row["loss"] == "ce"
+    networks = {role: full_size(config, row["pair"], role) for role in ROLES}
+    if alone:
+        networks = {role: networks[role] if role == row["network"] else "" for role in ROLES}
+    own_kd = catalogue.method_weights(row["loss"]).get("kd", 0) > 0
+    with_kd = bool(row["kd_weight"] > 0)
+    if None in networks.values() or (own_kd and not with_kd):
+        return None
+    method = row["network"] if alone else row["method"]
+    return {
+        "dataset": config["data"]["source"],
+        **networks,
+        "method": method if method in methods else row["loss"],
+        "plus_kd": with_kd and not own_kd,
+        "exit": row["exit"],
+    }
+
+
+def measured(results: Results) -> pd.DataFrame:
+    """A row (``MEASURED``) per arm and exit that could have a published twin: networks of full
+    size, trained from scratch, in one stage, on all classes of the data set."""
+    config, summary = results.study.config, results.summary
+    methods = set(load_references()["method"])
+    images = config["data"]["student_images_per_class"]
+    whole = (summary["task"] == "all") & (summary["recipe"] == "one_stage")
+    whole &= (summary["chain"] == "") & (summary["tuned_arm"] == "")
+    rows = []
+    for part in by_arm(summary[whole & (not config["data"].get("classes"))], "pair", "exit"):
+        first, test = part.iloc[0], part["test_accuracy"]
+        key = identity(first, config, methods)
+        start = results.study.record(first["path"])["spec"].get("init", "scratch")
+        if key is None or start != "scratch":
+            continue
+        few = images and first["step"] != "teachers"
+        numbers = {"mean": test.mean(), "sd": test.std(), "n": len(part)}
+        seen = {"images": f"{images} images a class" if few else "all images"}
+        rows.append({**first, **key, **numbers, **seen})
+    return pd.DataFrame(rows, columns=MEASURED)
+
+
+def compared(results: Results) -> pd.DataFrame:
+    """``measured`` beside ``references.csv``."""
+    return compare(measured(results), load_references())
+
+
+def published(results: Results) -> Table:
+    """Measured beside published, where data set, networks, method, KD and exit are the same."""
+    data = compared(results)
+    shown = [
+        {
+            "Pair": row["pair"],
+            "Method": f"{row['display']}{' + KD' if row['plus_kd'] else ''}",
+            "Exit": row["exit"],
+            "Loss": row["weights"],
+            "Measured, %": plus_minus(row["mean"], row["sd"], row["n"]),
+            "Published, %": plus_minus(
+                row["value"], row["sd_published"], row["n_published"], digits=2
+            ),
+            "Difference, points": number(row["difference"]),
+            **costs(row),
+            "Ours": f"{row['selection']} of {row['epochs']}, {row['images']}",
+            "Theirs": f"{row['protocol']}{' (differs)' if row['protocol_differs'] else ''}",
+            "Source": "; ".join(filter(None, (row["source"], row["note"]))),
+        }
+        for row in data.to_dict("records")
+    ]
+    caption = (
+        "Measured beside published test accuracy of the same data set, networks, method, KD or "
+        "not, and exit: mean ± sd (runs). Difference: measured minus published. Protocol: the "
+        "epoch that is reported."
+    )
+    return Table(
+        "published",
+        " ".join(filter(None, (caption, protocol_warning(data)))),
+        data[[*MEASURED, *PUBLISHED]],
+        pd.DataFrame(shown),
+        empty="No published value is for this data set and pair.",
+    )

@@ -1,1 +1,0 @@
-"""Measuring networks: cost, latency, gradient shock."""

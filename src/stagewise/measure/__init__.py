@@ -1,0 +1,1 @@
+"""Looks at networks, in training and after."""

@@ -1,0 +1,1 @@
+"""A spec becomes a folder: start, train or prune, and write what later steps read."""

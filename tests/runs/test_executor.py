@@ -1,0 +1,124 @@
+"""Runs done several at once, without Snakemake, are the runs that are done one by one."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from helpers import CPU, ROOT, toy_data
+
+from stagewise.errors import UserError
+from stagewise.runs import executor
+from stagewise.runs.executor import Machine, execute, unfinished
+from stagewise.study import make_plan, resolve_config
+from stagewise.study.runs import Plan
+from stagewise.training.trainer import OutOfTime
+
+SCRIPTS = ROOT / "scripts"
+
+
+def plan(**changes: Any) -> Plan:
+    config = yaml.safe_load((ROOT / "config/smoke.yaml").read_text(encoding="utf-8"))
+    network = {"teacher": {"network": "resnet8", "width": 4}}
+    config["pairs"] = {"resnet": {**network, "student": {"network": "resnet8", "width": 4}}}
+    config |= {"pruning": [{"pair": "resnet", "ratios": [1.5], "recover": ["kd"]}], **changes}
+    return make_plan(resolve_config(config, "smoke"), "smoke")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in sorted(folder.glob("runs/**/*")) if path.is_file())
+    return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.name != "timing.json"}
+
+
+def machine(jobs: int = 1, deadline: float | None = None) -> Machine:
+    return Machine(SCRIPTS, CPU, jobs, deadline)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return toy_data(tmp_path / "prepared.safetensors")
+
+
+def test_runs_that_share_a_process_leave_the_same_bytes(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, found = plan(), []
+    for jobs in (1, 3):
+        folder = tmp_path / f"{jobs}"
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        runs = unfinished(study, machine())
+        assert [run.path for run in runs] == list(study.runs)
+        execute(runs, data, machine(jobs))
+        assert unfinished(study, machine()) == []
+        found.append(files(folder))
+    assert found[0] == found[1]
+    assert sum(name.endswith("record.json") for name in found[0]) == len(study.runs)
+    torch.set_num_threads(1)
+
+
+def test_only_what_changed_is_left_with_its_descendants(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    execute(unfinished(plan(), machine()), data, machine(2))
+    changed = plan(learning_rates={"students/resnet.baseline": 0.01})
+    left = {run.arm for run in unfinished(changed, machine())}
+    assert "students/resnet.baseline" in left
+    assert "recovery/resnet.baseline.l2-1.5x.kd" in left
+    assert not left & {"teachers/resnet", "distillation/resnet.kd"}
+
+
+def test_a_spent_budget_goes_on_later(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = plan()
+    with pytest.raises(OutOfTime):
+        execute(unfinished(study, machine()), data, machine(2, time.monotonic() + 0.2))
+    left = unfinished(study, machine())
+    assert left
+    execute(left, data, machine(2))
+    assert unfinished(study, machine()) == []
+
+
+def test_a_failed_run_stops_the_study_and_names_itself(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    real = executor.train_run
+
+    def broken(spec: Any, inputs: Any, out: Path, **options: Any) -> None:
+        if "distillation" in str(out):
+            raise UserError(f"{out}: broken")
+        real(spec, inputs, out, **options)
+
+    monkeypatch.setattr(executor, "train_run", broken)
+    study = plan()
+    with pytest.raises(UserError, match=r"distillation/.*: broken"):
+        execute(unfinished(study, machine()), data, machine(2))
+    assert not list(tmp_path.glob("runs/smoke/recovery/*/*/record.json"))
+
+
+def test_the_script_does_a_study(tmp_path: Path) -> None:
+    """As on a machine that has Python and torch alone; again, nothing is left."""
+    config = yaml.safe_load((ROOT / "config/smoke.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    def study(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(SCRIPTS / "study.py"), "--config", "smoke.yaml", *options]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    for jobs in ("0", "33"):
+        refused = study("--jobs", jobs)
+        assert f"--jobs: {jobs} is not from 1 to 32" in refused.stderr
+        assert refused.returncode == 1
+    count = len(make_plan(resolve_config(config, "smoke"), "smoke").runs)
+    for left in (count, 0):
+        done = study("--device", "cpu", "--jobs", "2")
+        assert (done.returncode, f"{left} of {count} runs to do" in done.stdout) == (0, True), done
+    assert len(list(tmp_path.glob("runs/smoke/**/record.json"))) == count
