@@ -7,14 +7,27 @@ exception is a data source whose facts depend on its options: it has a function 
 """
 
 import ast
+import difflib
 import importlib
+from collections.abc import Iterable
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from stagewise.declarations import Needs
+from stagewise.errors import UserError
+
 PACKAGE = Path(__file__).resolve().parent
 LARGEST_OPTION = 1024
 """Largest value of a network's option, such as ``width``."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'?``, or the known names where none is near."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 
 @cache
@@ -22,9 +35,8 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-@cache
-def _literal(tree: ast.Module, name: str) -> Any:
-    """The value of the module-level constant ``name``, or None."""
+def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
+    """What a module assigns to its constant ``name``, or None."""
     for node in tree.body:
         if isinstance(node, ast.Assign):
             targets, value = node.targets, node.value
@@ -33,8 +45,15 @@ def _literal(tree: ast.Module, name: str) -> Any:
         else:
             continue
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            return ast.literal_eval(value)
+            return value
     return None
+
+
+@cache
+def _literal(tree: ast.Module, name: str) -> Any:
+    """The value of the module-level constant ``name``, or None."""
+    value = _assigned(tree, name)
+    return None if value is None else ast.literal_eval(value)
 
 
 def _keywords(function: ast.FunctionDef) -> dict[str, Any]:
@@ -47,15 +66,39 @@ def _keywords(function: ast.FunctionDef) -> dict[str, Any]:
 
 
 @cache
-def _function(tree: ast.AST, name: str) -> ast.FunctionDef | None:
-    return next(
-        (
-            node
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef) and node.name == name
-        ),
-        None,
-    )
+def _function(tree: ast.Module | ast.ClassDef, name: str) -> ast.FunctionDef | None:
+    """The function ``name`` of a module, or of a class."""
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    return next((function for function in functions if function.name == name), None)
+
+
+def _has(path: Path, name: str) -> bool:
+    """Whether a module defines the class ``name``."""
+    return any(isinstance(n, ast.ClassDef) and n.name == name for n in _tree(path).body)
+
+
+def _origins(tree: ast.Module) -> dict[str, tuple[Path, str]]:
+    """Name → file and name in it, for what a module imports from a method's file."""
+    known = {module_name(path): path for path in _files("methods").values()}
+    return {
+        alias.asname or alias.name: (known[node.module], alias.name)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module in known
+        for alias in node.names
+    }
+
+
+def _initialiser(path: Path, name: str) -> ast.FunctionDef | None:
+    """``__init__`` of a class in a method's file: its own, or that of its first base which has one
+    in a method's file."""
+    tree = _tree(path)
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if name not in classes:
+        origin = _origins(tree).get(name)
+        return _initialiser(*origin) if origin else None
+    own = _function(classes[name], "__init__")
+    bases = [base.id for base in classes[name].bases if isinstance(base, ast.Name)]
+    return own or next((i for base in bases if (i := _initialiser(path, base))), None)
 
 
 @cache
@@ -79,6 +122,16 @@ def methods() -> dict[str, Path]:
 def recipes() -> dict[str, Path]:
     """Recipe name → file."""
     return _members("recipes", "base")
+
+
+def observers() -> dict[str, Path]:
+    """Observer name → file: what can watch a run (a class ``Observer``)."""
+    return {name: path for name, path in _files("measure").items() if _has(path, "Observer")}
+
+
+def criteria() -> dict[str, Path]:
+    """Pruning criterion → file."""
+    return _files("pruning/criteria")
 
 
 def sources() -> dict[str, Path]:
@@ -117,8 +170,8 @@ def module_name(path: Path) -> str:
 
 
 def method_options(name: str) -> dict[str, Any]:
-    """Option → default of a method: the keyword-only parameters of its class."""
-    init = _function(_tree(methods()[name]), "__init__")
+    """Option → default of a method: the keyword-only parameters of its class ``Method``."""
+    init = _initialiser(methods()[name], "Method")
     return _keywords(init) if init else {}
 
 
@@ -132,9 +185,58 @@ def method_title(name: str) -> str:
     return str(_literal(_tree(methods()[name]), "NAME") or name)
 
 
-def method_needs(name: str) -> frozenset[str]:
-    """What a method needs beyond the student: ``teacher``, ``exits``, ``teacher_exits``."""
-    return frozenset(_literal(_tree(methods()[name]), "NEEDS") or ())
+@cache
+def _needs(path: Path) -> Needs:
+    call = _assigned(_tree(path), "NEEDS")
+    if call is None:
+        return Needs()
+    where = f"{path}: NEEDS"
+    known = [field.name for field in fields(Needs)]
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args):
+        raise UserError(f"{where}: must be Needs(name=value, …), of {', '.join(known)}")
+    given = {keyword.arg or "**": keyword.value for keyword in call.keywords}
+    for name in given:
+        if name not in known:
+            raise UserError(f"{where}: '{name}' is unknown; {nearest(name, known)}")
+    try:
+        return Needs(**{name: ast.literal_eval(value) for name, value in given.items()})
+    except ValueError:
+        raise UserError(f"{where}: values must be literals, like True, 4 or 'exits_ce'") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def method_needs(name: str) -> Needs:
+    """What a method needs beyond the student's logits (``NEEDS`` of its file).
+
+    Raises:
+        UserError: the file's ``NEEDS`` are not as they must be.
+    """
+    needs = _needs(methods()[name])
+    part = needs.teacher_part
+    if part and (part not in methods() or not teacher_part(part)):
+        raise UserError(
+            f"{methods()[name]}: NEEDS: teacher_part '{part}' is no method's file with a PART;"
+            f" {nearest(part, [n for n in methods() if teacher_part(n)])}"
+        )
+    return needs
+
+
+def teacher_part(name: str) -> str:
+    """What the runs that train a method on a frozen teacher are called: ``PART`` of its file, as in
+    ``teachers/<pair>.<PART>``; empty where it is no part of a teacher."""
+    return str(_literal(_tree(methods()[name]), "PART") or "")
+
+
+def method_recipe(name: str) -> dict[str, Any]:
+    """The recipe that a method asks for (``RECIPE`` of its file); one stage where it does not say."""
+    return dict(_literal(_tree(methods()[name]), "RECIPE") or {"recipe": "one_stage"})
+
+
+def recipe_options(name: str) -> dict[str, Any]:
+    """Option → default of a recipe: the keyword-only parameters of its function ``phases``."""
+    function = _function(_tree(recipes()[name]), "phases")
+    return _keywords(function) if function else {}
 
 
 def network_options(name: str) -> dict[str, Any]:

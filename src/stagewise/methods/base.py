@@ -1,55 +1,104 @@
-"""What a method is, and the soft-target loss that most of them share.
+"""What a method is, what it is built from, and the terms that most of them share.
 
-A method file states ``NAME``, ``NEEDS`` (of ``teacher``, ``teacher_exits``, ``teacher_pooled``,
-``teacher_taps`` and ``exits``), ``WEIGHTS`` (default weight of each loss term) and one class
-``Method``, whose keyword-only parameters are its config options.
+A method's file states ``NAME``, ``NEEDS`` (a ``Needs``), ``WEIGHTS`` (default weight of each loss
+term), maybe ``RECIPE`` (``one_stage`` where it does not say) or ``PART`` (it can be trained on a
+frozen teacher), and one class ``Method``, whose keyword-only parameters are its config options.
 """
 
 import importlib
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import kl_div, log_softmax
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from stagewise import catalogue
-from stagewise.models.features import Batch, Features
+from stagewise.models.features import Batch, Features, Network
 
 Losses = dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a method is built from, once the networks are known.
+
+    ``student`` and ``teacher``: features of a dry run of two images, with the taps that the method
+    asked for; ``teacher`` is None where it needs none. ``network``: the student's, to copy layers
+    from; its weights are the run's, so a method that keeps a layer copies it. ``classes``: how many
+    there are; ``labels``: of all training images, int64 (N,) on the run's device. ``seed``: the
+    run's. ``teacher_part``: the frozen method that was trained on the teacher, where ``NEEDS`` names
+    one.
+    """
+
+    student: Features
+    teacher: Features | None
+    network: Network
+    classes: int
+    labels: Tensor
+    seed: int = 0
+    teacher_part: "DistillationMethod | None" = None
+
+
 class DistillationMethod(nn.Module):
-    """A named dictionary of scalar losses for a batch; learnable parts are registered modules."""
+    """A named dictionary of scalar losses for a batch.
+
+    Learnable parts are registered modules: phases name them ``method.<name>``. What it remembers
+    between batches is in buffers, which a killed run's state keeps.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__()
+
+    def views(self, batch: Batch) -> Batch:
+        """The batch that student and teacher see: whole copies, of which the first is the given
+        one. Accuracy counts that one alone."""
+        return batch
 
     def forward(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """Loss terms by name; the run's weights say what they add up to."""
         return self.losses(student, teacher, batch)
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
-        """The terms; a method overrides this."""
+        """The terms, of a batch as ``views`` made it; changes nothing, a method overrides it."""
         return {}
 
+    def remember(self, student: Features, teacher: Features | None, batch: Batch) -> None:
+        """Update the buffers, once a step, after its gradients and before its update; without
+        gradients of its own."""
 
-def make_method(entry: dict[str, Any]) -> DistillationMethod:
+
+def make_method(entry: dict[str, Any], setup: Setup) -> DistillationMethod:
     """The method of a spec: ``{"method": file name, option: value, …}``.
 
     Raises:
-        UserError: an option's value is out of the method's range.
+        UserError: an option's value is out of the method's range, or the networks do not fit it.
     """
     module = importlib.import_module(catalogue.module_name(catalogue.methods()[entry["method"]]))
     options = {key: value for key, value in entry.items() if key != "method"}
-    method: DistillationMethod = module.Method(**options)
+    method: DistillationMethod = module.Method(setup, **options)
     return method
+
+
+def full(values: Tensor) -> Tensor:
+    """Half types as float32; float32 and float64 as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def label_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (B, classes) with labels (B,) or probabilities (B, classes)."""
+    return cross_entropy(full(logits), target)
 
 
 def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """T² · KL(teacher ‖ student) at temperature T: summed over classes, mean over the batch.
 
     Hinton, Vinyals & Dean 2015 (arXiv 1503.02531), section 2; T² keeps the gradient's size. Both
-    arguments are logits (B, classes); computed in float32 and log space.
+    arguments are logits (B, classes); computed in log space.
     """
     return temperature**2 * kl_div(
-        log_softmax(student.float() / temperature, dim=1),
-        log_softmax(teacher.float() / temperature, dim=1),
+        log_softmax(full(student) / temperature, dim=1),
+        log_softmax(full(teacher) / temperature, dim=1),
         reduction="batchmean",
         log_target=True,
     )

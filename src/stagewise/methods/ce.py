@@ -1,12 +1,11 @@
 """Standard training: cross-entropy with the labels, no teacher."""
 
-from torch.nn.functional import cross_entropy
-
-from stagewise.methods.base import DistillationMethod, Losses
+from stagewise.declarations import Needs
+from stagewise.methods.base import DistillationMethod, Losses, label_loss
 from stagewise.models.features import Batch, Features
 
 NAME = "CE"
-NEEDS = ()
+NEEDS = Needs()
 WEIGHTS = {"ce": 1.0}
 
 
@@ -15,4 +14,4 @@ class Method(DistillationMethod):
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """``ce``: mean cross-entropy over the batch."""
-        return {"ce": cross_entropy(student.logits.float(), batch.target)}
+        return {"ce": label_loss(student.logits, batch.target)}

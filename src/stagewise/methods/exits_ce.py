@@ -6,19 +6,20 @@ teacher's exits on its frozen backbone.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from stagewise.methods.base import DistillationMethod, Losses
+from stagewise.declarations import Needs
+from stagewise.methods.base import DistillationMethod, Losses, label_loss
 from stagewise.models.features import Batch, Features
 
 NAME = "exits, no teacher"
-NEEDS = ("exits",)
+NEEDS = Needs(exits=True)
+PART = "exits"
 WEIGHTS = {"ce": 1.0}
 
 
 def exits_cross_entropy(exits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
     """Sum over exits of the mean cross-entropy; ``exits`` are logits (B, classes)."""
-    return torch.stack([cross_entropy(logits.float(), labels) for logits in exits]).sum()
+    return torch.stack([label_loss(logits, labels) for logits in exits]).sum()
 
 
 class Method(DistillationMethod):

@@ -7,13 +7,14 @@ permuted teachers as controls: Mason-Williams 2025, arXiv 2510.12615). With ``kd
 """
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from stagewise.methods.base import DistillationMethod, Losses, soft_target_loss
+from stagewise.declarations import Needs
+from stagewise.methods.base import Losses, label_loss, soft_target_loss
+from stagewise.methods.kd import Method as KD
 from stagewise.models.features import Batch, Features
 
 NAME = "KD from a shuffled teacher"
-NEEDS = ("teacher",)
+NEEDS = Needs(teacher=True)
 WEIGHTS = {"ce": 0.1, "kd": 0.9}
 
 
@@ -23,17 +24,13 @@ def shuffled_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tenso
     return soft_target_loss(student, teacher.roll(1, dims=0), temperature)
 
 
-class Method(DistillationMethod):
+class Method(KD):
     """L = w_ce · CE(labels, student) + w_kd · T² KL(shuffled teacher ‖ student)."""
-
-    def __init__(self, *, temperature: float = 4.0) -> None:
-        super().__init__()
-        self.temperature = temperature
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """``ce`` and ``kd``, each a mean over the batch."""
         assert teacher is not None
         return {
-            "ce": cross_entropy(student.logits.float(), batch.target),
+            "ce": label_loss(student.logits, batch.target),
             "kd": shuffled_loss(student.logits, teacher.logits, self.temperature),
         }

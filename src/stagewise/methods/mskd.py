@@ -7,12 +7,13 @@ is not printed in what is available: this is its minimal reading, which with one
 import torch
 from torch import Tensor
 
-from stagewise.methods.base import DistillationMethod, Losses, soft_target_loss
+from stagewise.declarations import Needs
+from stagewise.methods.base import DistillationMethod, Losses, Setup, soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.models.features import Batch, Features
 
 NAME = "MSKD"
-NEEDS = ("exits", "teacher")
+NEEDS = Needs(exits=True, teacher=True)
 WEIGHTS = {"ce": 0.1, "kd": 0.9}
 
 
@@ -24,8 +25,8 @@ def mskd_loss(exits: tuple[Tensor, ...], teacher: Tensor, temperature: float) ->
 class Method(DistillationMethod):
     """The teacher's final output instructs every exit."""
 
-    def __init__(self, *, temperature: float = 4.0) -> None:
-        super().__init__()
+    def __init__(self, setup: Setup, *, temperature: float = 4.0) -> None:
+        super().__init__(setup)
         self.temperature = temperature
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:

@@ -7,12 +7,13 @@ HSAKD's published teachers do it so), so the teacher's own output stays that of 
 import torch
 from torch import Tensor
 
-from stagewise.methods.base import DistillationMethod, Losses, soft_target_loss
+from stagewise.declarations import Needs
+from stagewise.methods.base import DistillationMethod, Losses, Setup, soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.models.features import Batch, Features
 
 NAME = "OtO"
-NEEDS = ("exits", "teacher", "teacher_exits")
+NEEDS = Needs(exits=True, teacher=True, teacher_part="exits_ce")
 WEIGHTS = {"ce": 0.1, "kd": 0.9}
 
 
@@ -35,8 +36,8 @@ def oto_loss(
 class Method(DistillationMethod):
     """One teacher exit for one student exit."""
 
-    def __init__(self, *, temperature: float = 4.0) -> None:
-        super().__init__()
+    def __init__(self, setup: Setup, *, temperature: float = 4.0) -> None:
+        super().__init__(setup)
         self.temperature = temperature
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:

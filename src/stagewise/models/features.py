@@ -1,6 +1,6 @@
 """What goes into a network and what comes out: features by name, no hooks, no positional lists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -13,13 +13,16 @@ class Batch:
     """One training batch of B images: normalised ``images`` (B, C, H, W); ``labels``, ``index``
     (each image's number in the training set) and ``view`` (the number of the crop and flip that was
     drawn of it), int64 (B,) each; ``target``: what the student should answer, the labels, or under
-    mixup (B, classes) probabilities."""
+    mixup (B, classes) probabilities; ``step`` and ``progress``: the run's steps and epochs done
+    before this one, () each, int64 and float32."""
 
     images: Tensor
     labels: Tensor
     index: Tensor
     view: Tensor
     target: Tensor
+    step: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64))
+    progress: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
 class Features(NamedTuple):

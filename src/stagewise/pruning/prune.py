@@ -4,8 +4,8 @@ Torch-Pruning (Fang et al. 2023, arXiv 2301.12900) finds which layers hang toget
 channels. Its history, plain JSON in ``Architecture.pruned``, rebuilds the network: no pickles.
 """
 
+import importlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,12 +20,6 @@ from stagewise.models.store import Architecture, seeded
 
 STEPS = 400
 """Pruning goes on in this many small steps, and stops as soon as it reaches the target."""
-
-CRITERIA: dict[str, Callable[[], tp.importance.Importance]] = {
-    "l2": lambda: tp.importance.GroupMagnitudeImportance(p=2),
-    "random": tp.importance.RandomImportance,
-}
-"""Criterion → score of a group of coupled channels; the lowest go first."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +58,7 @@ def prune(
         raise UserError(
             f"pruning: '{architecture.network}' cannot be pruned, as {reason}; take another network"
         )
+    module = catalogue.module_name(catalogue.criteria()[criterion])
     seeded(seed, "pruning")
     before = macs = total_macs(network, architecture)
     target = before / ratio
@@ -71,7 +66,7 @@ def prune(
     pruner = tp.pruner.BasePruner(
         network,
         architecture.example(),
-        CRITERIA[criterion](),
+        importlib.import_module(module).importance(),
         global_pruning=True,
         pruning_ratio=1.0,
         iterative_steps=STEPS,

@@ -1,8 +1,9 @@
 """What all checks share: names that are near, options and their types."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from stagewise.catalogue import nearest
 
 Config = dict[str, Any]
 Problems = Iterator[str]
@@ -28,13 +29,6 @@ KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     list: ((list,), "a list"),
 }
 """Type of an option's default → types that the option takes, and their name."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``did you mean 'x'?``, or the known names where none is near."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 
 def method_entry(config: Config, label: str) -> dict[str, Any]:

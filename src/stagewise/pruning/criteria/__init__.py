@@ -1,0 +1,1 @@
+"""Pruning criteria: one file each, a function ``importance`` that scores groups of channels."""
