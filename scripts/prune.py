@@ -16,9 +16,10 @@ def main() -> None:
     arguments = options.parse_args()
     with importing():
         from stagewise.runs.prune import prune_run
-        from stagewise.runs.train import Inputs
+        from stagewise.runs.start import Inputs
+        from stagewise.study.spec import PruneSpec
     prune_run(
-        arguments.spec,
+        PruneSpec.read(arguments.spec),
         Inputs(arguments.data, {"init": arguments.init}),
         arguments.out,
         code=arguments.code,

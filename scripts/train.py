@@ -43,13 +43,15 @@ def main() -> int:
     with importing():
         import torch
 
-        from stagewise.runs.train import Inputs, train_run
+        from stagewise.runs.start import Inputs
+        from stagewise.runs.train import train_run
+        from stagewise.study.spec import TrainSpec
         from stagewise.training.table import TableFolder
         from stagewise.training.trainer import OutOfTime
     parents = {"teacher": arguments.teacher, "init": arguments.init}
     try:
         train_run(
-            arguments.spec,
+            TrainSpec.read(arguments.spec),
             Inputs(arguments.data, {role: path for role, path in parents.items() if path}),
             arguments.out,
             code=arguments.code,

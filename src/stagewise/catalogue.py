@@ -229,7 +229,7 @@ def teacher_part(name: str) -> str:
 
 
 def method_recipe(name: str) -> dict[str, Any]:
-    """The recipe that a method asks for (``RECIPE`` of its file); one stage where it does not say."""
+    """The recipe that a method asks for (``RECIPE`` of its file), else one stage."""
     return dict(_literal(_tree(methods()[name]), "RECIPE") or {"recipe": "one_stage"})
 
 

@@ -9,9 +9,9 @@ from stagewise.errors import UserError
 class Needs:
     """What a method needs beyond the student's logits (``NEEDS`` of its file).
 
-    ``teacher``: the teacher's logits; ``teacher_pooled``: its pooled vectors too (both can be kept
-    in a table); ``teacher_taps``: its feature maps, so it answers every batch anew. ``blocks``: taps
-    of every residual block of student and teacher. ``exits``: exits on the student.
+    ``teacher``: the teacher's logits; ``teacher_pooled``: its pooled vectors too (a table can keep
+    both); ``teacher_taps``: its feature maps, so it answers every batch anew. ``blocks``: taps of
+    every residual block of student and teacher. ``exits``: exits on the student.
     ``teacher_part``: the method that is trained on the frozen teacher first, by a run of its own
     under ``teachers/``; what that run leaves answers as the teacher. ``views``: images that its
     ``views`` makes of each image. ``kept``: float32 numbers that it keeps of each training image;

@@ -18,6 +18,7 @@ from stagewise.data.augment import mixup, rotate
 from stagewise.data.prepared import load_prepared
 from stagewise.errors import UserError
 from stagewise.models.features import Batch
+from stagewise.study.spec import Training
 
 
 @dataclass(frozen=True)
@@ -101,19 +102,15 @@ class TrainingBatches:
         data: TaskData,
         *,
         seed: int,
-        batch_size: int,
-        crop: int,
-        flip: bool,
-        rotation: float = 0.0,
-        auto_augment: bool = False,
-        mixup: float = 0.0,
+        settings: Training,
     ) -> None:
-        self.data, self.seed, self.batch_size = data, seed, batch_size
-        self.crop, self.flip = crop, flip
-        self.rotation, self.auto_augment, self.mixup = rotation, auto_augment, mixup
+        self.data, self.seed, self.batch_size = data, seed, settings.batch_size
+        self.crop, self.flip = settings.crop, settings.flip
+        self.rotation, self.auto_augment = settings.rotation, settings.auto_augment
+        self.mixup = settings.mixup
         size = data.shape[1]
         # (N, C, dy, dx, H, W): a view of all crop windows, which takes no memory of its own.
-        padded = pad(data.train.images, (crop,) * 4)
+        padded = pad(data.train.images, (self.crop,) * 4)
         self.windows = padded.unfold(2, size, 1).unfold(3, size, 1)
 
     @property

@@ -9,15 +9,17 @@ linear CKA to the start, and how well a ridge classifier refitted on the pooled 
 statistics alone.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from stagewise.data.batches import Split, TaskData
-from stagewise.methods.base import DistillationMethod
-from stagewise.models.features import Batch, Features, Network
+from stagewise.data.batches import Split
+from stagewise.models.features import Batch, Features
+from stagewise.recipes.base import Phase
+from stagewise.training.observer import Moment, Subject
 
 FEATURE_STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 EARLY = 20
@@ -59,29 +61,39 @@ def ridge_accuracy(features: Tensor, labels: Tensor, test: Tensor, test_labels: 
     return 100 * float((answer.argmax(1) == test_labels).double().mean())
 
 
-class ShockProbe:
-    """Observes one run. ``rows`` is its table; ``start`` holds the backbone's first weights."""
+class Observer:
+    """Observes one run, in the phases that train all of it.
 
-    def __init__(
-        self,
-        network: Network,
-        method: DistillationMethod,
-        weights: dict[str, float],
-        teacher: Network | None,
-        data: TaskData,
-    ) -> None:
-        self.network, self.method, self.weights = network, method, weights
+    ``rows`` is its table; ``start`` holds the backbone's first weights. The loss of a method that
+    knows training images by their number is that of the training images alone.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.network, self.method = subject.network, subject.method
+        self.weights, data = subject.weights, subject.data
         train, validation = data.train, data.validation
         self.train_count = min(LIMIT, len(train.labels))
         images = torch.cat([train.images[:LIMIT], validation.images[:LIMIT]])
         labels = torch.cat([train.labels[:LIMIT], validation.labels[:LIMIT]])
         probe = Split(images, labels)
-        none = torch.zeros_like(probe.labels)
-        self.batch = Batch(data.normalise(probe.images), labels, none, none, labels)
+        numbers = torch.arange(len(labels), device=labels.device)
+        index = torch.where(numbers < self.train_count, numbers, -1)
+        self.batch = Batch(
+            data.normalise(probe.images), labels, index, torch.zeros_like(index), labels
+        )
+        known = replace(
+            self.batch,
+            **{
+                name: getattr(self.batch, name)[: self.train_count]
+                for name in ("images", "labels", "index", "view", "target")
+            },
+        )
+        self.seen = self.method.views(known if subject.remembers else self.batch)
         with torch.no_grad():
-            self.answer: Features | None = teacher(self.batch.images) if teacher else None
-            network.eval()
-            self.first = self._features(network(self.batch.images))
+            teacher = subject.teacher
+            self.answer: Features | None = teacher(self.seen.images) if teacher else None
+            self.network.eval()
+            self.first = self._features(self.network(self.batch.images))
         self.start = {name: p.detach().clone() for name, p in self._backbone().items()}
         self.rows: list[dict[str, Any]] = []
 
@@ -110,23 +122,28 @@ class ShockProbe:
             tensor.copy_(tensors[f"first.{name}"])
         self.rows = rows
 
-    def observe(self, step: int, total: int, per_epoch: int, phase: str, lr: float) -> None:
-        """Add a row if ``step`` (of ``total`` in this phase) is one to look at."""
-        wanted, features = looks(step, total, per_epoch)
-        if wanted:
-            self.rows.append({"step": step, "phase": phase, "lr": lr, **self._look(features)})
+    def before_step(self, moment: Moment) -> None:
+        """Add a row if this step is one to look at."""
+        if moment.phase.trains is None:
+            wanted, features = looks(moment.step, moment.steps, moment.per_epoch)
+            if wanted:
+                at = {"step": moment.step, "phase": moment.phase.name, "lr": moment.lr}
+                self.rows.append({**at, **self._look(features)})
 
-    def finish(self, phase: str) -> None:
+    def after_phase(self, phase: Phase, *, last: bool) -> None:
         """The last row: the trained network."""
-        step = self.rows[-1]["step"] + 1 if self.rows else 0
-        self.rows.append({"step": step, "phase": phase, "lr": 0.0, **self._look(True)})
+        if last:
+            step = self.rows[-1]["step"] + 1 if self.rows else 0
+            self.rows.append({"step": step, "phase": phase.name, "lr": 0.0, **self._look(True)})
 
     def _look(self, with_features: bool) -> dict[str, float]:
         self.network.eval()
         backbone = self._backbone()
         features: Features = self.network(self.batch.images)
-        terms = self.method(features, self.answer, self.batch)
-        loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        seen = features if self.seen is self.batch else self.network(self.seen.images)
+        terms = self.method(seen, self.answer, self.seen)
+        weighted = [self.weights[n] * t for n, t in terms.items() if self.weights[n]]
+        loss = torch.stack(weighted).sum()
         gradients = torch.autograd.grad(loss, list(backbone.values()))
         squares = {
             name: gradient.double().square().sum().item()

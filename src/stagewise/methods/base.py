@@ -25,10 +25,10 @@ class Setup:
 
     ``student`` and ``teacher``: features of a dry run of two images, with the taps that the method
     asked for; ``teacher`` is None where it needs none. ``network``: the student's, to copy layers
-    from; its weights are the run's, so a method that keeps a layer copies it. ``classes``: how many
-    there are; ``labels``: of all training images, int64 (N,) on the run's device. ``seed``: the
-    run's. ``teacher_part``: the frozen method that was trained on the teacher, where ``NEEDS`` names
-    one.
+    from (its weights are the run's: a method that keeps a layer copies it). ``classes``: how many
+    there are; ``labels``: of all training images, int64 (N,), on the run's device. ``seed``: the
+    run's. ``teacher_part``: the frozen method that was trained on the teacher, where ``NEEDS``
+    names one.
     """
 
     student: Features
@@ -44,11 +44,21 @@ class DistillationMethod(nn.Module):
     """A named dictionary of scalar losses for a batch.
 
     Learnable parts are registered modules: phases name them ``method.<name>``. What it remembers
-    between batches is in buffers, which a killed run's state keeps.
+    between batches is in buffers, which a killed run's state keeps. ``teacher_part``: the setup's.
     """
+
+    teacher_part: "DistillationMethod | None"
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
+        # Not registered: it is the teacher's, so no phase moves it and no state keeps it.
+        object.__setattr__(self, "teacher_part", setup.teacher_part)
+
+    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """What phases can name of it, ``method.<name>``: its layers and its own parameters."""
+        own: dict[str, nn.Module | nn.Parameter] = dict(self.named_children())
+        own |= dict(self.named_parameters(recurse=False))
+        return {f"method.{name}": part for name, part in own.items()}
 
     def views(self, batch: Batch) -> Batch:
         """The batch that student and teacher see: whole copies, of which the first is the given

@@ -85,8 +85,9 @@ class MultiExit(Network):
         self.exits = nn.ModuleList(build(shapes[k:], classes) for k in range(len(shapes) - 1))
 
     def parts(self) -> dict[str, nn.Module]:
-        """The backbone's parts, and ``exits``."""
-        return {**self.backbone.parts(), "exits": self.exits}
+        """The backbone's parts, and ``exits.1`` …; the last exit is the ``classifier``."""
+        early = {f"exits.{number + 1}": head for number, head in enumerate(self.exits)}
+        return {**self.backbone.parts(), **early}
 
     def classifiers(self) -> list[nn.Linear]:
         """The last layer of each exit, then the backbone's classifier."""
@@ -96,12 +97,23 @@ class MultiExit(Network):
             *self.backbone.classifiers(),
         ]
 
+    def run_to(self, depth: int | None) -> None:
+        """From now on, run no more than so many stages, and their exits; None is everything."""
+        self.backbone.run_to(depth)
+
     def tap_blocks(self) -> None:
         """From now on, tap every block of the backbone's stages as well."""
         self.backbone.tap_blocks()
 
     def forward(self, images: Tensor) -> Features:
-        """Features of the backbone with ``exits`` filled in."""
+        """Features of the backbone with ``exits`` filled in; where not all stages run, those of the
+        deepest exit that does, with its map's channels as ``pooled``."""
+        if self.backbone.depth is not None:
+            x, taps = self.backbone.walk(images)
+            maps = self.backbone.exit_maps(taps)
+            heads = list(self.exits)[: len(maps)]
+            exits = tuple(head(tap) for head, tap in zip(heads, maps, strict=True))
+            return Features(exits[-1], taps, x.mean((2, 3)), exits)
         features: Features = self.backbone(images)
         maps = self.backbone.exit_maps(features.taps)
         early = [head(tap) for head, tap in zip(self.exits, maps[:-1], strict=True)]

@@ -61,6 +61,9 @@ class Network(nn.Module):
 
     classifier: nn.Linear
 
+    depth: int | None = None
+    """Stages that run (see ``run_to``)."""
+
     block_taps = False
     """Whether ``taps`` holds the outputs of single blocks too (see ``tap_blocks``)."""
 
@@ -78,13 +81,22 @@ class Network(nn.Module):
         """Every layer whose outputs are class scores, the final one last; pruning keeps these."""
         return [self.classifier]
 
+    def run_to(self, depth: int | None) -> None:
+        """From now on, run no more than so many stages, and no classifier; None is everything."""
+        self.depth = depth
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The stages that run."""
+        return self.stages[: self.depth]
+
     def tap_blocks(self) -> None:
         """From now on, tap every block of every stage as well."""
         self.block_taps = True
 
     def exit_maps(self, taps: dict[str, Tensor]) -> list[Tensor]:
         """What the exits of the stages get: (B, C, H, W) each, shallow to deep."""
-        return [taps[stage] for stage in self.stages]
+        return [taps[stage] for stage in self.running]
 
     def after(self, stage: str, x: Tensor) -> Tensor:
         """What the layer behind a stage (or ``stem``) gets of its output; here, all of it."""
@@ -98,7 +110,7 @@ class Network(nn.Module):
         """
         x = images
         taps: dict[str, Tensor] = {}
-        for name in ("stem", *self.stages):
+        for name in ("stem", *self.running):
             part = self.get_submodule(name)
             blocks = part if isinstance(part, nn.ModuleList) else [part]
             for number, block in enumerate(blocks):

@@ -89,10 +89,16 @@ class MobileNetV2(Network):
 
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
+        x, taps = self.walk(images)
+        pooled = relu(self.neck(x)).mean((2, 3))
+        return Features(self.classifier(pooled), taps, pooled)
+
+    def walk(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(B, channels, H, W) images → the last stage's output, and all taps."""
         pre = self.stem(images)
         x = relu(pre)
         taps = {"stem": x, "stem.pre": pre}
-        for name in self.stages:
+        for name in self.running:
             blocks = self.get_submodule(name)
             assert isinstance(blocks, nn.ModuleList)
             for number, block in enumerate(blocks):
@@ -100,5 +106,4 @@ class MobileNetV2(Network):
                 if self.block_taps:
                     taps[f"{name}.{number}"] = x
             taps |= {name: x, f"{name}.pre": x}
-        pooled = relu(self.neck(x)).mean((2, 3))
-        return Features(self.classifier(pooled), taps, pooled)
+        return x, taps

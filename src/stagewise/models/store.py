@@ -2,9 +2,11 @@
 
 import importlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,11 +27,16 @@ LARGEST = 2**27
 """Parameters of the largest network that a file may say it was pruned from (half a GiB)."""
 
 
+PART = "part."
+"""What the names of a part's tensors begin with."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """All that is needed to rebuild a network's shape: no code, no pickles.
 
-    ``pruned`` is the history of what pruning removed (see ``models.history``).
+    ``pruned`` is the history of what pruning removed (see ``models.history``). ``part``: the method
+    whose learnable parts were trained on the network, frozen, and stand beside it in its file.
     """
 
     network: str
@@ -39,6 +46,7 @@ class Architecture:
     image_size: int
     exits: str | None = None
     pruned: History = field(default_factory=list)
+    part: dict[str, Any] = field(default_factory=dict)
 
     def example(self, batch: int = 2) -> Tensor:
         """A zero batch of the right shape: (batch, channels, size, size)."""
@@ -95,11 +103,24 @@ def new_classifier(network: Network, classes: int, seed: int) -> None:
     network.classifier = nn.Linear(network.classifier.in_features, classes)
 
 
-def save_network(network: Network, architecture: Architecture, path: Path | str) -> None:
-    """Write weights and architecture atomically; equal networks give equal bytes."""
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+def save_network(
+    network: Network,
+    architecture: Architecture,
+    path: Path | str,
+    part: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write weights and architecture atomically; equal networks give equal bytes.
+
+    ``part``: tensors of ``architecture.part``.
+    """
+    tensors = dict(network.state_dict())
+    tensors |= {f"{PART}{name}": tensor for name, tensor in (part or {}).items()}
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    stated = {
+        name: value for name, value in asdict(architecture).items() if value or name != "part"
+    }
     # One key only: safetensors writes several in an order that differs from process to process.
-    metadata = {"architecture": canonical_json(asdict(architecture))}
+    metadata = {"architecture": canonical_json(stated)}
     with atomic(path) as temporary:
         save_file(tensors, temporary, metadata)
 
@@ -130,6 +151,8 @@ def _check(architecture: Architecture) -> None:
         raise ValueError(f"network: {architecture.network!r} is no name")
     if not isinstance(architecture.exits, str | None):
         raise ValueError(f"exits: {architecture.exits!r} is no name")
+    if not isinstance(architecture.part, dict):
+        raise ValueError(f"part: {architecture.part!r} is no method")
     if not isinstance(architecture.options, dict):
         raise ValueError(f"options: {architecture.options!r} are no options")
     numbers = {name: (getattr(architecture, name), limits) for name, limits in LIMITS.items()}
@@ -155,7 +178,7 @@ def load_network(path: Path | str) -> tuple[Network, Architecture]:
     try:
         _check_sizes(path, architecture)
         network = build(architecture, seed=0)
-        tensors = load_file(path)
+        tensors = {n: t for n, t in load_file(path).items() if not n.startswith(PART)}
         for name, tensor in network.state_dict().items():
             if name in tensors and tensors[name].dtype != tensor.dtype:
                 raise ValueError(f"'{name}' is of type {tensors[name].dtype}")
@@ -166,6 +189,25 @@ def load_network(path: Path | str) -> tuple[Network, Architecture]:
             f"{path}: its weights do not fit its architecture ({reason}); delete it and run again"
         ) from None
     return network, architecture
+
+
+def load_part(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What was trained on a file's network beside it: the method and its options, and its tensors;
+    both empty where there is nothing.
+
+    Raises:
+        UserError: the file is broken, or names an unknown method.
+    """
+    entry = load_architecture(path).part
+    if not entry:
+        return {}, {}
+    if entry.get("method") not in catalogue.methods():
+        raise UserError(
+            f"{path}: states an unknown method '{entry.get('method')!r:.40}'; delete it and run"
+            " again, or use the version of this project that wrote it"
+        )
+    tensors = load_file(path)
+    return entry, {n.removeprefix(PART): t for n, t in tensors.items() if n.startswith(PART)}
 
 
 def _check_sizes(path: Path | str, architecture: Architecture) -> None:

@@ -80,15 +80,21 @@ class WideResNet(Network):
 
     def exit_maps(self, taps: dict[str, Tensor]) -> list[Tensor]:
         """The stages' outputs behind batch norm and ReLU."""
-        return [relu(taps[f"{stage}.pre"]) for stage in self.stages]
+        return [relu(taps[f"{stage}.pre"]) for stage in self.running]
 
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
+        x, taps = self.walk(images)
+        pooled = x.mean((2, 3))
+        return Features(self.classifier(pooled), taps, pooled)
+
+    def walk(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(B, channels, H, W) images → the last stage's output behind its ReLU, and all taps."""
         conv, norm = self.stem
         raw = conv(images)
         pre = norm(raw)
         taps = {"stem": raw, "stem.pre": pre}
-        for name in self.stages:
+        for name in self.running:
             blocks = self.get_submodule(name)
             assert isinstance(blocks, nn.ModuleList)
             for number, block in enumerate(blocks):
@@ -96,5 +102,4 @@ class WideResNet(Network):
                 if self.block_taps:
                     taps[f"{name}.{number}"] = raw
             taps |= {name: raw, f"{name}.pre": pre}
-        pooled = relu(pre).mean((2, 3))
-        return Features(self.classifier(pooled), taps, pooled)
+        return relu(pre), taps

@@ -1,26 +1,106 @@
 """What a phase is, and how a spec's recipe becomes a list of phases."""
 
 import importlib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+from torch import nn
 
 from stagewise import catalogue
+from stagewise.errors import UserError
+
+MAY_BE_EMPTY = ("exits", "method")
+"""Groups of parts that a network or a method may lack."""
+
+BATCH_NORM_MOMENTUM = 0.1
+"""Torch's default: a batch's share in the running statistics."""
 
 
 @dataclass(frozen=True)
 class Phase:
     """A stretch of training with one optimiser and one schedule.
 
-    ``trains`` names the parts that move (see ``Network.parts``); None is all of them. Parts that do
-    not move are in evaluation mode: their batch-norm statistics stand still too. With
-    ``reestimate_batch_norm`` nothing moves but batch-norm statistics, averaged over the phase.
+    ``trains`` names the parts that move; None is all of them. A part is one of the network
+    (``stem``, ``stage1`` …, ``classifier``), an exit (``exits.1``) or one of the method
+    (``method.regressor``); ``exits`` and ``method`` are all of these. A mapping gives each a factor
+    of the rate. Parts that do not move are in evaluation mode, so their batch-norm statistics stand
+    still too; with ``freeze_batch_norm`` all do.
+
+    ``weights`` of loss terms and the ``schedule`` are the run's where they are None; a term that
+    ``weights`` does not name has none.
     """
 
     name: str
     epochs: int
     lr: float
-    trains: tuple[str, ...] | None = None
-    reestimate_batch_norm: bool = False
+    trains: Collection[str] | Mapping[str, float] | None = None
+    weights: Mapping[str, float] | None = None
+    schedule: str | None = None
+    freeze_batch_norm: bool = False
+
+    updates: ClassVar[bool] = True
+    """Whether weights move."""
+
+    def factors(self, parts: Iterable[str]) -> dict[str, float]:
+        """Of ``parts``, those that move, each with the factor of its rate.
+
+        Raises:
+            UserError: ``trains`` names a part that is not there.
+        """
+        parts = list(parts)
+        if self.trains is None:
+            return dict.fromkeys(parts, 1.0)
+        given = self.trains
+        named = given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+        found: dict[str, float] = {}
+        for name, factor in named.items():
+            matching = [part for part in parts if part == name or part.startswith(f"{name}.")]
+            if not matching and name not in MAY_BE_EMPTY:
+                raise UserError(
+                    f"phase '{self.name}' trains '{name}', which neither network nor method has;"
+                    f" they have {', '.join(parts)}"
+                )
+            found |= dict.fromkeys(matching, factor)
+        return found
+
+    def in_training_mode(self, part: str, moving: Collection[str]) -> bool:
+        """Whether a part is in training mode."""
+        return part in moving
+
+    def prepare(self, norms: Iterable[nn.BatchNorm2d]) -> None:
+        """Once, at the phase's start."""
+
+    def set_batch_norm(self, norms: Iterable[nn.BatchNorm2d]) -> None:
+        """How batch norm follows the batches; called whenever modes are set."""
+        for norm in norms:
+            norm.momentum = BATCH_NORM_MOMENTUM
+            if self.freeze_batch_norm:
+                norm.eval()
+
+
+class BatchNormPhase(Phase):
+    """Nothing moves but the network's batch-norm statistics, averaged over the phase."""
+
+    updates = False
+
+    def factors(self, parts: Iterable[str]) -> dict[str, float]:
+        """None."""
+        return {}
+
+    def in_training_mode(self, part: str, moving: Collection[str]) -> bool:
+        """Every part is: that is when batch norm counts."""
+        return True
+
+    def prepare(self, norms: Iterable[nn.BatchNorm2d]) -> None:
+        """Forget the statistics."""
+        for norm in norms:
+            norm.reset_running_stats()
+
+    def set_batch_norm(self, norms: Iterable[nn.BatchNorm2d]) -> None:
+        """Every batch weighs the same."""
+        for norm in norms:
+            norm.momentum = None
 
 
 def make_phases(entry: dict[str, Any], *, epochs: int, lr: float) -> list[Phase]:

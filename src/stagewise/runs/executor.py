@@ -15,7 +15,8 @@ import torch
 from stagewise.errors import UserError
 from stagewise.files import read_json
 from stagewise.runs.prune import prune_run
-from stagewise.runs.train import Inputs, train_run
+from stagewise.runs.start import Inputs
+from stagewise.runs.train import train_run
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.runs import Plan, Run
 from stagewise.training.table import TableFolder
@@ -81,7 +82,7 @@ def _script(run: Run) -> str:
 
 
 def _code(run: Run, machine: Machine) -> str:
-    return fingerprint(machine.scripts / _script(run), *run.modules)
+    return fingerprint(machine.scripts / _script(run), *run.spec.modules())
 
 
 def _done(run: Run, machine: Machine) -> bool:
@@ -89,7 +90,7 @@ def _done(run: Run, machine: Machine) -> bool:
         record = read_json(Path(run.path) / "record.json")
     except UserError:
         return False
-    return bool(record["spec"] == run.spec and record["code"] == _code(run, machine))
+    return bool(record["spec"] == run.spec.written() and record["code"] == _code(run, machine))
 
 
 def _do(run: Run, data: Path, machine: Machine, title: str) -> None:

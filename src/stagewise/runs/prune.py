@@ -9,29 +9,31 @@ from stagewise.data.batches import load_task
 from stagewise.files import write_json
 from stagewise.models.store import BUILDING
 from stagewise.pruning.prune import Limits, prune
-from stagewise.runs.train import Inputs, Spec, load_parent, timing, write_run
+from stagewise.runs.folder import timing, write_run
+from stagewise.runs.start import Inputs, load_parent
+from stagewise.study.spec import PruneSpec
 
 
-def prune_run(spec: Spec, inputs: Inputs, out: Path, *, code: str) -> None:
+def prune_run(spec: PruneSpec, inputs: Inputs, out: Path, *, code: str) -> None:
     """Prune the parent ``init`` and write the folder of a run without any recovery.
 
     Raises:
         UserError: inputs do not fit, or the ratio cannot be reached.
     """
     began = time.perf_counter()
-    torch.set_num_threads(spec["threads"])
+    torch.set_num_threads(spec.threads)
     device = torch.device("cpu")
-    data = load_task(inputs.data, spec["data"]["task"], spec["data"]["images"], device)
+    data = load_task(inputs.data, spec.data.task, spec.data.images, device)
     with BUILDING:
         network, architecture = load_parent(inputs, "init", data)
         pruned, measured = prune(
             network,
             architecture,
-            criterion=spec["criterion"],
-            ratio=spec["ratio"],
-            limits=Limits(spec["min_channels"], spec["min_share"]),
-            tolerance=spec["tolerance"],
-            seed=spec["seed"],
+            criterion=spec.criterion,
+            ratio=spec.ratio,
+            limits=Limits(spec.min_channels, spec.min_share),
+            tolerance=spec.tolerance,
+            seed=spec.seed,
         )
     write_json(out / "pruning.json", pruned.pruned)
     write_run(
@@ -43,8 +45,12 @@ def prune_run(spec: Spec, inputs: Inputs, out: Path, *, code: str) -> None:
         inputs=inputs,
         checksums=inputs.sha256(),
         code=code,
-        device=device,
-        extra={"epochs": 0, "steps_per_epoch": 0},
+        protocol={
+            "epochs": 0,
+            "steps_per_epoch": 0,
+            "dtype": "float32",
+            "device": device.type,
+        },
         pruning=measured,
     )
     cpu = {"rest": round(time.process_time(), 3)}

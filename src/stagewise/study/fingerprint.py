@@ -3,6 +3,9 @@ package that they import, transitively, without comments, formatting and docstri
 
 A run carries the fingerprint of its script and of the modules that its spec names (its network's
 file, its method's, its recipe's), so an edit reruns exactly the runs whose code it changed.
+
+What computes nothing is left out (``OUTSIDE``): how files are found by name and what they declare,
+how a spec is written (its values are compared themselves), how processes start and speak.
 """
 
 import ast
@@ -13,6 +16,15 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 from stagewise.catalogue import PACKAGE
+
+OUTSIDE = (
+    "stagewise.catalogue",
+    "stagewise.declarations",
+    "stagewise.errors",
+    "stagewise.process",
+    "stagewise.study.spec",
+)
+"""Modules, and packages with all that they hold, that no fingerprint covers."""
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -68,13 +80,17 @@ def _scan(path: Path, module: str) -> tuple[str, frozenset[str]]:
     return hashlib.sha256(_canonical(tree).encode()).hexdigest(), frozenset(needed - {module})
 
 
+def _outside(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in OUTSIDE)
+
+
 def modules(start: Iterable[str]) -> list[str]:
-    """``start`` and all modules of this package that they import, sorted."""
+    """``start`` and all modules of this package that they import, sorted, but for ``OUTSIDE``."""
     todo, seen = list(start), set()
     while todo:
         module = todo.pop()
         path = _module_path(module)
-        if module not in seen and path is not None:
+        if module not in seen and path is not None and not _outside(module):
             seen.add(module)
             todo += _scan(path, module)[1]
     return sorted(seen)

@@ -5,21 +5,43 @@ The same update, bit for bit, as ``torch.optim.SGD(foreach=True)`` (a test says 
 because it imports the compiler.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Parameters that share a ``factor`` of the rate, and their velocities."""
+
+    factor: float
+    parameters: list[Tensor]
+    velocity: list[Tensor]
+
+
 class SGD:
-    """v ← m·v + (g + λ·w);  w ← w − lr·v."""
+    """v ← m·v + (g + λ·w);  w ← w − f·lr·v, with a factor f for each group of parameters."""
 
     def __init__(
-        self, parameters: Iterable[Tensor], *, momentum: float, weight_decay: float
+        self,
+        parameters: Mapping[float, Iterable[Tensor]],
+        *,
+        momentum: float,
+        weight_decay: float,
     ) -> None:
-        self.parameters = [p for p in parameters if p.requires_grad]
+        """``parameters`` by the factor of their rate."""
         self.momentum, self.weight_decay = momentum, weight_decay
-        self.velocity = [torch.zeros_like(p) for p in self.parameters]
+        self.groups = []
+        for factor, tensors in parameters.items():
+            kept = [tensor for tensor in tensors if tensor.requires_grad]
+            self.groups.append(_Group(factor, kept, [torch.zeros_like(p) for p in kept]))
+
+    @property
+    def velocity(self) -> list[Tensor]:
+        """Of every parameter, in the order of the groups."""
+        return [velocity for group in self.groups for velocity in group.velocity]
 
     @torch.no_grad()
     def step(self, lr: float | Tensor) -> None:
@@ -27,20 +49,25 @@ class SGD:
 
         A tensor's ``lr`` is read on the device, as a captured graph needs it; on CUDA only.
         """
-        moved = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        for group in self.groups:
+            self._update(group, lr)
+
+    def _update(self, group: _Group, lr: float | Tensor) -> None:
+        moved = [i for i, p in enumerate(group.parameters) if p.grad is not None]
         if not moved:
             return
-        weights = [self.parameters[i] for i in moved]
-        velocity = [self.velocity[i] for i in moved]
+        weights = [group.parameters[i] for i in moved]
+        velocity = [group.velocity[i] for i in moved]
         gradients = [p.grad for p in weights if p.grad is not None]
-        if isinstance(lr, Tensor):
+        rate = lr * group.factor
+        if isinstance(rate, Tensor):
             torch._fused_sgd_(
                 weights,
                 gradients,
                 velocity if self.momentum else [],
                 weight_decay=self.weight_decay,
                 momentum=self.momentum,
-                lr=lr,
+                lr=rate,
                 dampening=0.0,
                 nesterov=False,
                 maximize=False,
@@ -51,6 +78,6 @@ class SGD:
                 torch._foreach_add_(gradients, weights, alpha=self.weight_decay)
             torch._foreach_mul_(velocity, self.momentum)
             torch._foreach_add_(velocity, gradients)
-            torch._foreach_add_(weights, velocity, alpha=-lr)
+            torch._foreach_add_(weights, velocity, alpha=-rate)
         for weight in weights:
             weight.grad = None

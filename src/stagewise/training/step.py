@@ -3,61 +3,84 @@
 Neither reads anything from the device: what an epoch reports is summed there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from threading import Lock
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from stagewise.data.batches import TrainingBatches
+from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Batch, Features
 from stagewise.training.sgd import SGD
 
 CAPTURING = Lock()
 """CUDA captures one graph at a time; runs that share a process take turns."""
 
-Forward = Callable[[Batch], tuple[Features, dict[str, Tensor]]]
+
+class Pass(NamedTuple):
+    """A forward pass: features of student and teacher of the ``batch`` that the method made, and
+    the loss ``terms``."""
+
+    student: Features
+    teacher: Features | None
+    batch: Batch
+    terms: dict[str, Tensor]
+
+
+Forward = Callable[[Batch], Pass]
 
 
 class Step:
-    """Forward pass, losses, gradients, update; without an optimiser only the forward pass.
+    """Forward pass, losses, gradients, the method's memory, update; without an optimiser only the
+    forward pass.
 
-    ``forward`` maps a batch to the student's features and its loss terms, ``weights`` say what the
-    terms add up to.
+    ``weights`` say what the loss terms add up to; a term without a weight has no gradient.
     """
 
     def __init__(
         self,
         forward: Forward,
-        weights: dict[str, float],
+        method: DistillationMethod,
+        weights: Mapping[str, float],
         batches: TrainingBatches,
         optimiser: SGD | None,
     ) -> None:
-        self.forward, self.weights, self.batches = forward, weights, batches
-        self.optimiser = optimiser
+        self.forward, self.method, self.weights = forward, method, weights
+        self.batches, self.optimiser = batches, optimiser
+        device = batches.data.train.labels.device
+        self.done = torch.zeros((), dtype=torch.int64, device=device)
         self.names: list[str] = []
         self.sums: Tensor | None = None
         self.count = 0
 
-    def __call__(self, index: Tensor, view: Tensor, lr: float) -> None:
-        """Train on the given views of the given images, (B,) each."""
+    def __call__(self, index: Tensor, view: Tensor, lr: float, done: int) -> None:
+        """Train on the given views of the given images, (B,) each, as the run's step ``done``."""
         self.count += len(index)
+        self.done.fill_(done)
         self._run(index, view, lr)
 
     def _run(self, index: Tensor, view: Tensor, lr: float | Tensor) -> None:
         batch = self.batches.batch(index, view)
+        batch = replace(batch, step=self.done, progress=self.done / len(self.batches))
         with torch.set_grad_enabled(self.optimiser is not None):
-            features, terms = self.forward(batch)
-            total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+            student, teacher, seen, terms = self.forward(batch)
+            weighted = [self.weights[n] * t for n, t in terms.items() if self.weights.get(n)]
+            total = torch.stack(weighted).sum()
         if self.optimiser:
             total.backward()
+            with torch.no_grad():
+                self.method.remember(student, teacher, seen)
             self.optimiser.step(lr)
-        right = (features.answer.argmax(1) == batch.labels).float().mean()
-        seen = torch.stack([total, right, *terms.values()]).detach() * len(batch.labels)
+        answer = student.answer[: len(batch.labels)]  # of the batch itself, before any more views
+        right = (answer.argmax(1) == batch.labels).float().mean()
+        sums = torch.stack([total, right, *terms.values()]).detach() * len(batch.labels)
         if self.sums is None:
             self.names = list(terms)
-            self.sums = torch.zeros_like(seen)
-        self.sums += seen
+            self.sums = torch.zeros_like(sums)
+        self.sums += sums
 
     def means(self) -> dict[str, float]:
         """Mean loss, accuracy (percent) and terms since the last call; waits for the device."""
@@ -82,11 +105,12 @@ class GraphedStep(Step):
     def __init__(
         self,
         forward: Forward,
-        weights: dict[str, float],
+        method: DistillationMethod,
+        weights: Mapping[str, float],
         batches: TrainingBatches,
         optimiser: SGD,
     ) -> None:
-        super().__init__(forward, weights, batches, optimiser)
+        super().__init__(forward, method, weights, batches, optimiser)
         device = batches.data.train.labels.device
         self.index = torch.zeros(batches.batch_size, dtype=torch.int64, device=device)
         self.view = torch.zeros_like(self.index)
@@ -94,9 +118,10 @@ class GraphedStep(Step):
         self.graph: torch.cuda.CUDAGraph | None = None
         self.eager_left = self.EAGER_STEPS
 
-    def __call__(self, index: Tensor, view: Tensor, lr: float) -> None:
-        """Train on the given views of the given images, (B,) each."""
+    def __call__(self, index: Tensor, view: Tensor, lr: float, done: int) -> None:
+        """Train on the given views of the given images, (B,) each, as the run's step ``done``."""
         self.lr.fill_(lr)
+        self.done.fill_(done)
         self.count += len(index)
         if len(index) != len(self.index) or self.eager_left:
             self.eager_left = max(0, self.eager_left - 1)
@@ -119,11 +144,12 @@ class GraphedStep(Step):
 
 def make_step(
     forward: Forward,
-    weights: dict[str, float],
+    method: DistillationMethod,
+    weights: Mapping[str, float],
     batches: TrainingBatches,
     optimiser: SGD | None,
 ) -> Step:
     """A graph on a GPU, where weights move; else eager."""
     if optimiser and batches.data.train.labels.is_cuda:
-        return GraphedStep(forward, weights, batches, optimiser)
-    return Step(forward, weights, batches, optimiser)
+        return GraphedStep(forward, method, weights, batches, optimiser)
+    return Step(forward, method, weights, batches, optimiser)

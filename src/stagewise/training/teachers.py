@@ -8,7 +8,6 @@ are met nor what a table already holds ever changes a result.
 """
 
 import random
-from collections.abc import Collection
 from contextlib import nullcontext
 from typing import Protocol
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from stagewise.data.batches import TrainingBatches
+from stagewise.declarations import Needs
 from stagewise.files import canonical_json, sha256_text
 from stagewise.models.features import Batch, Features, Network
 from stagewise.training.precision import Precision
@@ -159,7 +159,7 @@ def table_key(checksums: dict[str, str], batches: TrainingBatches, *more: object
 def teacher_for(
     network: Network,
     batches: TrainingBatches,
-    needs: Collection[str],
+    needs: Needs,
     precision: Precision = FLOAT32,
     tables: TableFolder | None = None,
     key: str = "",
@@ -170,10 +170,10 @@ def teacher_for(
     ``tables`` keeps them under ``key``; where there is no room they are computed every time, and
     the same.
     """
-    if "teacher_taps" in needs or not batches.bounded:
+    if needs.live_teacher or not batches.bounded:
         return LiveTeacher(network, precision)
     rows = len(batches.data.train.labels) * batches.views
-    pooled = "teacher_pooled" in needs
+    pooled = needs.teacher_pooled
     name = f"{key}-pooled" if pooled else key
     table = tables.open(name, rows, widths(network, pooled)) if tables else None
     return TableTeacher(network, batches, precision, table, pooled)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,21 +13,21 @@ from torch.nn.functional import cross_entropy
 
 from stagewise.data.batches import Split, TaskData, TrainingBatches
 from stagewise.errors import UserError
-from stagewise.measure.shock import ShockProbe
 from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Batch, Features, Network
 from stagewise.models.store import BUILDING
 from stagewise.process.epochs import Progress
 from stagewise.recipes.base import Phase
+from stagewise.study.spec import Training
 from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.clock import CpuClock
+from stagewise.training.observer import Moment, Observer, Row
 from stagewise.training.precision import Precision
-from stagewise.training.schedules import SCHEDULES, Schedule
+from stagewise.training.schedules import SCHEDULES
 from stagewise.training.sgd import SGD
-from stagewise.training.step import CAPTURING, make_step
+from stagewise.training.step import CAPTURING, Pass, make_step
 from stagewise.training.teachers import FLOAT32, Teacher
 
-Row = dict[str, Any]
 SAVE_SECONDS = 1.0
 """Least training time between checkpoints: a small set's epoch can be shorter than a write."""
 
@@ -52,11 +52,22 @@ class Position:
 def predict(network: Network, data: TaskData, split: Split, batch_size: int = 256) -> Tensor:
     """Logits (exits, N, classes) of a split in evaluation mode; one exit counts as one."""
     network.eval()
+    network.run_to(None)
     parts = []
     for images in split.images.split(batch_size):
         features = network(data.normalise(images))
         parts.append(torch.stack(features.exits or (features.logits,)))
     return torch.cat(parts, dim=1)
+
+
+def deepest_exit(network: Network, moving: Collection[str]) -> int | None:
+    """Stages that a phase has to run: those up to the deepest exit that it trains; None is all,
+    where something deeper moves, or no early exit does."""
+    parts = list(network.parts())
+    exits = [name for name in parts if name.startswith("exits.")]
+    deepest = max((number for number, name in enumerate(exits, 1) if name in moving), default=None)
+    beyond = {*parts} - {*exits, "stem", *network.stages[:deepest]}
+    return None if beyond & {*moving} else deepest
 
 
 @contextmanager
@@ -84,31 +95,33 @@ class Trainer:
 
     ``weights``: loss term → weight; the total is their weighted sum. ``teacher``: what answers for
     a batch (a ``LiveTeacher`` or a ``TableTeacher``), or None. ``settings``: the spec's
-    ``training`` block. ``budget``: seconds after which training stops at the next epoch's end.
+    ``training``. ``observers`` by name. ``budget``: seconds after which training stops at the next
+    epoch's end.
     """
 
     def __init__(
         self,
         network: Network,
         method: DistillationMethod,
-        weights: dict[str, float],
+        weights: Mapping[str, float],
         teacher: Teacher | None,
         batches: TrainingBatches,
         phases: Sequence[Phase],
-        settings: dict[str, Any],
+        settings: Training,
         *,
         checkpoint: Checkpoint,
         progress: Progress,
         precision: Precision = FLOAT32,
-        probe: ShockProbe | None = None,
+        observers: Mapping[str, Observer] | None = None,
         budget: float | None = None,
     ) -> None:
         self.network, self.method, self.weights = network, method, weights
         self.teacher, self.settings, self.precision = teacher, settings, precision
         self.batches, self.data = batches, batches.data
         self.phases = [phase for phase in phases if phase.epochs]
-        self.schedule: Schedule = SCHEDULES[settings["schedule"]]
-        self.checkpoint, self.progress, self.probe = checkpoint, progress, probe
+        self.parts = {**network.parts(), **method.parts()}
+        self.checkpoint, self.progress = checkpoint, progress
+        self.observers = dict(observers or {})
         self.deadline = time.monotonic() + budget if budget else None
         self.history: list[Row] = []
         self.at = Position()
@@ -148,24 +161,23 @@ class Trainer:
     def _phase(self, phase: Phase) -> None:
         if self.at.epoch_in_phase == 0:
             self._start(phase)
-            if phase.reestimate_batch_norm:
-                for norm in self._batch_norms():
-                    norm.reset_running_stats()
+            phase.prepare(self._batch_norms())
         self._set_modes(phase)
         while self.at.epoch_in_phase < phase.epochs:
             row = self._epoch(phase)
             self.at.epoch_in_phase += 1
             self.at.epoch += 1
             last = self.at.epoch == sum(p.epochs for p in self.phases)
-            due = last or self.at.epoch % self.settings["evaluate_every"] == 0
+            due = last or self.at.epoch % self.settings.evaluate_every == 0
             with self.clock("validation"):
                 self._validate(row, due=due)
-            self._set_modes(phase)
             self.history.append(row)
             self.progress.epoch(row, due=due)
-            if last and self.probe:
-                with self.clock("probe"):
-                    self.probe.finish(phase.name)
+            if self.at.epoch_in_phase == phase.epochs:
+                with self.clock("observers"):
+                    for observer in self.observers.values():
+                        observer.after_phase(phase, last=last)
+            self._set_modes(phase)
             out_of_time = self.deadline is not None and time.monotonic() > self.deadline
             if last or out_of_time or time.monotonic() - self._saved > SAVE_SECONDS:
                 self._save()
@@ -175,49 +187,43 @@ class Trainer:
 
     def _start(self, phase: Phase) -> None:
         """An optimiser over what this phase trains, and the step that uses it."""
-        moving = self._moving(phase)
-        for name, part in self.network.parts().items():
-            part.requires_grad_(name in moving)
+        factors = phase.factors(self.parts)
+        groups: dict[float, list[Tensor]] = {}
+        for name, part in self.parts.items():
+            part.requires_grad_(name in factors)
+            tensors = part.parameters() if isinstance(part, nn.Module) else [part]
+            groups.setdefault(factors.get(name, 1.0), []).extend(tensors)
         self.optimiser = SGD(
-            [*self.network.parameters(), *self.method.parameters()],
-            momentum=self.settings["momentum"],
-            weight_decay=self.settings["weight_decay"],
+            groups, momentum=self.settings.momentum, weight_decay=self.settings.weight_decay
         )
-        frozen = phase.reestimate_batch_norm
+        weights = self.weights if phase.weights is None else phase.weights
         with CAPTURING:  # as in ``run``, where a step is replaced
             self.step = make_step(
-                self.forward, self.weights, self.batches, None if frozen else self.optimiser
+                self.forward,
+                self.method,
+                weights,
+                self.batches,
+                self.optimiser if phase.updates else None,
             )
 
-    def forward(self, batch: Batch) -> tuple[Features, dict[str, Tensor]]:
-        """The student's features and the loss terms of a batch."""
+    def forward(self, batch: Batch) -> Pass:
+        """Features, and loss terms, of the batch that the method makes of ``batch``."""
+        batch = self.method.views(batch)
         with self.precision:
             features: Features = self.network(batch.images)
         features = features.float()
         teacher = self.teacher(batch) if self.teacher else None
-        return features, self.method(features, teacher, batch)
-
-    def _moving(self, phase: Phase) -> frozenset[str]:
-        """Names of the parts that a phase trains."""
-        parts = self.network.parts()
-        if phase.reestimate_batch_norm:
-            return frozenset()
-        unknown = set(phase.trains or ()) - parts.keys()
-        if unknown:
-            raise UserError(
-                f"phase '{phase.name}' trains {sorted(unknown)}, which the network lacks;"
-                f" it has {sorted(parts)}"
-            )
-        return frozenset(parts if phase.trains is None else phase.trains)
+        return Pass(features, teacher, batch, self.method(features, teacher, batch))
 
     def _set_modes(self, phase: Phase) -> None:
-        """Training mode for the parts that move, evaluation mode for all others."""
-        moving = self._moving(phase)
-        for name, part in self.network.parts().items():
-            part.train(phase.reestimate_batch_norm or name in moving)
-        self.method.train()
-        for norm in self._batch_norms():
-            norm.momentum = None if phase.reestimate_batch_norm else 0.1
+        """Training mode for what moves, evaluation mode for all else; what is deeper than the
+        deepest exit that moves does not run."""
+        moving = phase.factors(self.parts)
+        for name, part in self.parts.items():
+            if isinstance(part, nn.Module):
+                part.train(phase.in_training_mode(name, moving))
+        phase.set_batch_norm(self._batch_norms())
+        self.network.run_to(deepest_exit(self.network, moving))
 
     def _batch_norms(self) -> list[nn.BatchNorm2d]:
         return [m for m in self.network.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -229,17 +235,19 @@ class Trainer:
             with self.clock("teacher"):
                 self.teacher.prepare(index, view)
         steps, size = len(self.batches), self.batches.batch_size
-        shock = self.probe if phase.trains is None else None
+        schedule = SCHEDULES[phase.schedule or self.settings.schedule]
         lr = 0.0
         for number, part in enumerate(zip(index.split(size), view.split(size), strict=True)):
             done = self.at.epoch_in_phase * steps + number
-            lr = phase.lr * self.schedule(done, steps, phase.epochs)
-            if shock:
-                with self.clock("probe"):
-                    shock.observe(done, phase.epochs * steps, steps, phase.name, lr)
-                self._set_modes(phase)
+            lr = phase.lr * schedule(done, steps, phase.epochs)
+            if self.observers:
+                with self.clock("observers"):
+                    moment = Moment(phase, done, phase.epochs * steps, steps, lr)
+                    for observer in self.observers.values():
+                        observer.before_step(moment)
+                    self._set_modes(phase)
             with self.clock("steps"):
-                self.step(*part, lr)
+                self.step(*part, lr, self.at.epoch * steps + number)
         with self.clock("steps"):
             means = self.step.means()
         if not all(abs(mean) < float("inf") for mean in means.values()):
@@ -266,7 +274,7 @@ class Trainer:
             try:
                 if self.teacher:
                     self.teacher.prepare(index, view)
-                terms = self.forward(self.batches.batch(index, view))[1]
+                terms = self.forward(self.batches.batch(index, view)).terms
             except (RuntimeError, ValueError, KeyError, AssertionError) as error:
                 raise UserError(
                     f"{self.progress.title}: student, teacher and method do not fit: {error}"
@@ -276,6 +284,13 @@ class Trainer:
                 f"{self.progress.title}: the method's losses are {sorted(terms)},"
                 f" but weights name {sorted(self.weights)}; name exactly these"
             )
+        for phase in self.phases:
+            weights = self.weights if phase.weights is None else phase.weights
+            if not any(weights.get(name) for name in terms):
+                raise UserError(
+                    f"{self.progress.title}: phase '{phase.name}' weights {dict(weights)}, so none"
+                    f" of the losses {sorted(terms)} counts; raise one"
+                )
 
     # -- state -------------------------------------------------------------------------------
 
@@ -284,10 +299,10 @@ class Trainer:
         tensors |= {f"method.{k}": v for k, v in self.method.state_dict().items()}
         tensors |= {f"velocity.{i}": v for i, v in enumerate(self.optimiser.velocity)}
         tensors["rng"] = torch.get_rng_state()
-        position = {"at": vars(self.at), "history": self.history}
-        if self.probe:
-            tensors |= {f"probe.{k}": v for k, v in self.probe.state().items()}
-            position["probe"] = self.probe.rows
+        for name, observer in self.observers.items():
+            tensors |= {f"{name}.{k}": v for k, v in observer.state().items()}
+        rows = {name: observer.rows for name, observer in self.observers.items()}
+        position = {"at": vars(self.at), "history": self.history, "observers": rows}
         self.checkpoint.save(tensors, position)
         self._saved = time.monotonic()
 
@@ -305,5 +320,5 @@ class Trainer:
             velocity.copy_(tensors[f"velocity.{number}"])
         with BUILDING:
             torch.set_rng_state(tensors["rng"])
-        if self.probe:
-            self.probe.restore(named("probe."), position["probe"])
+        for name, observer in self.observers.items():
+            observer.restore(named(f"{name}."), position["observers"][name])

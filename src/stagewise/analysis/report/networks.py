@@ -48,7 +48,9 @@ def method_table(first: pd.DataFrame) -> pd.DataFrame:
                 "Loss": " + ".join(f"{weight:g} {term}" for term, weight in weights.items()),
                 "Options": _listed({k: v for k, v in options.items() if k != "method"}) or "–",
                 "Needs": ", ".join(
-                    text for need, text in NEEDS.items() if need in catalogue.method_needs(name)
+                    text
+                    for need, text in NEEDS.items()
+                    if getattr(catalogue.method_needs(name), need)
                 )
                 or "labels only",
                 "File": f"methods/{file.name}",

@@ -1,0 +1,119 @@
+"""What a run leaves: weights, logits, tables, timing, and the record, last."""
+
+import csv
+import io
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stagewise.data.batches import TaskData
+from stagewise.files import atomic, sha256_file, write_json
+from stagewise.models.cost import costs
+from stagewise.models.features import Network
+from stagewise.models.store import Architecture, save_network
+from stagewise.runs.start import Inputs
+from stagewise.study.spec import Spec
+from stagewise.training.observer import Row
+from stagewise.training.trainer import predict
+
+
+def write_run(
+    out: Path,
+    network: Network,
+    architecture: Architecture,
+    data: TaskData,
+    *,
+    spec: Spec,
+    inputs: Inputs,
+    checksums: dict[str, str],
+    code: str,
+    protocol: dict[str, Any],
+    train_loss: float | None = None,
+    part: Mapping[str, Tensor] | None = None,
+    pruning: dict[str, Any] | None = None,
+) -> None:
+    """Weights (with a teacher's ``part``), logits of test images and of validation images, if any,
+    and the record, the record last.
+
+    ``checksums``: of the inputs. ``protocol``: how the run was done, beyond its spec.
+    ``train_loss``: of the last epoch.
+    """
+    for half in out.glob(".*.tmp"):  # of a process that was killed while writing
+        half.unlink()
+    save_network(network, architecture, out / "model.safetensors", part)
+    splits = {"validation": data.validation, "test": data.test}
+    splits = {name: split for name, split in splits.items() if len(split.labels)}
+    logits = {name: predict(network, data, split).cpu() for name, split in splits.items()}
+    labels = {name: split.labels.cpu() for name, split in splits.items()}
+    with atomic(out / "logits.npz") as temporary, open(temporary, "wb") as stream:
+        arrays: dict[str, Any] = {name: values.numpy() for name, values in logits.items()}
+        arrays |= {f"{name}_labels": values.numpy() for name, values in labels.items()}
+        np.savez(stream, **arrays)
+    accuracy = {
+        name: 100 * (logits[name].mean(0).argmax(1) == labels[name]).double().mean().item()
+        for name in splits
+    }
+    record = {
+        "spec": spec.written(),
+        "settings": spec.settings(),
+        "parents": {
+            role: {"path": str(path.parent), "sha256": checksums[role]}
+            for role, path in inputs.parents.items()
+        },
+        "data_sha256": checksums["data"],
+        "model_sha256": sha256_file(out / "model.safetensors"),
+        "code": code,
+        "classes": data.classes,
+        "costs": costs(network, architecture),
+        "file_bytes": (out / "model.safetensors").stat().st_size,
+        "final": {
+            "train_loss": train_loss,
+            "validation_accuracy": accuracy.get("validation"),
+            "test_accuracy": accuracy["test"],
+        },
+        "protocol": {
+            "selection": "last epoch",
+            **protocol,
+            "threads": torch.get_num_threads(),
+        },
+    }
+    write_json(out / "record.json", record | ({"pruning": pruning} if pruning else {}))
+
+
+def csv_text(rows: list[Row]) -> str:
+    """Rows as CSV, columns in order of first appearance, numbers in full precision."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def timing(
+    out: Path,
+    training: float,
+    total: float,
+    epochs: int,
+    device: torch.device,
+    cpu: dict[str, float],
+) -> None:
+    """What may differ between two equal runs: seconds, hardware, versions."""
+    cuda = torch.cuda.get_device_name() if device.type == "cuda" else ""
+    write_json(
+        out / "timing.json",
+        {
+            "training_seconds": round(training, 3),
+            "total_seconds": round(total, 3),
+            "cpu_seconds": cpu,
+            "epochs": epochs,
+            "device": cuda or platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+    )
