@@ -17,6 +17,11 @@ BATCH_NORM_MOMENTUM = 0.1
 """Torch's default: a batch's share in the running statistics."""
 
 
+def matched(name: str, parts: Iterable[str]) -> list[str]:
+    """Of ``parts``, the one of this name, or those of this group."""
+    return [part for part in parts if part == name or part.startswith(f"{name}.")]
+
+
 @dataclass(frozen=True)
 class Phase:
     """A stretch of training with one optimiser and one schedule.
@@ -55,7 +60,7 @@ class Phase:
         named = given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
         found: dict[str, float] = {}
         for name, factor in named.items():
-            matching = [part for part in parts if part == name or part.startswith(f"{name}.")]
+            matching = matched(name, parts)
             if not matching and name not in MAY_BE_EMPTY:
                 raise UserError(
                     f"phase '{self.name}' trains '{name}', which neither network nor method has;"
