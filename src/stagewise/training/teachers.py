@@ -157,8 +157,8 @@ def table_key(checksums: dict[str, str], batches: TrainingBatches, *more: object
 
 
 def answers_live(needs: Needs, bounded: bool) -> bool:
-    """Whether the teacher has to answer every batch anew: a table holds neither what the method asks
-    for, nor views without end."""
+    """Whether the teacher has to answer every batch anew: where the method asks for more than a table
+    holds, or views have no end."""
     return needs.live_teacher or not bounded
 
 

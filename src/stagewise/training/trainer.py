@@ -295,12 +295,21 @@ class Trainer:
                 f" but weights name {sorted(self.weights)}; name exactly these"
             )
         for phase in self.phases:
-            weights = self.weights if phase.weights is None else phase.weights
-            if not any(weights.get(name) for name in terms):
-                raise UserError(
-                    f"{self.progress.title}: phase '{phase.name}' weights {dict(weights)}, so none"
-                    f" of the losses {sorted(terms)} counts; raise one"
-                )
+            self._check(phase, terms)
+
+    def _check(self, phase: Phase, terms: Collection[str]) -> None:
+        """A phase that trains something by some loss."""
+        weights = self.weights if phase.weights is None else phase.weights
+        if not any(weights.get(name) for name in terms):
+            raise UserError(
+                f"{self.progress.title}: phase '{phase.name}' weights {dict(weights)}, so none of"
+                f" the losses {sorted(terms)} counts; raise one"
+            )
+        if phase.updates and not phase.factors(self.parts):
+            raise UserError(
+                f"{self.progress.title}: phase '{phase.name}' trains {phase.trains}, and neither"
+                " network nor method has any of these"
+            )
 
     # -- state -------------------------------------------------------------------------------
 
