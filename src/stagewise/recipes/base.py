@@ -23,9 +23,9 @@ class Phase:
 
     ``trains`` names the parts that move; None is all of them. A part is one of the network
     (``stem``, ``stage1`` …, ``classifier``), an exit (``exits.1``) or one of the method
-    (``method.regressor``); ``exits`` and ``method`` are all of these. A mapping gives each a factor
-    of the rate. Parts that do not move are in evaluation mode, so their batch-norm statistics stand
-    still too; with ``freeze_batch_norm`` all do.
+    (``method.regressor``); ``exits`` and ``method`` are all of these, ``network`` is all but the
+    method's. A mapping gives each a factor of the rate. Parts that do not move are in evaluation
+    mode, so their batch-norm statistics stand still too; with ``freeze_batch_norm`` all do.
 
     ``weights`` of loss terms and the ``schedule`` are the run's where they are None; a term that
     ``weights`` does not name has none.
@@ -55,7 +55,7 @@ class Phase:
         named = given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
         found: dict[str, float] = {}
         for name, factor in named.items():
-            matching = [part for part in parts if part == name or part.startswith(f"{name}.")]
+            matching = [part for part in parts if _belongs(part, name)]
             if not matching and name not in MAY_BE_EMPTY:
                 raise UserError(
                     f"phase '{self.name}' trains '{name}', which neither network nor method has;"
@@ -77,6 +77,13 @@ class Phase:
             norm.momentum = BATCH_NORM_MOMENTUM
             if self.freeze_batch_norm:
                 norm.eval()
+
+
+def _belongs(part: str, name: str) -> bool:
+    """Whether a phase that trains ``name`` trains a part."""
+    if name == "network":
+        return not part.startswith("method.")
+    return part == name or part.startswith(f"{name}.")
 
 
 class BatchNormPhase(Phase):
