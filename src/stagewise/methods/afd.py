@@ -52,6 +52,11 @@ def afd_loss(student: list[Tensor], teacher: list[Tensor], attention: Tensor) ->
     return (attention * torch.stack(distances, dim=1)).sum((1, 2)).mean()
 
 
+def wanted(teacher: list[Tensor]) -> list[Tensor]:
+    """The maps of more than one pixel: as a vector of length 1, a single one says nothing."""
+    return [tap for tap in teacher if tap[0, 0].numel() > 1]
+
+
 def normed(inputs: int, outputs: int) -> nn.Sequential:
     """A linear layer and batch norm, which takes the place of its bias."""
     return nn.Sequential(nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs))
@@ -71,8 +76,8 @@ class Method(DistillationMethod):
         assert setup.teacher is not None
         self.temperature = temperature
         keys, queries = (
-            [tap.shape[1] for tap in block_maps(features)]
-            for features in (setup.student, setup.teacher)
+            [tap.shape[1] for tap in maps]
+            for maps in (block_maps(setup.student), wanted(block_maps(setup.teacher)))
         )
         self.keys = nn.ModuleList(normed(channels, qk_dim) for channels in keys)
         self.bilinear = normed(qk_dim, qk_dim * len(queries))
@@ -102,10 +107,10 @@ class Method(DistillationMethod):
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """``ce``, ``kd`` and ``afd``, each a mean over the batch."""
         assert teacher is not None
-        maps, wanted = block_maps(student), block_maps(teacher)
-        attention = self.attention(means(maps), means(wanted))
+        maps, theirs = block_maps(student), wanted(block_maps(teacher))
+        attention = self.attention(means(maps), means(theirs))
         return {
             "ce": label_loss(student.logits, batch.target),
             "kd": soft_target_loss(student.logits, teacher.logits, self.temperature),
-            "afd": afd_loss(maps, wanted, attention),
+            "afd": afd_loss(maps, theirs, attention),
         }

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from stagewise.declarations import Needs
+from stagewise.errors import UserError
 from stagewise.methods._connectors import factor_layers, last_map, of_one_size
 from stagewise.methods.base import (
     DistillationMethod,
@@ -42,9 +43,18 @@ class Method(DistillationMethod):
     """L = w_ce · CE(labels, student) + w_kd · T² KL + w_factor · mean |Q(F_s) - Q(F_t)|."""
 
     def __init__(self, setup: Setup, *, temperature: float = 4.0) -> None:
+        """Raises:
+        UserError: a last map has a single pixel.
+        """
         super().__init__(setup)
         assert setup.teacher is not None
         assert isinstance(setup.teacher_part, Paraphraser)
+        for whose, features in (("student", setup.student), ("teacher", setup.teacher)):
+            if last_map(features)[0, 0].numel() == 1:
+                raise UserError(
+                    f"ft: the {whose}'s last map has one pixel, so there is nothing to compare;"
+                    " give larger images, or a network that shrinks them less"
+                )
         self.temperature = temperature
         self.teacher_factor = setup.teacher_part.factor  # a function: nothing of it is learnt here
         with torch.no_grad():
