@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stagewise.catalogue import network_options
+from stagewise.catalogue import method_needs, network_options
 from stagewise.data.batches import Split, TaskData, TrainingBatches, load_task
 from stagewise.data.prepare import prepare
 from stagewise.data.sources.base import RawData
-from stagewise.methods.base import DistillationMethod, make_method
+from stagewise.methods.base import DistillationMethod, Setup, make_method
 from stagewise.models.features import Batch, Features, Network
 from stagewise.models.store import Architecture, build
 from stagewise.process.epochs import Progress
 from stagewise.recipes.base import Phase
-from stagewise.runs.train import Inputs, train_run
+from stagewise.runs.start import Inputs, make_setup
+from stagewise.runs.train import train_run
+from stagewise.study.spec import Training, TrainSpec
 from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.teachers import Teacher
 from stagewise.training.trainer import Trainer
@@ -127,9 +129,6 @@ TRAINING: dict[str, Any] = {
     "epochs": 3,
     "evaluate_every": 2,
     "flip": False,
-    "rotation": 0,
-    "auto_augment": False,
-    "mixup": 0,
     "lr": 0.05,
     "momentum": 0.9,
     "schedule": "cosine",
@@ -137,15 +136,16 @@ TRAINING: dict[str, Any] = {
     "weight_decay": 0.0005,
 }
 ONE_STAGE = {"recipe": "one_stage"}
+FROZEN = {"recipe": "frozen_backbone"}
 TWO_STAGE = {"recipe": "two_stage", "stage1_share": 0.4, "stage1_lr": 0.1}
-KD = {"method": {"method": "kd", "temperature": 4.0}, "weights": {"ce": 0.1, "kd": 0.9}}
-CE = {"method": {"method": "ce"}, "weights": {"ce": 1.0}}
-EXITS_CE = {"method": {"method": "exits_ce"}, "weights": {"ce": 1.0}}
-OTO = {"method": {"method": "oto", "temperature": 4.0}, "weights": {"ce": 0.1, "kd": 0.9}}
+KD = {"method": {"method": "kd"}}
+CE = {"method": {"method": "ce"}}
+EXITS_CE = {"method": {"method": "exits_ce"}}
+OTO = {"method": {"method": "oto"}}
 
 
 def run_spec(training: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    """A spec as the plan makes it: a student from scratch with CE, but for ``changes``."""
+    """A spec as it is written: a student from scratch with CE, but for ``changes``."""
     return {
         "seed": 0,
         "data": {"task": "all", "images": "few"},
@@ -169,7 +169,7 @@ def train(
 ) -> Path:
     """Train one run in this process; returns its weight file."""
     train_run(
-        spec,
+        TrainSpec.read(spec),
         Inputs(data, parents),
         out,
         code="",
@@ -191,7 +191,12 @@ def toy_parents(folder: Path, data: Path) -> dict[str, Path]:
         return train(spec, data, folder / name, **roles)
 
     teacher = parent("teacher", "all", "full", 7)
-    exits = {**EXITS_CE, "recipe": {"recipe": "exits_only"}, "init": "parent", "exits": "sepatt"}
+    exits = {
+        **EXITS_CE,
+        "recipe": {"recipe": "frozen_backbone"},
+        "init": "parent",
+        "exits": "sepatt",
+    }
     return {
         "teacher": teacher,
         "teacher.target": parent("teacher.target", "target", "full", 7),
@@ -208,12 +213,16 @@ def arms(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[str, 
     return {
         "one_stage": (run_spec(**KD), {"teacher": teacher}),
         "two_stage": (
-            run_spec(**KD, recipe=TWO_STAGE, init="features", data=target, probe=True),
+            run_spec(**KD, recipe=TWO_STAGE, init="features", data=target, observers=["shock"]),
             {"teacher": parents["teacher.target"], "init": parents["features"]},
         ),
-        "exits_only": (
+        "frozen_backbone": (
             run_spec(
-                **EXITS_CE, recipe={"recipe": "exits_only"}, init="parent", exits="sepatt", seed=1
+                **EXITS_CE,
+                recipe={"recipe": "frozen_backbone"},
+                init="parent",
+                exits="sepatt",
+                seed=1,
             ),
             {"init": teacher},
         ),
@@ -229,6 +238,21 @@ def arms(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[str, 
     }
 
 
+def setup(
+    student: Network, data: TaskData, teacher: Network | None = None, name: str = "ce"
+) -> Setup:
+    """What the method ``name`` is built from, on some data."""
+    return make_setup(method_needs(name), student, teacher, data, 0)
+
+
+def make(
+    name: str, student: Network | None = None, teacher: Network | None = None
+) -> DistillationMethod:
+    """The method ``name`` with its defaults, for two networks on random data."""
+    data = task_data(8)
+    return make_method({"method": name}, setup(student or network(), data, teacher, name))
+
+
 def make_trainer(
     student: Network,
     data: TaskData,
@@ -240,22 +264,16 @@ def make_trainer(
     **settings: Any,
 ) -> Trainer:
     """A trainer that keeps its checkpoints in a new temporary folder."""
-    settings = {**TRAINING, **settings}
-    batches = TrainingBatches(
-        data,
-        seed=0,
-        batch_size=settings["batch_size"],
-        crop=settings["crop"],
-        flip=settings["flip"],
-    )
+    training = Training(**{**TRAINING, **settings})
+    batches = TrainingBatches(data, seed=0, settings=training)
     return Trainer(
         student,
-        method or make_method(CE["method"]),
+        method or make_method(CE["method"], setup(student, data)),
         weights or {"ce": 1.0},
         teacher,
         batches,
         phases,
-        settings,
+        training,
         checkpoint=Checkpoint(Path(tempfile.mkdtemp(prefix="stagewise-test-"))),
         progress=Progress("toy", sum(phase.epochs for phase in phases)),
     )

@@ -9,12 +9,15 @@ from helpers import SIZE, task_data
 from torch import Tensor
 
 from stagewise.data.batches import TaskData, TrainingBatches
+from stagewise.study.spec import Training
 
 
 def batches(
     data: TaskData, *, seed: int = 0, batch_size: int = 5, crop: int = 1, flip: bool = True
 ) -> TrainingBatches:
-    return TrainingBatches(data, seed=seed, batch_size=batch_size, crop=crop, flip=flip)
+    return TrainingBatches(
+        data, seed=seed, settings=Training(batch_size=batch_size, crop=crop, flip=flip)
+    )
 
 
 def drawn(source: TrainingBatches, epoch: int = 0) -> dict[int, int]:
@@ -148,9 +151,8 @@ def test_normalising_gives_mean_0_and_deviation_1() -> None:
 
 
 def augmented(batch_size: int, **options: Any) -> TrainingBatches:
-    return TrainingBatches(
-        task_data(24), seed=3, batch_size=batch_size, crop=1, flip=True, **options
-    )
+    settings = Training(batch_size=batch_size, crop=1, flip=True, **options)
+    return TrainingBatches(task_data(24), seed=3, settings=settings)
 
 
 @pytest.mark.parametrize("options", [{"rotation": 20.0}, {"auto_augment": True}])

@@ -4,20 +4,20 @@ import copy
 
 import pytest
 import torch
-from helpers import copied, make_trainer, network, task_data, whole_batch
+from helpers import copied, make, make_trainer, network, task_data, whole_batch
 from torch import Tensor
 
 from stagewise.measure.shock import (
     EARLY,
     LIMIT,
-    ShockProbe,
+    Observer,
     gradient_window,
     linear_cka,
     ridge_accuracy,
 )
-from stagewise.methods.base import make_method
 from stagewise.models.features import Network
 from stagewise.recipes.base import Phase
+from stagewise.training.observer import Moment, Subject
 
 KD = {"ce": 0.1, "kd": 0.9}
 
@@ -83,14 +83,23 @@ def test_ridge_knows_nothing_of_random_labels() -> None:
 # -- the probe -----------------------------------------------------------------------------------
 
 
-def probe(student: Network, teacher: Network | None = None, images: int = 16) -> ShockProbe:
-    method = make_method({"method": "kd"} if teacher else {"method": "ce"})
-    return ShockProbe(student, method, KD if teacher else {"ce": 1.0}, teacher, task_data(images))
+PHASE = Phase("train", 10, 0.1)
+
+
+def moment(step: int, steps: int, per_epoch: int) -> Moment:
+    return Moment(PHASE, step, steps, per_epoch, 0.1)
+
+
+def probe(student: Network, teacher: Network | None = None, images: int = 16) -> Observer:
+    method = make("kd" if teacher else "ce", student, teacher)
+    return Observer(
+        Subject(student, method, KD if teacher else {"ce": 1.0}, teacher, task_data(images))
+    )
 
 
 def look(student: Network, teacher: Network | None = None, step: int = 0) -> dict[str, float]:
     watching = probe(student, teacher)
-    watching.observe(step, 100, 10, "train", 0.1)
+    watching.before_step(moment(step, 100, 10))
     (row,) = watching.rows
     return row
 
@@ -102,7 +111,7 @@ def test_the_gradient_is_autograds() -> None:
     data = task_data(16)
     batch = whole_batch(data)
     images, labels = (torch.cat([t, t]) for t in (batch.images, batch.labels))  # both splits
-    terms = make_method({"method": "kd"})(
+    terms = make("kd")(
         by_hand(images), teacher(images), type(batch)(images, labels, labels, labels, labels)
     )
     (KD["ce"] * terms["ce"] + KD["kd"] * terms["kd"]).backward()
@@ -133,7 +142,7 @@ def test_displacement_is_relative_to_the_first_weights() -> None:
     with torch.no_grad():
         for name, p in student.named_parameters():
             p.mul_(10 if name.startswith("classifier.") else 1.1)  # the classifier does not count
-    watching.observe(1, 100, 10, "train", 0.1)
+    watching.before_step(moment(1, 100, 10))
     assert watching.rows[0]["displacement"] == pytest.approx(0.1, rel=1e-4)
 
 
@@ -141,14 +150,14 @@ def test_displacement_is_relative_to_the_first_weights() -> None:
 def test_the_probe_only_looks(exits: str | None) -> None:
     student = network(exits=exits).train()
     teacher = network(seed=1, exits=exits).eval().requires_grad_(False)
-    method = make_method({"method": "oto" if exits else "kd"})
+    method = make("oto" if exits else "kd", student, teacher)
     before, answer_before = copied(student), copied(teacher)
     for p in student.parameters():
         p.grad = torch.full_like(p, 3.0)
     state = torch.get_rng_state()
-    watching = ShockProbe(student, method, KD, teacher, task_data(16))
-    watching.observe(0, 100, 10, "train", 0.1)
-    watching.finish("train")
+    watching = Observer(Subject(student, method, KD, teacher, task_data(16)))
+    watching.before_step(moment(0, 100, 10))
+    watching.after_phase(PHASE, last=True)
     assert torch.equal(torch.get_rng_state(), state)
     assert all((p.grad == 3).all() for p in student.parameters() if p.grad is not None)
     assert all(p.grad is not None for p in student.parameters())
@@ -158,11 +167,11 @@ def test_the_probe_only_looks(exits: str | None) -> None:
 
 def test_a_multi_exit_network_has_the_gradient_of_each_part() -> None:
     student = network(exits="sepatt")
-    method = make_method({"method": "exits_ce"})
-    watching = ShockProbe(student, method, {"ce": 1.0}, None, task_data(16))
-    watching.observe(0, 100, 10, "train", 0.1)
+    method = make("exits_ce", student)
+    watching = Observer(Subject(student, method, {"ce": 1.0}, None, task_data(16)))
+    watching.before_step(moment(0, 100, 10))
     row = watching.rows[0]
-    assert {"g_stem", "g_stage1", "g_stage2", "g_stage3", "g_exits"} <= row.keys()
+    assert {"g_stem", "g_stage1", "g_stage2", "g_stage3", "g_exits.1", "g_exits.2"} <= row.keys()
     parts = sum(value**2 for name, value in row.items() if name in watching_parts(student))
     assert parts == pytest.approx(row["g_backbone"] ** 2, rel=1e-4)
 
@@ -176,16 +185,16 @@ def test_training_is_the_same_with_and_without_a_probe() -> None:
     phases = [Phase("train", 3, 0.1)]
     make_trainer(plain, task_data(16), phases).run()
     trainer = make_trainer(watched, task_data(16), phases)
-    trainer.probe = probe(watched)
+    trainer.observers = {"shock": probe(watched)}
     trainer.run()
-    assert len(trainer.probe.rows) > 3
+    assert len(trainer.observers["shock"].rows) > 3
     assert all(torch.equal(t, plain.state_dict()[n]) for n, t in copied(watched).items())
 
 
 def test_every_early_and_window_step_has_a_row() -> None:
     watching = probe(network(), images=4)
     for step in range(130):
-        watching.observe(step, 1300, 4, "train", 0.1)
+        watching.before_step(moment(step, 1300, 4))
     steps = {row["step"] for row in watching.rows}
     assert set(range(EARLY + 1)) <= steps
     assert set(range(90, 101)) <= steps
@@ -215,12 +224,12 @@ def test_stage_one_has_no_rows() -> None:
     student = network()
     phases = [Phase("stabilise", 2, 0.1, trains=("classifier",)), Phase("distil", 2, 0.1)]
     trainer = make_trainer(student, task_data(16), phases)
-    trainer.probe = probe(student)
+    trainer.observers = {"shock": probe(student)}
     trainer.run()
-    assert {row["phase"] for row in trainer.probe.rows} == {"distil"}
-    assert trainer.probe.rows[0]["step"] == 0
-    assert trainer.probe.rows[0]["displacement"] == 0
-    assert trainer.probe.rows[-1]["displacement"] > 0
+    assert {row["phase"] for row in trainer.observers["shock"].rows} == {"distil"}
+    assert trainer.observers["shock"].rows[0]["step"] == 0
+    assert trainer.observers["shock"].rows[0]["displacement"] == 0
+    assert trainer.observers["shock"].rows[-1]["displacement"] > 0
 
 
 def test_quality_is_measured_on_validation_images() -> None:

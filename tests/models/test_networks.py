@@ -311,7 +311,7 @@ def test_parts_hold_every_parameter_once(name: str, exits: str | None) -> None:
     assert held == Counter(id(p) for p in built.parameters())
     norms = Counter(id(m) for part in built.parts().values() for m in part.modules())
     assert all(norms[id(m)] == 1 for m in built.modules() if isinstance(m, nn.BatchNorm2d))
-    assert ("exits" in built.parts()) == (exits is not None)
+    assert ("exits.1" in built.parts()) == (exits is not None)
 
 
 def test_a_seed_gives_the_same_weights() -> None:

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import CE, EXITS_CE, changed, copied, make_trainer, network, task_data
+from helpers import changed, copied, make, make_trainer, network, task_data
 from torch import Tensor
 
 from stagewise.catalogue import recipes
 from stagewise.errors import UserError
-from stagewise.methods.base import make_method
 from stagewise.models.features import Network
-from stagewise.recipes.base import Phase, make_phases
-from stagewise.runs.train import csv_text
+from stagewise.recipes.base import BatchNormPhase, Phase, make_phases
+from stagewise.runs.folder import csv_text
 
 OPTIONS = {"two_stage": {"stage1_share": 0.1, "stage1_lr": 0.2}}
 
@@ -38,7 +37,7 @@ def test_both_stages_have_at_least_one_epoch(share: float, epochs: int) -> None:
 def test_the_stages_have_their_own_rates_and_parts() -> None:
     entry = {"recipe": "two_stage", "stage1_share": 0.1, "stage1_lr": 0.2}
     assert make_phases(entry, epochs=125, lr=0.1) == [
-        Phase("stabilise", 12, 0.2, trains=("classifier",)),
+        Phase("stabilise", 12, 0.2, trains=("classifier", "method")),
         Phase("distil", 113, 0.1),
     ]
 
@@ -46,10 +45,7 @@ def test_the_stages_have_their_own_rates_and_parts() -> None:
 def trained(student: Network, phases: list[Phase], method: str = "ce", crop: int = 1) -> set[str]:
     """Names of parameters and statistics that training moves."""
     before = copied(student)
-    entry = {"ce": CE, "exits_ce": EXITS_CE}[method]
-    trainer = make_trainer(
-        student, task_data(16), phases, method=make_method(entry["method"]), crop=crop
-    )
+    trainer = make_trainer(student, task_data(16), phases, method=make(method, student), crop=crop)
     trainer.run()
     return changed(before, student)
 
@@ -68,7 +64,7 @@ def test_stage_one_leaves_the_backbone_alone(family: str) -> None:
 def test_stage_one_leaves_batch_norm_alone_after_a_phase_that_moved_it() -> None:
     student = network()
     trained(student, [Phase("train", 2, 0.1)])
-    moved = trained(student, [Phase("stabilise", 2, 0.1, trains=("classifier",))])
+    moved = trained(student, [Phase("stabilise", 2, 0.1, trains=("classifier", "method"))])
     assert moved == {"classifier.weight", "classifier.bias"}
 
 
@@ -79,9 +75,9 @@ def test_stage_two_moves_everything() -> None:
 
 
 @pytest.mark.parametrize("family", ["resnet8", "vgg8"])
-def test_exits_only_leaves_the_whole_backbone_alone(family: str) -> None:
+def test_frozen_backbone_leaves_the_whole_backbone_alone(family: str) -> None:
     student = network(family, exits="sepatt")
-    phases = make_phases({"recipe": "exits_only"}, epochs=3, lr=0.1)
+    phases = make_phases({"recipe": "frozen_backbone"}, epochs=3, lr=0.1)
     moved = trained(student, phases, "exits_ce")
     assert moved == {name for name in student.state_dict() if name.startswith("exits.")}
 
@@ -103,7 +99,7 @@ def test_reestimated_statistics_are_the_average_over_all_batches() -> None:
         for name, buffer in student.named_buffers():
             if "running_" in name:
                 buffer.add_(50)  # what was there before must not count
-    phases = [Phase("reestimate", 2, 0.1, reestimate_batch_norm=True)]
+    phases = [BatchNormPhase("reestimate", 2, 0.1)]
     trainer = make_trainer(student, task_data(16), phases, batch_size=8)
     trainer.run()
     stem = student.get_submodule("stem")
@@ -122,7 +118,7 @@ def test_reestimated_statistics_are_the_average_over_all_batches() -> None:
 
 def test_training_after_a_reestimation_uses_running_averages_again() -> None:
     student = network()
-    trained(student, [Phase("reestimate", 1, 0.1, reestimate_batch_norm=True)])
+    trained(student, [BatchNormPhase("reestimate", 1, 0.1)])
     trained(student, [Phase("train", 1, 0.1)])
     norms = [m for m in student.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert {norm.momentum for norm in norms} == {0.1}
@@ -142,7 +138,7 @@ def test_every_phase_starts_with_a_new_optimiser() -> None:
 
 
 def test_the_learning_rate_follows_the_schedule_of_its_phase(tmp_path: Path) -> None:
-    phases = [Phase("one", 2, 0.4, trains=("classifier",)), Phase("two", 2, 0.1)]
+    phases = [Phase("one", 2, 0.4, trains=("classifier", "method")), Phase("two", 2, 0.1)]
     history = make_trainer(network(), task_data(16), phases, schedule="cosine").run()
     assert [row["phase"] for row in history] == ["one", "one", "two", "two"]
     # the last step of the first of two epochs of two steps: a quarter of the phase is done
@@ -153,5 +149,52 @@ def test_the_learning_rate_follows_the_schedule_of_its_phase(tmp_path: Path) -> 
 
 def test_a_part_that_the_network_lacks_is_named() -> None:
     trainer = make_trainer(network(), task_data(16), [Phase("exits", 1, 0.1, trains=("exits",))])
-    with pytest.raises(UserError, match=r"phase 'exits' trains \['exits'\].*'classifier'"):
+    with pytest.raises(UserError, match=r"phase 'exits' trains \('exits',\), and neither"):
         trainer.run()
+
+
+def test_a_part_that_nothing_has_is_named_with_those_that_there_are() -> None:
+    trainer = make_trainer(network(), task_data(16), [Phase("odd", 1, 0.1, trains=("stage9",))])
+    with pytest.raises(UserError, match=r"phase 'odd' trains 'stage9'.*stem, stage1.*classifier"):
+        trainer.run()
+
+
+def test_a_single_exit_trains_what_leads_to_it_and_nothing_deeper_runs() -> None:
+    student = network(exits="sepatt")
+    parts = ("stem", "stage1", "exits.1")
+    moved = trained(student, [Phase("first", 2, 0.1, trains=parts)], "exits_ce")
+    assert all(part(name, {"exits.0", *(f"backbone.{p}" for p in parts)}) for name in moved)
+    assert {name for name in moved if name.startswith("backbone.stage1.")}
+    assert not {name for name in moved if "stage2" in name or "stage3" in name}
+    student.run_to(1)
+    assert len(student(torch.zeros(2, 1, 8, 8)).exits) == 1
+    student.run_to(None)
+    assert len(student(torch.zeros(2, 1, 8, 8)).exits) == 3
+
+
+def test_a_mapping_scales_rates() -> None:
+    def distance(phase: Phase) -> dict[str, float]:
+        student = network(seed=3)
+        before = copied(student)
+        make_trainer(student, task_data(16), [phase], momentum=0.0, weight_decay=0.0).run()
+        moved = {n: (t - before[n]).norm().item() for n, t in student.named_parameters()}
+        return {
+            p: sum(v for n, v in moved.items() if n.startswith(p)) for p in ("stem", "classifier")
+        }
+
+    rates = {"stem": 0.0, "stage1": 0.0, "stage2": 0.0, "stage3": 0.0, "classifier": 1.0}
+    assert distance(Phase("head", 1, 0.01, trains=rates))["stem"] == 0
+    assert distance(Phase("head", 1, 0.01, trains=rates))["classifier"] > 0
+
+
+def test_a_phase_has_its_own_schedule() -> None:
+    phases = [Phase("still", 2, 0.1, schedule="constant"), Phase("falls", 2, 0.1)]
+    rows = make_trainer(network(), task_data(16), phases).run()
+    assert [row["lr"] for row in rows][:2] == [0.1, 0.1]
+    assert rows[3]["lr"] < 0.05
+
+
+def test_frozen_batch_norm_stands_still_while_weights_move() -> None:
+    moved = trained(network(), [Phase("train", 2, 0.1, freeze_batch_norm=True)])
+    assert not {name for name in moved if "running" in name}
+    assert {name for name in moved if name.startswith("stem.")}

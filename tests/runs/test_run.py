@@ -9,6 +9,7 @@ import pytest
 from helpers import CPU, EXITS_CE, FILES, KD, TWO_STAGE, arms, loaded, run_spec, toy_data, train
 from torch import equal
 
+from stagewise.catalogue import method_weights
 from stagewise.errors import UserError
 from stagewise.files import read_json, sha256_file
 from stagewise.models.cost import total_macs
@@ -29,7 +30,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {name: (out / name).read_bytes() for name in names}
 
 
-ARMS = ["one_stage", "two_stage", "exits_only", "reestimate_batch_norm", "oto"]
+ARMS = ["one_stage", "two_stage", "frozen_backbone", "reestimate_batch_norm", "oto"]
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -41,7 +42,7 @@ def test_two_equal_runs_leave_the_same_bytes(
     second = train(spec, prepared, tmp_path / "second", **roles).parent
     assert files(first) == files(second)
     assert {path.name for path in first.iterdir()} == {*files(first), "timing.json"}
-    assert ("shock.csv" in files(first)) == bool(spec.get("probe"))
+    assert ("shock.csv" in files(first)) == bool(spec.get("observers"))
 
 
 def test_another_seed_leaves_other_weights(tmp_path: Path, prepared: Path, named: Arms) -> None:
@@ -110,7 +111,7 @@ def test_the_history_has_a_row_an_epoch(finished: dict[str, Path], named: Arms, 
         rows = list(csv.DictReader(stream))
     epochs = spec["training"]["epochs"]
     assert [row["epoch"] for row in rows] == [str(n + 1) for n in range(epochs)]
-    assert set(spec["weights"]) <= rows[0].keys()
+    assert set(method_weights(spec["method"]["method"])) <= rows[0].keys()
     assert rows[0]["validation_accuracy"] == ""  # every second epoch, and the last
     assert rows[-1]["validation_accuracy"] != ""
     final = read_json(finished[arm] / "record.json")["final"]
@@ -165,7 +166,7 @@ def test_a_two_stage_student_starts_from_its_parents_features(
 def test_exits_of_a_teacher_leave_its_own_answer_alone(
     finished: dict[str, Path], parents: dict[str, Path]
 ) -> None:
-    with np.load(finished["exits_only"] / "logits.npz") as stored:
+    with np.load(finished["frozen_backbone"] / "logits.npz") as stored:
         assert stored["test"].shape[0] == 3
         last = stored["test"][-1]
     with np.load(parents["teacher"].parent / "logits.npz") as stored:

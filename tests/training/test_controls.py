@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers import CE, KD, run_spec, train
 
-SHUFFLED = {"method": {"method": "kd_shuffled", "temperature": 4.0}, "weights": KD["weights"]}
+SHUFFLED = {"method": {"method": "kd_shuffled"}}
 LONG = {"epochs": 12}
 
 

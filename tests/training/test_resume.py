@@ -23,7 +23,7 @@ from stagewise.training.checkpoint import Checkpoint, state_folder
 from stagewise.training.trainer import OutOfTime
 
 SCRIPT = ROOT / "scripts/train.py"
-ARMS = ["one_stage", "two_stage", "exits_only", "reestimate_batch_norm", "oto", "recovery"]
+ARMS = ["one_stage", "two_stage", "frozen_backbone", "reestimate_batch_norm", "oto", "recovery"]
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -227,7 +227,7 @@ def epochs_of(
     seconds: float, spec: dict[str, Any], data: Path, folder: Path, roles: dict[str, Path]
 ) -> int:
     """Epochs that take so much processor time on this machine, measured on short runs."""
-    short = {**spec, "training": {**spec["training"], "epochs": 100}, "probe": False}
+    short = {**spec, "training": {**spec["training"], "epochs": 100}, "observers": []}
     taken = []
     for seed in range(2):
         started = time.process_time()

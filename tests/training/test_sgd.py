@@ -21,7 +21,7 @@ def parameters() -> list[Tensor]:
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_sgd_is_torchs_bit_for_bit(weight_decay: float, momentum: float) -> None:
     ours, theirs = parameters(), parameters()
-    own = SGD(ours, momentum=momentum, weight_decay=weight_decay)
+    own = SGD({1.0: ours}, momentum=momentum, weight_decay=weight_decay)
     reference = torch.optim.SGD(
         theirs, lr=1.0, momentum=momentum, weight_decay=weight_decay, foreach=True
     )
@@ -47,21 +47,36 @@ def test_a_step_drops_all_gradients() -> None:
     weights = parameters()
     for weight in weights:
         weight.grad = torch.ones_like(weight)
-    SGD(weights, momentum=0.9, weight_decay=0.1).step(0.1)
+    SGD({1.0: weights}, momentum=0.9, weight_decay=0.1).step(0.1)
     assert all(weight.grad is None for weight in weights)
 
 
 def test_a_step_without_gradients_moves_nothing() -> None:
     weights = parameters()
-    SGD(weights, momentum=0.9, weight_decay=0.1).step(0.1)
+    SGD({1.0: weights}, momentum=0.9, weight_decay=0.1).step(0.1)
     assert all(torch.equal(a, b) for a, b in zip(weights, parameters(), strict=True))
 
 
 def test_frozen_parameters_are_left_out() -> None:
     weights = parameters()
     weights[0].requires_grad_(False)
-    optimiser = SGD(weights, momentum=0.9, weight_decay=0.1)
-    assert [id(p) for p in optimiser.parameters] == [id(p) for p in weights[1:]]
+    optimiser = SGD({1.0: weights}, momentum=0.9, weight_decay=0.1)
+    (group,) = optimiser.groups
+    assert [id(p) for p in group.parameters] == [id(p) for p in weights[1:]]
+
+
+@pytest.mark.parametrize("factor", [0.1, 2.0])
+def test_a_factor_scales_the_rate_of_its_group_alone(factor: float) -> None:
+    scaled, plain, slow = parameters(), parameters(), parameters()
+    for weights in (scaled, plain, slow):
+        for weight in weights:
+            weight.grad = torch.ones_like(weight)
+    both = SGD({factor: scaled, 1.0: plain}, momentum=0.9, weight_decay=0.1)
+    alone = SGD({1.0: slow}, momentum=0.9, weight_decay=0.1)
+    both.step(0.5)
+    alone.step(0.5 * factor)
+    assert all(torch.equal(a, b) for a, b in zip(scaled, slow, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(scaled, plain, strict=True))
 
 
 def test_constant_is_constant() -> None:

@@ -10,7 +10,9 @@ from helpers import copied, network, task_data
 from torch import Tensor
 
 from stagewise.data.batches import TrainingBatches
+from stagewise.declarations import Needs
 from stagewise.models.features import Features, Network
+from stagewise.study.spec import Training
 from stagewise.training.table import Table, TableFolder
 from stagewise.training.teachers import (
     BLOCK,
@@ -23,6 +25,8 @@ from stagewise.training.teachers import (
 
 GIB = 2**30
 
+POOLED = Needs(teacher=True, teacher_pooled=True)
+
 
 def teacher(exits: str | None = None) -> Network:
     built = network("resnet14", seed=1, exits=exits, options={"width": 8})
@@ -31,7 +35,9 @@ def teacher(exits: str | None = None) -> Network:
 
 
 def batches(batch_size: int, images: int = 192, flip: bool = True) -> TrainingBatches:
-    return TrainingBatches(task_data(images), seed=0, batch_size=batch_size, crop=1, flip=flip)
+    return TrainingBatches(
+        task_data(images), seed=0, settings=Training(batch_size=batch_size, crop=1, flip=flip)
+    )
 
 
 def tensors(features: Features) -> list[Tensor]:
@@ -167,7 +173,7 @@ def test_pooled_vectors_are_answered_too_where_a_method_asks(
     source, network = batches(BLOCK), teacher(exits)
     folder = TableFolder(tmp_path, GIB) if kept else None
     for _ in range(2):  # computed, then read
-        answering = teacher_for(network, source, ["teacher", "teacher_pooled"], tables=folder)
+        answering = teacher_for(network, source, POOLED, tables=folder)
         live = features(LiveTeacher(network), source, 0)
         for mine, other in zip(features(answering, source, 0), live, strict=True):
             assert mine.pooled.shape == (BLOCK, network.classifiers()[-1].in_features)
@@ -179,13 +185,13 @@ def test_pooled_vectors_are_answered_too_where_a_method_asks(
 
 def test_methods_with_and_without_pooled_vectors_have_tables_of_their_own(tmp_path: Path) -> None:
     source, network, folder = batches(BLOCK), teacher(), TableFolder(tmp_path, GIB)
-    for needs in (["teacher", "teacher_pooled"], ["teacher"]):
+    for needs in (POOLED, Needs(teacher=True)):
         epoch(teacher_for(network, source, needs, tables=folder, key="key"), source, 0)
     assert len(list(tmp_path.glob("*.table"))) == 2
 
 
 def test_a_method_that_needs_taps_has_a_live_teacher() -> None:
-    answering = teacher_for(teacher(), batches(50), ["teacher", "teacher_taps"])
+    answering = teacher_for(teacher(), batches(50), Needs(teacher=True, teacher_taps=True))
     assert isinstance(answering, LiveTeacher)
 
 

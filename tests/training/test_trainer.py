@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from helpers import copied, make_trainer, network, task_data
+from helpers import copied, make, make_trainer, network, setup, task_data
 
 from stagewise.errors import UserError
-from stagewise.methods.base import DistillationMethod, Losses, make_method
+from stagewise.methods.base import DistillationMethod, Losses
 from stagewise.models.features import Batch, Features
-from stagewise.recipes.base import Phase
+from stagewise.recipes.base import BatchNormPhase, Phase
 from stagewise.training.teachers import LiveTeacher, TableTeacher
 from stagewise.training.trainer import predict
 
@@ -31,7 +31,11 @@ class Broken(DistillationMethod):
 
 def test_a_term_that_is_not_finite_stops_training_too() -> None:
     trainer = make_trainer(
-        network(), task_data(16), PHASE, method=Broken(), weights={"ce": 1.0, "unseen": 0.0}
+        network(),
+        task_data(16),
+        PHASE,
+        method=Broken(setup(network(), task_data(16))),
+        weights={"ce": 1.0, "unseen": 0.0},
     )
     with pytest.raises(UserError, match="not finite in epoch 1"):
         trainer.run()
@@ -45,7 +49,7 @@ def test_a_teacher_of_other_classes_is_found_before_training() -> None:
         student,
         task_data(16),
         PHASE,
-        method=make_method({"method": "kd"}),
+        method=make("kd"),
         weights=KD,
         teacher=teacher,
     )
@@ -55,17 +59,13 @@ def test_a_teacher_of_other_classes_is_found_before_training() -> None:
 
 
 def test_a_missing_teacher_is_found_before_training() -> None:
-    trainer = make_trainer(
-        network(), task_data(16), PHASE, method=make_method({"method": "kd"}), weights=KD
-    )
+    trainer = make_trainer(network(), task_data(16), PHASE, method=make("kd"), weights=KD)
     with pytest.raises(UserError, match="do not fit"):
         trainer.run()
 
 
 def test_missing_exits_are_found_before_training() -> None:
-    trainer = make_trainer(
-        network(), task_data(16), PHASE, method=make_method({"method": "exits_ce"})
-    )
+    trainer = make_trainer(network(), task_data(16), PHASE, method=make("exits_ce"))
     with pytest.raises(UserError, match="do not fit"):
         trainer.run()
 
@@ -75,7 +75,7 @@ def test_a_teacher_with_fewer_exits_is_found_before_training() -> None:
         network("vgg8", exits="linear"),
         task_data(16),
         PHASE,
-        method=make_method({"method": "oto"}),
+        method=make("oto"),
         weights=KD,
         teacher=LiveTeacher(network(exits="linear").eval()),
     )
@@ -84,7 +84,7 @@ def test_a_teacher_with_fewer_exits_is_found_before_training() -> None:
 
 
 def test_images_of_other_channels_are_found_before_training() -> None:
-    trainer = make_trainer(network(channels=3), task_data(16), PHASE)
+    trainer = make_trainer(network(channels=3), task_data(16), PHASE, method=make("ce"))
     with pytest.raises(UserError, match="do not fit"):
         trainer.run()
 
@@ -113,7 +113,7 @@ def test_training_learns() -> None:
 
 def test_a_row_holds_means_over_the_images_of_the_epoch() -> None:
     student, data = network(), task_data(20)
-    phase = [Phase("look", 1, 0.1, reestimate_batch_norm=True)]  # no weight moves
+    phase = [BatchNormPhase("look", 1, 0.1)]  # no weight moves
     (row,) = make_trainer(student, data, phase, batch_size=8, crop=0).run()
     images = data.normalise(data.train.images)
     trainer = make_trainer(network(), data, phase, batch_size=8, crop=0)
@@ -135,7 +135,7 @@ def test_the_total_is_the_weighted_sum_of_its_terms() -> None:
         network(),
         data,
         PHASE,
-        method=make_method({"method": "kd"}),
+        method=make("kd"),
         weights={"ce": 0.25, "kd": 2.0},
         teacher=LiveTeacher(network(seed=1).eval()),
     )
@@ -152,7 +152,7 @@ def test_table_and_live_teacher_train_the_same_student() -> None:
             student,
             data,
             PHASE,
-            method=make_method({"method": "kd"}),
+            method=make("kd"),
             weights=KD,
             batch_size=64,
             crop=1,

@@ -87,11 +87,27 @@ def load_task(path: Path | str, task: str, images: str, device: torch.device) ->
     )
 
 
+def views_of(settings: Training) -> int:
+    """Different crops and flips of one image."""
+    return (2 * settings.crop + 1) ** 2 * (2 if settings.flip else 1)
+
+
+def bounded(settings: Training) -> bool:
+    """Whether crops and flips are all the views that there are."""
+    return not (settings.rotation or settings.auto_augment or settings.mixup)
+
+
+def steps_of(images: int, batch_size: int) -> int:
+    """Batches of an epoch: a last one of fewer images counts, unless it has a single image, which
+    batch norm cannot take."""
+    whole, rest = divmod(images, batch_size)
+    return whole + (rest > 1)
+
+
 class TrainingBatches:
     """Shuffled and augmented batches of a training split.
 
-    Every epoch visits each image once; a last batch of fewer than ``batch_size`` images is used
-    unless it has a single image, which batch norm cannot take. Augmentation: a random crop after
+    Every epoch visits each image once, but for those that ``steps_of`` leaves out. Augmentation: a random crop after
     padding by ``crop`` pixels and a random ``flip``, which give finitely many views; then
     ``rotation`` by up to so many degrees, ``auto_augment`` (its CIFAR policy) and ``mixup`` (its
     alpha; 0 is none), which do not.
@@ -108,28 +124,18 @@ class TrainingBatches:
         self.crop, self.flip = settings.crop, settings.flip
         self.rotation, self.auto_augment = settings.rotation, settings.auto_augment
         self.mixup = settings.mixup
+        self.views, self.bounded = views_of(settings), bounded(settings)
         size = data.shape[1]
         # (N, C, dy, dx, H, W): a view of all crop windows, which takes no memory of its own.
         padded = pad(data.train.images, (self.crop,) * 4)
         self.windows = padded.unfold(2, size, 1).unfold(3, size, 1)
-
-    @property
-    def views(self) -> int:
-        """Different crops and flips of one image."""
-        return (2 * self.crop + 1) ** 2 * (2 if self.flip else 1)
-
-    @property
-    def bounded(self) -> bool:
-        """Whether crops and flips are all the views that there are."""
-        return not (self.rotation or self.auto_augment or self.mixup)
 
     def images(self, index: Tensor, view: Tensor) -> Tensor:
         """The given view of each given image, normalised: (B, C, H, W)."""
         return self.batch(index, view).images
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.data.train.labels), self.batch_size)
-        return whole + (rest > 1)
+        return steps_of(len(self.data.train.labels), self.batch_size)
 
     def draw(self, epoch: int) -> tuple[Tensor, Tensor]:
         """Images and views of one epoch (counted from 0 over the whole run), in the order in which

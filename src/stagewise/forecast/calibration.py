@@ -18,7 +18,7 @@ import torch
 
 from stagewise.errors import UserError
 from stagewise.forecast.trials import Speed, measure, peak
-from stagewise.forecast.work import Effort
+from stagewise.forecast.work import Kind
 from stagewise.process.machine import keep_freed_memory
 
 GRACE = 10.0
@@ -35,20 +35,19 @@ class Calibration:
 
     start_up: float
     idle: float
-    speeds: dict[Effort, Speed]
+    speeds: dict[Kind, Speed]
 
-    def of(self, effort: Effort) -> Speed:
+    def of(self, kind: Kind) -> Speed:
         """As measured, or extrapolated from what is most like it."""
-        if effort in self.speeds:
-            return self.speeds[effort]
-        kind = type(effort)
-        others = [other for other in self.speeds if type(other) is kind]
-        near = min(others, key=lambda other: unlikeness(effort, other))
-        return self.speeds[near].scaled(effort.size / near.size)
+        if kind in self.speeds:
+            return self.speeds[kind]
+        others = [other for other in self.speeds if type(other) is type(kind)]
+        near = min(others, key=lambda other: unlikeness(kind, other))
+        return self.speeds[near].scaled(kind.size / near.size)
 
 
-def unlikeness(one: Effort, other: Effort) -> tuple[bool, int, float]:
-    """How far apart two efforts of a kind are: network, what is done with it, size."""
+def unlikeness(one: Kind, other: Kind) -> tuple[bool, int, float]:
+    """How far apart two kinds of work of one class are: network, what is done with it, size."""
     differences = sum(value != vars(other)[name] for name, value in vars(one).items())
     return (
         one.net.network != other.net.network,
@@ -61,30 +60,26 @@ FORK_SECONDS = 0.1
 """Until a run steps whose process is a fork of the warm one (measured: benchmarks/pipeline.py)."""
 
 
-def calibrate(
-    efforts: Sequence[Effort], device: torch.device, jobs: int, budget: float
-) -> Calibration:
-    """Try ``efforts`` in their order for ``budget`` seconds, ``jobs`` at once; before them, and
-    without a limit, the smallest of each kind.
+def calibrate(kinds: Sequence[Kind], device: torch.device, jobs: int, budget: float) -> Calibration:
+    """Try ``kinds`` in their order for ``budget`` seconds, ``jobs`` at once; before them, and
+    without a limit, the smallest of each class.
 
     Raises:
         UserError: a trial does not fit into memory, or its parts do not fit each other.
     """
-    smallest: dict[type, Effort] = {}
-    for effort in sorted(efforts, key=lambda effort: effort.size, reverse=True):
-        smallest[type(effort)] = effort
+    smallest: dict[type, Kind] = {}
+    for kind in sorted(kinds, key=lambda kind: kind.size, reverse=True):
+        smallest[type(kind)] = kind
     context = multiprocessing.get_context("spawn")
     deadline = time.monotonic() + budget
     with ProcessPoolExecutor(min(jobs, WORKERS), context, _begin, (device,)) as pool:
         trials = {
-            effort: pool.submit(
-                _try, effort, device, None if effort in smallest.values() else deadline
-            )
-            for effort in dict.fromkeys([*smallest.values(), *efforts])
+            kind: pool.submit(_try, kind, device, None if kind in smallest.values() else deadline)
+            for kind in dict.fromkeys([*smallest.values(), *kinds])
         }
         try:
             start_up, idle = pool.submit(_began).result()
-            found = {effort: trial.result() for effort, trial in trials.items()}
+            found = {kind: trial.result() for kind, trial in trials.items()}
         except BrokenProcessPool:
             raise UserError(
                 f"forecast: one of {min(jobs, WORKERS)} trials at once was killed, most likely for"
@@ -93,7 +88,7 @@ def calibrate(
         finally:
             pool.shutdown(cancel_futures=True)
     start_up = min(start_up, FORK_SECONDS)
-    return Calibration(start_up, idle, {effort: speed for effort, speed in found.items() if speed})
+    return Calibration(start_up, idle, {kind: speed for kind, speed in found.items() if speed})
 
 
 # -- in a process of its own ---------------------------------------------------------------------
@@ -120,8 +115,8 @@ def _late(*_: object) -> None:
     raise _Late
 
 
-def _try(effort: Effort, device: torch.device, deadline: float | None) -> Speed | None:
-    """Speed of an effort; None where it is past the deadline, or lasts long beyond it."""
+def _try(kind: Kind, device: torch.device, deadline: float | None) -> Speed | None:
+    """Speed of a kind of work; None where it is past the deadline, or lasts long beyond it."""
     if deadline is not None:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -129,12 +124,12 @@ def _try(effort: Effort, device: torch.device, deadline: float | None) -> Speed 
         signal.signal(signal.SIGALRM, _late)
         signal.setitimer(signal.ITIMER_REAL, left + GRACE)
     try:
-        return measure(effort, device)
+        return measure(kind, device)
     except _Late:
         return None
     except torch.OutOfMemoryError:
         raise UserError(
-            f"forecast: a step of '{effort.net.network}' does not fit into this GPU's memory;"
+            f"forecast: a step of '{kind.net.network}' does not fit into this GPU's memory;"
             " lower batch_size"
         ) from None
     finally:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from stagewise.forecast.calibration import Calibration
-from stagewise.forecast.work import Effort, Forward
+from stagewise.forecast.work import Answers, Kind
 from stagewise.forecast.workload import EVALUATION_BATCH, Work, Workload
-from stagewise.study import Run
+from stagewise.study.plan import Run
 
 RULES = {
     "pretraining": "pretrain",
@@ -80,7 +80,7 @@ def jobs_at_once(load: Workload, cores: int, gpu: bool) -> int:
 
 def forecast(load: Workload, known: Calibration, jobs: int) -> Forecast:
     """Add up, for ``jobs`` at once."""
-    speeds = {effort: known.of(effort) for effort in load.ranked()}
+    speeds = {kind: known.of(kind) for kind in load.ranked()}
     every = Calibration(known.start_up, known.idle, speeds)
     seconds = {work.run.path: _seconds(work, every, speeds) for work in load.works}
     memory = {work.run.path: _memory(work, every) for work in load.works}
@@ -107,22 +107,22 @@ def forecast(load: Workload, known: Calibration, jobs: int) -> Forecast:
     return Forecast(rows, jobs, running + results, together, sum(row.disk for row in rows))
 
 
-def _seconds(work: Work, speed: Calibration, counted: Collection[Effort]) -> float:
-    """Of a run's job, with ``counted`` of its efforts."""
+def _seconds(work: Work, speed: Calibration, counted: Collection[Kind]) -> float:
+    """Of a run's job, with ``counted`` of its kinds."""
     return (
         JOB_SECONDS
         + speed.start_up
         + sum(
-            amount * speed.speeds[effort].seconds
-            for effort, amount in work.efforts.items()
-            if effort in counted
+            amount * speed.speeds[kind].seconds
+            for kind, amount in work.amounts.items()
+            if kind in counted
         )
     )
 
 
 def _memory(work: Work, speed: Calibration) -> float:
     """Bytes of a run's job at its peak."""
-    return speed.idle + work.data + max(speed.speeds[effort].bytes for effort in work.efforts)
+    return speed.idle + work.data + max(speed.speeds[kind].bytes for kind in work.amounts)
 
 
 def _latency_seconds(load: Workload, speed: Calibration) -> float:
@@ -130,8 +130,8 @@ def _latency_seconds(load: Workload, speed: Calibration) -> float:
     settings = load.plan.config["evaluation"]
     images: int = sum(settings["latency_batches"]) * (settings["latency_repeats"] + 1)
     arms = {work.run.arm: work for work in load.works}
-    efforts = [Forward(w.net, EVALUATION_BATCH, "float32", w.threads) for w in arms.values()]
-    return images * sum(speed.speeds[effort].seconds for effort in efforts)
+    kinds = [Answers(w.net, EVALUATION_BATCH, "float32", w.threads) for w in arms.values()]
+    return images * sum(speed.speeds[kind].seconds for kind in kinds)
 
 
 def _longest_chain(load: Workload, seconds: dict[str, float]) -> float:

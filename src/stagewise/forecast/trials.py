@@ -9,7 +9,7 @@ import resource
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from itertools import pairwise
 from pathlib import Path
@@ -21,17 +21,16 @@ from torch import Tensor
 
 from stagewise import catalogue
 from stagewise.data.batches import Split, TaskData, TrainingBatches
-from stagewise.forecast.work import Effort, Forward, Net, Pruning, Training, built, macs
-from stagewise.methods.base import make_method
+from stagewise.forecast.work import Answers, Kind, Net, Prunings, Steps, built, macs
+from stagewise.methods.base import DistillationMethod, make_method
 from stagewise.models.features import Network
 from stagewise.models.store import build
 from stagewise.process.epochs import Progress
 from stagewise.process.machine import give_back_memory
-from stagewise.recipes.base import Phase
-from stagewise.runs.train import AUGMENTATION
+from stagewise.runs.start import make_part, make_setup
 from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.precision import precision
-from stagewise.training.teachers import TableTeacher, Teacher, teacher_for
+from stagewise.training.teachers import LiveTeacher, TableTeacher, Teacher
 from stagewise.training.trainer import Trainer
 
 SECONDS = 0.25
@@ -49,7 +48,7 @@ LONG, LR = 10**6, 1e-4
 
 @dataclass(frozen=True)
 class Speed:
-    """``seconds`` of one unit of an effort; ``bytes`` that it takes beyond an idle process."""
+    """``seconds`` of one unit of a kind of work; ``bytes`` that it takes beyond an idle process."""
 
     seconds: float
     bytes: float
@@ -60,79 +59,80 @@ class Speed:
 
 
 @singledispatch
-def measure(effort: Effort, device: torch.device) -> Speed:
-    """Speed of one effort, in this process."""
-    raise TypeError(effort)
+def measure(kind: Kind, device: torch.device) -> Speed:
+    """Speed of one kind of work, in this process."""
+    raise TypeError(kind)
 
 
 @measure.register
-def _(effort: Training, device: torch.device) -> Speed:
-    per_image, limit = effort.size, TRIAL_MACS[device.type]
-    batch = min(effort.batch, max(2, round(limit / per_image)))
+def _(kind: Steps, device: torch.device) -> Speed:
+    per_image, limit = kind.size, TRIAL_MACS[device.type]
+    batch = min(kind.batch, max(2, round(limit / per_image)))
     steps = max(1, min(STEPS, round(limit / (per_image * batch))))
-    images = min(effort.images, steps * batch)
-    spec = json.loads(effort.method)
-    settings = json.loads(effort.settings) | {"batch_size": batch}
-    data = _random_data(effort.net, images, device)
-    batches = TrainingBatches(
-        data, seed=0, batch_size=batch, **{name: settings[name] for name in AUGMENTATION}
-    )
+    images = min(kind.images, steps * batch)
+    settings = replace(kind.settings, batch_size=batch, schedule="constant", evaluate_every=LONG)
+    data = _random_data(kind.net, images, device)
+    batches = TrainingBatches(data, seed=0, settings=settings)
+    spec = json.loads(kind.method)
+    name = spec["method"]["method"]
 
     def trial() -> list[float]:
-        stopwatch = _Stopwatch(_clock(device, settings["threads"]))
+        stopwatch = _Stopwatch(_clock(device, settings.threads))
         with suppress(_Enough):
+            network = build(kind.net.architecture, 0).to(device)
+            teacher = _frozen(kind.teacher, device) if kind.teacher else None
             Trainer(
-                build(effort.net.architecture, 0).to(device),
-                make_method(spec["method"]).to(device),
-                spec["weights"],
-                _teacher(effort, spec, batches, settings["dtype"], device),
+                network,
+                _method(spec["method"], network, teacher, data),
+                catalogue.method_weights(name) | spec["weights"],
+                _answering(kind, teacher, batches, device),
                 batches,
-                [Phase("trial", LONG, LR, effort.trains, effort.reestimate)],
-                settings | {"schedule": "constant", "evaluate_every": LONG},
+                [kind.phase("trial", LONG, LR, kind.trains)],
+                settings,
                 checkpoint=_NoCheckpoint(Path()),
                 progress=stopwatch,
-                precision=precision(settings["dtype"], device),
+                precision=precision(settings.dtype, device),
             ).run()
         return stopwatch.seconds
 
     seconds, extra = _watched(trial, device)
-    return _speed(effort, seconds / images, extra, batch, 4)
+    return _speed(kind, seconds / images, extra, batch, 4)
 
 
 @measure.register
-def _(effort: Forward, device: torch.device) -> Speed:
-    batch = min(effort.batch, max(1, round(TRIAL_MACS[device.type] / effort.size)))
+def _(kind: Answers, device: torch.device) -> Speed:
+    batch = min(kind.batch, max(1, round(TRIAL_MACS[device.type] / kind.size)))
 
     def trial() -> list[float]:
-        stopwatch = _Stopwatch(_clock(device, effort.threads))
-        network = build(effort.net.architecture, 0).to(device).eval()
-        images = _images(effort.net, batch).float().to(device)
+        stopwatch = _Stopwatch(_clock(device, kind.threads))
+        network = build(kind.net.architecture, 0).to(device).eval()
+        images = _images(kind.net, batch).float().to(device)
         images = images.contiguous(memory_format=torch.channels_last)
         with suppress(_Enough), torch.no_grad():
             while True:
-                with precision(effort.dtype, device):
+                with precision(kind.dtype, device):
                     network(images).logits.sum().item()
                 stopwatch.lap()
         return stopwatch.seconds
 
     seconds, extra = _watched(trial, device)
-    return _speed(effort, seconds / batch, extra, batch, 1)
+    return _speed(kind, seconds / batch, extra, batch, 1)
 
 
 @measure.register
-def _(effort: Pruning, device: torch.device) -> Speed:
+def _(kind: Prunings, device: torch.device) -> Speed:
     from stagewise.pruning.prune import Limits, prune
 
     def trial() -> list[float]:
-        clock = _clock(torch.device("cpu"), effort.threads)
-        architecture = effort.net.whole.architecture
+        clock = _clock(torch.device("cpu"), kind.threads)
+        architecture = kind.net.whole.architecture
         network = build(architecture, 0)
         start = clock()
         prune(
             network,
             architecture,
-            criterion=effort.criterion,
-            ratio=effort.net.ratio,
+            criterion=kind.criterion,
+            ratio=kind.net.ratio,
             limits=Limits(1, 0.0),
             tolerance=math.inf,
             seed=0,
@@ -142,18 +142,16 @@ def _(effort: Pruning, device: torch.device) -> Speed:
     return Speed(*_watched(trial, device))
 
 
-def _speed(
-    effort: Training | Forward, seconds: float, extra: float, batch: int, kept: int
-) -> Speed:
-    """From a trial of a part of the batch, of a network of about the effort's MACs.
+def _speed(kind: Steps | Answers, seconds: float, extra: float, batch: int, kept: int) -> Speed:
+    """From a trial of a part of the batch, of a network of about its MACs.
 
     ``kept``: how often the weights lie in memory (gradients, velocity, a copy to be saved); the
     rest grows with the batch.
     """
-    architecture_macs = sum(built(effort.net).macs.values())
-    weights = kept * built(effort.net).bytes
-    growing = max(0.0, extra - weights) * effort.batch / batch
-    return Speed(seconds * macs(effort.net) / architecture_macs, weights + growing)
+    architecture_macs = sum(built(kind.net).macs.values())
+    weights = kept * built(kind.net).bytes
+    growing = max(0.0, extra - weights) * kind.batch / batch
+    return Speed(seconds * macs(kind.net) / architecture_macs, weights + growing)
 
 
 def _clock(device: torch.device, threads: int) -> Callable[[], float]:
@@ -201,35 +199,40 @@ class _NoCheckpoint(Checkpoint):
         """There is none."""
 
 
-class _Known(TableTeacher):
-    """Its answers are all known: what a step takes where the table has them. The student stands in
-    for the teacher, but for the width of the ``pooled`` vectors, if any."""
-
-    def __init__(self, network: Network, batches: TrainingBatches, pooled: int) -> None:
-        super().__init__(network, batches, pooled=bool(pooled))
-        if pooled:
-            labels = batches.data.train.labels
-            self.answers[-1] = torch.zeros(len(labels), pooled, device=labels.device)
+class _Full(TableTeacher):
+    """Its answers are all known: what a step takes where the table has them."""
 
     def prepare(self, index: Tensor, view: Tensor) -> None:
         """Nothing to do."""
 
 
-def _teacher(
-    effort: Training,
-    spec: dict[str, Any],
-    batches: TrainingBatches,
-    dtype: str,
-    device: torch.device,
+def _frozen(net: Net, device: torch.device) -> Network:
+    """A teacher."""
+    return build(net.architecture, 0).to(device).eval().requires_grad_(False)
+
+
+def _method(
+    entry: dict[str, Any], network: Network, teacher: Network | None, data: TaskData
+) -> DistillationMethod:
+    """The method, with a part of the teacher that was never trained, where it needs one."""
+    needs = catalogue.method_needs(entry["method"])
+    setup = make_setup(needs, network, teacher, data, 0)
+    if needs.teacher_part and teacher:
+        part = make_part({"method": needs.teacher_part}, setup, teacher)
+        setup = replace(setup, teacher_part=part)
+    return make_method(entry, setup).to(data.train.labels.device)
+
+
+def _answering(
+    kind: Steps, teacher: Network | None, batches: TrainingBatches, device: torch.device
 ) -> Teacher | None:
-    """What answers in a trial: the teacher live, or the student as a table that is full."""
-    needs = catalogue.method_needs(spec["method"]["method"])
-    if effort.teacher:
-        network = build(effort.teacher.architecture, 0).to(device).eval().requires_grad_(False)
-        return teacher_for(network, batches, needs, precision(dtype, device))
-    if "teacher" in needs:
-        return _Known(build(effort.net.architecture, 0).to(device), batches, effort.pooled)
-    return None
+    """What answers in a trial: the teacher live, or as a table that is full."""
+    if teacher is None:
+        return None
+    needs = catalogue.method_needs(json.loads(kind.method)["method"]["method"])
+    if kind.live:
+        return LiveTeacher(teacher, precision(kind.settings.dtype, device))
+    return _Full(teacher, batches, pooled=needs.teacher_pooled)
 
 
 def _images(net: Net, count: int) -> Tensor:

@@ -5,13 +5,17 @@ They are what ``workload`` counts and ``calibration`` measures.
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
 
 from stagewise.models.cost import layer_macs
 from stagewise.models.store import Architecture, build
+from stagewise.recipes.base import Phase, matched
+from stagewise.study.spec import Training
+from stagewise.training.teachers import widths
+from stagewise.training.trainer import deepest_exit
 
 
 @dataclass(frozen=True)
@@ -38,34 +42,48 @@ class Net:
     @property
     def whole(self) -> "Net":
         """The network before pruning."""
-        return Net(**{**vars(self), "ratio": 1.0})
+        return replace(self, ratio=1.0)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Of a network: MACs of one image by part, bytes of its weights, numbers of its layers, of
-    its classifiers and of its pooled channels."""
+class Counts:
+    """Of a network: ``macs`` of one image by part, ``parts`` and ``stages`` shallow to deep, bytes
+    of its weights, numbers of its layers and of the values of its answer, and of its pooled vector.
+    """
 
     macs: Counter[str]
+    parts: tuple[str, ...]
+    stages: tuple[str, ...]
     bytes: int
     layers: int
     heads: int
+    answer: int
     pooled: int
 
 
 @cache
-def built(net: Net) -> Facts:
-    """Facts of ``net.architecture``, counted on torch's ``meta`` device."""
+def built(net: Net) -> Counts:
+    """Counts of ``net.architecture``, made on torch's ``meta`` device."""
     with torch.device("meta"):
         network = build(net.architecture, 0)
-    parts: Counter[str] = Counter()
+    by_part: Counter[str] = Counter()
     layers = layer_macs(network, net.architecture)
+    names = {id(m): part for part, module in network.parts().items() for m in module.modules()}
+    modules = dict(network.named_modules())
     for name, count in layers.items():
-        parts[name.removeprefix("backbone.").partition(".")[0]] += count
+        by_part[names[id(modules[name])]] += count
     tensors = network.state_dict().values()
-    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    classifiers = network.classifiers()
-    return Facts(parts, size, len(layers), len(classifiers), classifiers[-1].in_features)
+    answer = widths(network)
+    return Counts(
+        by_part,
+        tuple(network.parts()),
+        network.stages,
+        sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        len(layers),
+        len(network.classifiers()),
+        sum(answer),
+        sum(widths(network, pooled=True)) - sum(answer),
+    )
 
 
 @cache
@@ -75,36 +93,45 @@ def macs(net: Net) -> float:
 
 
 @dataclass(frozen=True)
-class Training:
+class Steps:
     """Training steps, counted in images: in epochs of ``images`` images.
 
-    ``method`` and ``settings`` are JSON: the spec's method and weights, and what of its training
-    settings a step depends on. ``teacher`` is there where it answers live; ``pooled`` is the width
-    of its pooled vectors where a table has them. ``trains`` are the parts that move; None is all.
+    ``method`` is JSON: the spec's method and weights; ``settings`` are the spec's, without what a
+    step does not depend on. ``views``: images that the method makes of each. ``teacher`` answers
+    ``live``, or from a table. ``phase``: the kind of phase; ``trains``: the parts that move, None is
+    all.
     """
 
     net: Net
     method: str
-    settings: str
+    settings: Training
     images: int
     batch: int
+    views: int = 1
     teacher: Net | None = None
-    pooled: int = 0
+    live: bool = False
+    phase: type[Phase] = Phase
     trains: tuple[str, ...] | None = None
-    reestimate: bool = False
 
     @property
     def size(self) -> float:
-        """MACs of one image: forward, and backward twice as many where something moves."""
-        parts = built(self.net.whole).macs
-        moving = parts if self.trains is None else self.trains
-        back = 0 if self.reestimate else sum(parts[part] for part in moving)
-        answers = macs(self.teacher) if self.teacher else 0
-        return macs(self.net) + 2 * back / self.net.ratio + answers
+        """MACs of one image: forward, and backward twice as many where something moves; those of a
+        method's own layers are not counted."""
+        counts = built(self.net.whole)
+        moving = {*counts.parts} if self.trains is None else self._moving(counts)
+        deepest = deepest_exit(counts.parts, counts.stages, moving)
+        idle = set() if deepest is None else {*counts.stages[deepest:], "classifier"}
+        forward = sum(n for part, n in counts.macs.items() if part not in idle)
+        back = sum(counts.macs[part] for part in moving) if self.phase.updates else 0
+        answers = macs(self.teacher) if self.teacher and self.live else 0
+        return self.views * ((forward + 2 * back) / self.net.ratio + answers)
+
+    def _moving(self, counts: Counts) -> set[str]:
+        return {part for name in self.trains or () for part in matched(name, counts.parts)}
 
 
 @dataclass(frozen=True)
-class Forward:
+class Answers:
     """Answers without gradients, counted in images, ``batch`` at a time."""
 
     net: Net
@@ -119,7 +146,7 @@ class Forward:
 
 
 @dataclass(frozen=True)
-class Pruning:
+class Prunings:
     """Prunings of ``net`` to its ``ratio``, counted one by one."""
 
     net: Net
@@ -132,4 +159,8 @@ class Pruning:
         return built(self.net.whole).layers
 
 
-Effort = Training | Forward | Pruning
+Kind = Steps | Answers | Prunings
+"""What a study has to compute, counted from its plan alone: no data, no training.
+
+A run is a sum of kinds: so many images of one kind of training step, so many of one forward pass.
+"""

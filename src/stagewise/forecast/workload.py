@@ -3,49 +3,48 @@
 A run is a sum of efforts: so many images of one kind of training step, so many of one forward pass.
 """
 
+import importlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from stagewise import catalogue
+from stagewise.data.batches import bounded, steps_of, views_of
 from stagewise.errors import UserError
 from stagewise.files import canonical_json, read_json
-from stagewise.forecast.work import Effort, Forward, Net, Pruning, Training, built
-from stagewise.measure.shock import LIMIT, looks
+from stagewise.forecast.work import Answers, Kind, Net, Prunings, Steps, built
 from stagewise.recipes.base import Phase, make_phases
-from stagewise.runs.train import AUGMENTATION
-from stagewise.study import Plan, Run
-from stagewise.study.checks.common import Config
-from stagewise.study.checks.data import class_count, image_size, source_fact
-from stagewise.training.teachers import BLOCK
-
-EVALUATION_BATCH = 256
-"""Of ``trainer.predict``."""
+from stagewise.study.config import Config
+from stagewise.study.plan import Plan, Run
+from stagewise.study.spec import Images, PruneSpec, Training, TrainSpec
+from stagewise.training.table import table_bytes
+from stagewise.training.teachers import BLOCK, answers_live
+from stagewise.training.trainer import EVALUATION_BATCH
 
 TEST_SHARE = 0.2
 """Images of a test set of its own, as a share of the others, where the source does not say."""
 
-PROBE = canonical_json({"method": {"method": "ce"}, "weights": {"ce": 1.0}})
+LOOK = canonical_json({"method": {"method": "ce"}, "weights": {}})
+"""What an observer's look takes, about: a step of plain cross-entropy."""
 
 
 @dataclass
 class Work:
-    """What one run computes and leaves: amounts by effort, bytes on disk and of its data."""
+    """What one run computes and leaves: amounts by kind of work, bytes on disk and of its data."""
 
     run: Run
     net: Net
     threads: int
-    efforts: Counter[Effort] = field(default_factory=Counter)
+    amounts: Counter[Kind] = field(default_factory=Counter)
     disk: float = 0.0
     data: float = 0.0
 
     @property
     def macs(self) -> float:
         """Multiply-adds of the run; pruning counts none."""
-        kinds = (Training, Forward)
-        return sum(n * e.size for e, n in self.efforts.items() if isinstance(e, kinds))
+        counted = (Steps, Answers)
+        return sum(n * kind.size for kind, n in self.amounts.items() if isinstance(kind, counted))
 
 
 # -- data ----------------------------------------------------------------------------------------
@@ -66,10 +65,10 @@ class DataSize:
         """Images of a task in ``train``, ``validation`` or ``test``; classes count as equal."""
         return round(self.counts[split] * self.classes[task] / self.classes["all"])
 
-    def training(self, spec: dict[str, Any]) -> int:
+    def training(self, seen: Images) -> int:
         """Training images of a run."""
-        task = spec["data"]["task"]
-        few = self.few.get(task) if spec["data"]["images"] == "few" else None
+        task = seen.task
+        few = self.few.get(task) if seen.images == "few" else None
         return self.images(task, "train") if few is None else few * self.classes[task]
 
     @property
@@ -138,13 +137,13 @@ class Workload:
     works: list[Work]
     tables: int
 
-    def ranked(self) -> list[Effort]:
-        """All efforts, those that probably take longest first."""
-        share: Counter[Effort] = Counter()
+    def ranked(self) -> list[Kind]:
+        """All kinds of work, those that probably take longest first."""
+        share: Counter[Kind] = Counter()
         for work in self.works:
-            for effort, amount in work.efforts.items():
-                share[effort] += round(amount * effort.size)
-        return [effort for effort, _ in share.most_common()]
+            for kind, amount in work.amounts.items():
+                share[kind] += round(amount * kind.size)
+        return [kind for kind, _ in share.most_common()]
 
 
 def workload(plan: Plan, data: DataSize) -> Workload:
@@ -165,7 +164,7 @@ class _Tables:
     def answers(self, key: str, images: int, views: int, width: int, epochs: int) -> float:
         """Images that the teacher still has to answer in so many epochs: what is expected, as
         views are drawn at random."""
-        size = 4 * images * views * (1 + width)
+        size = table_bytes(images * views, width)
         if size > self.limit:
             return images * epochs
         self.bytes[key] = size
@@ -182,114 +181,121 @@ class _Counter:
     """Counts one run."""
 
     def __init__(self, plan: Plan, data: DataSize, tables: _Tables, run: Run) -> None:
-        self.plan, self.data, self.tables, self.run, self.spec = plan, data, tables, run, run.spec
-        self.task = run.spec["data"]["task"]
-        training = run.spec.get("training", {})
-        self.threads = training.get("threads") or run.spec["threads"]
+        self.plan, self.data, self.tables, self.run = plan, data, tables, run
         self.net = self.shape(run)
-        self.work = Work(run, self.net, self.threads)
-        if training:
-            self.train(training)
+        spec = run.spec
+        if isinstance(spec, TrainSpec):
+            self.work = Work(run, self.net, spec.training.threads)
+            self.train(spec)
         else:
-            self.work.efforts[Pruning(self.net, run.spec["criterion"], self.threads)] += 1
-        self.evaluate(sum(data.images(self.task, split) for split in _SPLITS[1:]))
+            self.work = Work(run, self.net, spec.threads)
+            self.work.amounts[Prunings(self.net, spec.criterion, spec.threads)] += 1
+        self.evaluate(sum(data.images(spec.data.task, split) for split in _SPLITS[1:]))
         self.work.disk += built(self.net).bytes + self.logits()
         self.work.data = 2 * data.bytes
 
     def shape(self, run: Run) -> Net:
         """The network that a run leaves."""
-        spec, ratio = run.spec, run.spec.get("ratio", 1.0)
-        if spec.get("init") in ("parent", "shape"):
+        spec = run.spec
+        ratio = spec.ratio if isinstance(spec, PruneSpec) else 1.0
+        if isinstance(spec, TrainSpec) and spec.init in ("parent", "shape"):
             init = self.plan.runs.get(run.parents["init"])  # None: weights from elsewhere
-            ratio = init.spec.get("ratio", 1.0) if init else 1.0
-        options = {key: value for key, value in spec["network"].items() if key != "network"}
+            ratio = init.spec.ratio if init and isinstance(init.spec, PruneSpec) else 1.0
+        options = dict(spec.settings()["network"])
         return Net(
-            spec["network"]["network"],
+            options.pop("network"),
             tuple(sorted(options.items())),
-            self.data.classes[spec["data"]["task"]],
+            self.data.classes[spec.data.task],
             self.data.channels,
             self.data.size,
-            spec.get("exits"),
+            (spec.exits or None) if isinstance(spec, TrainSpec) else None,
             ratio,
         )
 
-    def train(self, training: dict[str, Any]) -> None:
-        """Steps, teacher's answers, validation, gradient-shock probe."""
-        images = self.data.training(self.spec)
-        batch = min(training["batch_size"], images)
-        whole, rest = divmod(images, batch)
-        steps = whole + (rest > 1)
-        shown = images if rest != 1 else whole * batch
-        phases = make_phases(self.spec["recipe"], epochs=training["epochs"], lr=training["lr"])
+    def train(self, spec: TrainSpec) -> None:
+        """Steps, teacher's answers, validation, what observers do."""
+        training, images = spec.training, self.data.training(spec.data)
+        batch = min(training.batch_size, images)
+        steps = steps_of(images, batch)
+        shown = min(images, steps * batch)
+        phases = make_phases(spec.recipe, epochs=training.epochs, lr=training.lr)
         epochs = sum(phase.epochs for phase in phases)
-        live, pooled = self.teacher(training, shown, epochs)
+        kind = self.step(spec, shown, batch)
+        if kind.teacher and not kind.live:
+            self.table(spec, kind.teacher, shown, epochs)
         for phase in phases:
-            step = replace(self.step(training, phase, shown, batch), teacher=live, pooled=pooled)
-            self.work.efforts[step] += shown * phase.epochs
-            if self.spec.get("probe") and phase.trains is None:
-                self.probe(steps, phase)
-        due = {epochs, *range(training["evaluate_every"], epochs + 1, training["evaluate_every"])}
-        self.evaluate(len(due) * self.data.images(self.task, "validation"))
+            trains = None if phase.trains is None else tuple(phase.trains)
+            here = replace(kind, phase=type(phase), trains=trains)
+            self.work.amounts[here] += shown * phase.epochs
+            for observer in spec.observers:
+                self.observe(observer, spec, phase, steps)
+        due = {epochs, *range(training.evaluate_every, epochs + 1, training.evaluate_every)}
+        self.evaluate(len(due) * self.data.images(spec.data.task, "validation"))
         self.work.disk += 2 * built(self.net).bytes  # the state, from which a killed run goes on
 
-    def step(self, training: dict[str, Any], phase: Phase, images: int, batch: int) -> Training:
-        """The step of a phase, without a teacher."""
-        names = ("batch_size", "dtype", "threads", "momentum", "weight_decay", *AUGMENTATION)
-        return Training(
+    def step(self, spec: TrainSpec, images: int, batch: int) -> Steps:
+        """The step of a run in which everything moves."""
+        needs = catalogue.method_needs(spec.method["method"])
+        teacher = self.run.parents.get("teacher")
+        return Steps(
             self.net,
-            canonical_json({key: self.spec[key] for key in ("method", "weights")}),
-            canonical_json({name: training[name] for name in names}),
+            canonical_json({"method": spec.method, "weights": spec.weights}),
+            step_settings(spec.training),
             images,
             batch,
-            trains=phase.trains,
-            reestimate=phase.reestimate_batch_norm,
+            views=needs.views,
+            teacher=self.shape(self.plan.runs[teacher]) if teacher else None,
+            live=answers_live(needs, bounded(spec.training)),
         )
 
-    def teacher(self, training: dict[str, Any], images: int, epochs: int) -> tuple[Net | None, int]:
-        """The teacher, where it answers at every step; else its answers are added here, and the
-        width of its pooled vectors comes back if the method asks for them."""
-        if "teacher" not in self.run.parents:
-            return None, 0
+    def table(self, spec: TrainSpec, teacher: Net, images: int, epochs: int) -> None:
+        """The answers that a teacher's table does not yet hold."""
+        training = spec.training
+        pooled = catalogue.method_needs(spec.method["method"]).teacher_pooled
+        settings = [training.crop, training.flip, training.dtype, training.threads]
         parent = self.run.parents["teacher"]
-        net = self.shape(self.plan.runs[parent])
-        needs = catalogue.method_needs(self.spec["method"]["method"])
-        bounded = not any(training[name] for name in ("rotation", "auto_augment", "mixup"))
-        if "teacher_taps" in needs or not bounded:
-            return net, 0
-        views = (2 * training["crop"] + 1) ** 2 * (2 if training["flip"] else 1)
-        same = ("crop", "flip", "dtype", "threads")
-        pooled = built(net).pooled if "teacher_pooled" in needs else 0
-        settings = [training[name] for name in same]
-        key = canonical_json([parent, self.spec["data"], settings, bool(pooled)])
-        heads = built(net).heads
-        width = net.classes * (heads + (heads > 1)) + pooled  # as ``teachers.widths``
-        asked = self.tables.answers(key, images, views, width, epochs)
-        effort = Forward(net, BLOCK, training["dtype"], self.threads)
-        self.work.efforts[effort] += round(asked)
-        return None, pooled
+        key = canonical_json([parent, spec.data.written(), settings, pooled])
+        width = built(teacher).answer + (built(teacher).pooled if pooled else 0)
+        asked = self.tables.answers(key, images, views_of(training), width, epochs)
+        kind = Answers(teacher, BLOCK, training.dtype, training.threads)
+        self.work.amounts[kind] += round(asked)
 
-    def probe(self, steps: int, phase: Phase) -> None:
-        """Each look is a forward and a backward pass of the probe's images."""
-        counts = (self.data.training(self.spec), self.data.images(self.task, "validation"))
-        images = sum(min(LIMIT, count) for count in counts)
-        times = _looks(steps * phase.epochs, steps)
-        settings = {"batch_size": images, "dtype": "float32", "threads": self.threads}
-        settings |= {"momentum": 0.0, "weight_decay": 0.0, **dict.fromkeys(AUGMENTATION, 0)}
-        effort = Training(self.net, PROBE, canonical_json(settings), images, images)
-        self.work.efforts[effort] += times * images
+    def observe(self, name: str, spec: TrainSpec, phase: Phase, per_epoch: int) -> None:
+        """Each look of an observer is a forward and a backward pass of its images."""
+        held_out = self.data.images(spec.data.task, "validation")
+        plain = replace(phase, trains=phase.trains and tuple(phase.trains), weights=None)
+        images, times = _looks(name, plain, per_epoch, self.data.training(spec.data), held_out)
+        settings = replace(Training(), batch_size=images, threads=spec.training.threads)
+        kind = Steps(self.net, LOOK, step_settings(settings), images, images)
+        self.work.amounts[kind] += times * images
 
     def evaluate(self, images: int) -> None:
         """Answers to so many validation and test images."""
-        effort = Forward(self.net, EVALUATION_BATCH, "float32", self.threads)
-        self.work.efforts[effort] += images
+        kind = Answers(self.net, EVALUATION_BATCH, "float32", self.work.threads)
+        self.work.amounts[kind] += images
 
     def logits(self) -> int:
         """Bytes of the logits of validation and test images."""
-        count = sum(self.data.images(self.task, split) for split in _SPLITS[1:])
+        count = sum(self.data.images(self.run.spec.data.task, split) for split in _SPLITS[1:])
         return count * (4 * self.net.classes * built(self.net).heads + 8)
 
 
+def step_settings(settings: Training) -> Training:
+    """Settings with what a step's time does not depend on made the same."""
+    plain = Training()
+    return replace(
+        settings,
+        epochs=plain.epochs,
+        lr=plain.lr,
+        schedule=plain.schedule,
+        evaluate_every=plain.evaluate_every,
+    )
+
+
 @cache
-def _looks(total: int, steps: int) -> int:
-    """Rows of a gradient-shock probe in a phase of ``total`` steps, ``steps`` an epoch."""
-    return 1 + sum(looks(step, total, steps)[0] for step in range(total))
+def _looks(
+    name: str, phase: Phase, per_epoch: int, training: int, validation: int
+) -> tuple[int, int]:
+    """Images of each look of an observer in a phase, and how often it looks."""
+    module = importlib.import_module(catalogue.module_name(catalogue.observers()[name]))
+    return module.images_of(training, validation), module.looks_in(phase, per_epoch)

@@ -38,6 +38,19 @@ def looks(step: int, total: int, per_epoch: int) -> tuple[bool, bool]:
     return features or step <= EARLY or step in gradient_window(per_epoch), features
 
 
+def looks_in(phase: Phase, per_epoch: int) -> int:
+    """Rows that an observer adds in a phase of ``per_epoch`` steps an epoch."""
+    if phase.trains is not None:
+        return 0
+    steps = phase.epochs * per_epoch
+    return 1 + sum(looks(step, steps, per_epoch)[0] for step in range(steps))
+
+
+def images_of(train: int, validation: int) -> int:
+    """Images of the probe, of so many in training and validation."""
+    return min(LIMIT, train) + min(LIMIT, validation)
+
+
 def linear_cka(start: Tensor, now: Tensor) -> float:
     """Linear CKA of two feature matrices (n, C), columns centred: 1 for the same up to rotation.
 

@@ -17,6 +17,13 @@ BATCH_NORM_MOMENTUM = 0.1
 """Torch's default: a batch's share in the running statistics."""
 
 
+def matched(name: str, parts: Iterable[str]) -> list[str]:
+    """Of ``parts``, the one of this name, or those of this group."""
+    if name == "network":
+        return [part for part in parts if not part.startswith("method.")]
+    return [part for part in parts if part == name or part.startswith(f"{name}.")]
+
+
 @dataclass(frozen=True)
 class Phase:
     """A stretch of training with one optimiser and one schedule.
@@ -55,7 +62,7 @@ class Phase:
         named = given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
         found: dict[str, float] = {}
         for name, factor in named.items():
-            matching = [part for part in parts if _belongs(part, name)]
+            matching = matched(name, parts)
             if not matching and name not in MAY_BE_EMPTY:
                 raise UserError(
                     f"phase '{self.name}' trains '{name}', which neither network nor method has;"
@@ -77,13 +84,6 @@ class Phase:
             norm.momentum = BATCH_NORM_MOMENTUM
             if self.freeze_batch_norm:
                 norm.eval()
-
-
-def _belongs(part: str, name: str) -> bool:
-    """Whether a phase that trains ``name`` trains a part."""
-    if name == "network":
-        return not part.startswith("method.")
-    return part == name or part.startswith(f"{name}.")
 
 
 class BatchNormPhase(Phase):

@@ -8,6 +8,7 @@ import torch
 
 from stagewise import catalogue
 from stagewise.data.batches import TaskData
+from stagewise.declarations import Needs
 from stagewise.errors import UserError
 from stagewise.files import sha256_file
 from stagewise.methods.base import DistillationMethod, Setup, make_method
@@ -21,7 +22,7 @@ from stagewise.models.store import (
     seeded,
     with_exits,
 )
-from stagewise.study.spec import TrainSpec
+from stagewise.study.spec import Entry, TrainSpec
 
 Built = tuple[Network, Architecture]
 
@@ -119,6 +120,31 @@ def dry_run(network: Network, data: TaskData) -> Features:
     return features
 
 
+def make_setup(
+    needs: Needs, network: Network, teacher: Network | None, data: TaskData, seed: int
+) -> Setup:
+    """What a method is built from, without a part of the teacher; from here on both networks tap
+    what the method needs."""
+    if needs.blocks:
+        for each in filter(None, (network, teacher)):
+            each.tap_blocks()
+    return Setup(
+        student=dry_run(network, data),
+        teacher=dry_run(teacher, data) if teacher else None,
+        network=network,
+        classes=len(data.classes),
+        labels=data.train.labels,
+        seed=seed,
+    )
+
+
+def make_part(entry: Entry, setup: Setup, teacher: Network) -> DistillationMethod:
+    """The method ``entry``, with new weights, as it is trained on the frozen teacher."""
+    assert setup.teacher is not None
+    own = replace(setup, student=setup.teacher, teacher=None, network=teacher)
+    return make_method(entry, own).to(setup.labels.device).eval().requires_grad_(False)
+
+
 def build_method(
     spec: TrainSpec, inputs: Inputs, data: TaskData, network: Network, teacher: Network | None
 ) -> DistillationMethod:
@@ -128,33 +154,23 @@ def build_method(
         UserError: the networks do not fit the method, or the teacher lacks the part that it needs.
     """
     needs = catalogue.method_needs(spec.method["method"])
-    if needs.blocks:
-        network.tap_blocks()
-        if teacher:
-            teacher.tap_blocks()
-    setup = Setup(
-        student=dry_run(network, data),
-        teacher=dry_run(teacher, data) if teacher else None,
-        network=network,
-        classes=len(data.classes),
-        labels=data.train.labels,
-        seed=spec.seed,
-    )
+    setup = make_setup(needs, network, teacher, data, spec.seed)
     if needs.teacher_part and teacher:
-        setup = replace(
-            setup, teacher_part=_teacher_part(needs.teacher_part, inputs, setup, teacher)
-        )
+        part = load_teacher_part(needs.teacher_part, inputs.parents["teacher"], setup, teacher)
+        setup = replace(setup, teacher_part=part)
     seeded(spec.seed, "method")
     return make_method(spec.method, setup).to(data.train.labels.device)
 
 
-def _teacher_part(name: str, inputs: Inputs, setup: Setup, teacher: Network) -> DistillationMethod:
-    """The method ``name`` as it was trained on the frozen teacher: frozen too."""
-    assert setup.teacher is not None
-    path = inputs.parents["teacher"]
+def load_teacher_part(name: str, path: Path, setup: Setup, teacher: Network) -> DistillationMethod:
+    """The method ``name`` as a run of its own trained it on the frozen teacher.
+
+    Raises:
+        UserError: the teacher's file has no such part.
+    """
     entry, tensors = load_part(path)
-    own = replace(setup, student=setup.teacher, teacher=None, network=teacher)
-    part = make_method(entry or {"method": name}, own).to(setup.labels.device)
+    part = make_part(entry or {"method": name}, setup, teacher)
+    assert setup.teacher is not None
     lacking = catalogue.method_needs(name).exits and not setup.teacher.exits
     if entry.get("method", name) != name or part.state_dict().keys() != tensors.keys() or lacking:
         raise UserError(
@@ -162,4 +178,4 @@ def _teacher_part(name: str, inputs: Inputs, setup: Setup, teacher: Network) -> 
             f" of teachers/<pair>.{catalogue.teacher_part(name)}"
         )
     part.load_state_dict(tensors)
-    return part.eval().requires_grad_(False)
+    return part

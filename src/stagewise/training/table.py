@@ -37,6 +37,11 @@ def check_words(values: Sequence[Rows]) -> NDArray[np.uint32]:
     return words | np.uint32(1)
 
 
+def table_bytes(rows: int, width: int) -> int:
+    """Bytes of a table of ``rows`` rows of ``width`` values in all."""
+    return 4 * rows * (1 + width)
+
+
 class Table:
     """``rows`` rows of each output; ``widths`` says how many float32 values each output has.
 
@@ -84,7 +89,7 @@ class TableFolder:
 
         ``key`` must name everything that the rows depend on.
         """
-        size = 4 * rows * (1 + sum(widths))
+        size = table_bytes(rows, sum(widths))
         if size > self.limit:
             return None
         self.path.mkdir(parents=True, exist_ok=True)

@@ -156,6 +156,12 @@ def table_key(checksums: dict[str, str], batches: TrainingBatches, *more: object
     return sha256_text(canonical_json([checksums, machine, state, rows, more]))[:16]
 
 
+def answers_live(needs: Needs, bounded: bool) -> bool:
+    """Whether the teacher has to answer every batch anew: where the method asks for more than a table
+    holds, or views have no end."""
+    return needs.live_teacher or not bounded
+
+
 def teacher_for(
     network: Network,
     batches: TrainingBatches,
@@ -170,7 +176,7 @@ def teacher_for(
     ``tables`` keeps them under ``key``; where there is no room they are computed every time, and
     the same.
     """
-    if needs.live_teacher or not batches.bounded:
+    if answers_live(needs, batches.bounded):
         return LiveTeacher(network, precision)
     rows = len(batches.data.train.labels) * batches.views
     pooled = needs.teacher_pooled

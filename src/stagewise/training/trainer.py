@@ -31,6 +31,9 @@ from stagewise.training.teachers import FLOAT32, Teacher
 SAVE_SECONDS = 1.0
 """Least training time between checkpoints: a small set's epoch can be shorter than a write."""
 
+EVALUATION_BATCH = 256
+"""Images that are evaluated at a time."""
+
 STREAMS = threading.local()
 """Of each thread: its CUDA stream by device."""
 
@@ -49,7 +52,9 @@ class Position:
 
 
 @torch.no_grad()
-def predict(network: Network, data: TaskData, split: Split, batch_size: int = 256) -> Tensor:
+def predict(
+    network: Network, data: TaskData, split: Split, batch_size: int = EVALUATION_BATCH
+) -> Tensor:
     """Logits (exits, N, classes) of a split in evaluation mode; one exit counts as one."""
     network.eval()
     network.run_to(None)
@@ -60,13 +65,17 @@ def predict(network: Network, data: TaskData, split: Split, batch_size: int = 25
     return torch.cat(parts, dim=1)
 
 
-def deepest_exit(network: Network, moving: Collection[str]) -> int | None:
+def deepest_exit(
+    parts: Sequence[str], stages: Sequence[str], moving: Collection[str]
+) -> int | None:
     """Stages that a phase has to run: those up to the deepest exit that it trains; None is all,
-    where something deeper moves, or no early exit does."""
-    parts = list(network.parts())
+    where something deeper moves, or no early exit does.
+
+    ``parts`` and ``stages`` are the network's, shallow to deep; ``moving`` are parts.
+    """
     exits = [name for name in parts if name.startswith("exits.")]
     deepest = max((number for number, name in enumerate(exits, 1) if name in moving), default=None)
-    beyond = {*parts} - {*exits, "stem", *network.stages[:deepest]}
+    beyond = {*parts} - {*exits, "stem", *stages[:deepest]}
     return None if beyond & {*moving} else deepest
 
 
@@ -223,7 +232,8 @@ class Trainer:
             if isinstance(part, nn.Module):
                 part.train(phase.in_training_mode(name, moving))
         phase.set_batch_norm(self._batch_norms())
-        self.network.run_to(deepest_exit(self.network, moving))
+        network = self.network
+        network.run_to(deepest_exit([*network.parts()], network.stages, moving))
 
     def _batch_norms(self) -> list[nn.BatchNorm2d]:
         return [m for m in self.network.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -285,12 +295,21 @@ class Trainer:
                 f" but weights name {sorted(self.weights)}; name exactly these"
             )
         for phase in self.phases:
-            weights = self.weights if phase.weights is None else phase.weights
-            if not any(weights.get(name) for name in terms):
-                raise UserError(
-                    f"{self.progress.title}: phase '{phase.name}' weights {dict(weights)}, so none"
-                    f" of the losses {sorted(terms)} counts; raise one"
-                )
+            self._check(phase, terms)
+
+    def _check(self, phase: Phase, terms: Collection[str]) -> None:
+        """A phase that trains something by some loss."""
+        weights = self.weights if phase.weights is None else phase.weights
+        if not any(weights.get(name) for name in terms):
+            raise UserError(
+                f"{self.progress.title}: phase '{phase.name}' weights {dict(weights)}, so none of"
+                f" the losses {sorted(terms)} counts; raise one"
+            )
+        if phase.updates and not phase.factors(self.parts):
+            raise UserError(
+                f"{self.progress.title}: phase '{phase.name}' trains {phase.trains}, and neither"
+                " network nor method has any of these"
+            )
 
     # -- state -------------------------------------------------------------------------------
 
