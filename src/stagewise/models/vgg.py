@@ -81,8 +81,12 @@ class VGG(Network):
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
         x, taps = self.walk(images)
-        pooled = x.mean((2, 3))
+        pooled = self.pool(x)
         return Features(self.classifier(pooled), taps, pooled)
+
+    def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
+        """A block like the last that keeps the map's shape."""
+        return self._block(channels, channels, len(last))
 
     def after(self, stage: str, x: Tensor) -> Tensor:
         """Max-pooling behind the first blocks."""
