@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from stagewise import catalogue
-from stagewise.analysis.figures import write_figures
-from stagewise.analysis.records.study import read_study, read_table
-from stagewise.analysis.records.summary import REQUIRED
-from stagewise.analysis.tables.table import Results
+from stagewise.analysis.claims.results import read_results
+from stagewise.analysis.figures.files import write_figures
 from stagewise.process.scripting import parser, run_script
 
 
@@ -21,7 +19,7 @@ def main() -> None:
     arguments.add_argument("--name", choices=[*known, "all"], default="all", help="which figure")
     arguments.add_argument("--dpi", type=int, default=150, help="of the PNGs")
     args = arguments.parse_args()
-    results = Results(read_study(args.plan, args.root), read_table(args.summary, REQUIRED))
+    results = read_results(args.plan, args.root, args.summary)
     write_figures(results, args.out, list(known) if args.name == "all" else [args.name], args.dpi)
 
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from stagewise.analysis.records.study import read_study, read_table
-from stagewise.analysis.records.summary import REQUIRED
+from stagewise.analysis.claims.results import read_results
+from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.report.page import render
-from stagewise.analysis.tables.table import Results
 from stagewise.files import write_text
 from stagewise.process.scripting import parser, run_script
 
@@ -21,10 +20,8 @@ def main() -> None:
     arguments.add_argument("--latency", type=Path, help="latency.csv, where it was measured")
     arguments.add_argument("--out", type=Path, required=True, help="report.html to write")
     args = arguments.parse_args()
-    latency = read_table(args.latency) if args.latency else None
-    summary = read_table(args.summary, REQUIRED)
-    results = Results(read_study(args.plan, args.root), summary, latency)
-    claims = read_table(args.claims, ("claim", "verdict", "role"))
+    results = read_results(args.plan, args.root, args.summary, args.latency)
+    claims = read_csv(args.claims, ("claim", "verdict", "role"))
     write_text(args.out, render(results, claims, args.figures, args.out))
 
 

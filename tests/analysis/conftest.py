@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stagewise.analysis.claims.results import Results, read_results
 from stagewise.analysis.records.evaluation import evaluate
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import summarise
-from stagewise.analysis.tables.table import Results
 from stagewise.study import Run, make_plan, resolve_config
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -220,3 +220,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script(folder, "figures", *plan, *summary, "--out", "figures")
     script(folder, "report", *plan, *summary, *measured, *drawn)
     return folder
+
+
+@pytest.fixture
+def results(published: Path) -> Results:
+    """That study, as the later scripts read it back."""
+    return read_results(published / "plan.json", published, published / "summary.csv")

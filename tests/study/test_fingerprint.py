@@ -147,7 +147,7 @@ def test_a_new_method_reruns_nothing(tree: Tree) -> None:
     assert tree.codes() == before
 
 
-@pytest.mark.parametrize("name", ["analysis/tables/tables.py", "study/plan.py", "study/config.py"])
+@pytest.mark.parametrize("name", ["analysis/tables/files.py", "study/plan.py", "study/config.py"])
 def test_planning_and_tables_rerun_no_run(tree: Tree, name: str) -> None:
     before = tree.codes()
     path = tree.package / name

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from snakemake.utils import update_config
 
-from stagewise.analysis.figures._captions import caption
-from stagewise.papers.references import load_references
+from stagewise.analysis.figures.captions import caption
+from stagewise.papers.published_values import load_published_values
 from stagewise.study import Plan, advice, load_config, make_plan, resolve_config
 from stagewise.study.config import load_yaml
 
@@ -127,7 +127,7 @@ def test_only_the_stars_are_auto_augmented() -> None:
 
 @pytest.mark.parametrize("name", ["mskd-cifar100", "mskd-tiny-imagenet", "crd-benchmark"])
 def test_every_pair_has_published_values_of_its_methods(name: str) -> None:
-    study, references = plan(name), load_references()
+    study, references = plan(name), load_published_values()
     known = references.groupby(["dataset", "teacher", "student"])["method"].agg(set)
     methods = {run.labels["method"] for run in study.runs.values() if "teacher" in run.parents}
     for pair, roles in study.config["pairs"].items():

@@ -18,7 +18,7 @@ from stagewise.files import canonical_json, sha256_text
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
 from stagewise.study import advice, make_plan, resolve_config
-from stagewise.analysis.figures._captions import caption
+from stagewise.analysis.figures.captions import caption
 from stagewise.study.checks.data import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
@@ -129,9 +129,7 @@ def results(name):
 
 def packaged(name):
     """A data file of the library, relative like the scripts."""
-    return os.path.relpath(
-        os.path.join(workflow.basedir, "src/stagewise", name)
-    )
+    return os.path.relpath(os.path.join(workflow.basedir, "src/stagewise", name))
 
 
 def code(script, *modules):

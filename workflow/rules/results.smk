@@ -1,14 +1,8 @@
 FIGURES = list(catalogue.figures())
 TEMPLATES = sorted(map(str, Path(packaged("analysis/report/templates")).iterdir()))
-TABLES = [
-    "accuracy",
-    "published",
-    "pruning",
-    "exits",
-    "shock",
-    "quality",
-    "latency",
-]
+TABLES = list(catalogue.tables())
+# Tables are found by their files, so no import of a script names them.
+TABLE_MODULES = [catalogue.module_name(path) for path in catalogue.tables().values()]
 
 
 rule plan:
@@ -107,7 +101,7 @@ rule make_tables:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
         latency=rules.measure_latency.output,
-        references=packaged("papers/references.csv"),
+        published=packaged("papers/published_values.csv"),
     output:
         *[
             report(
@@ -129,7 +123,7 @@ rule make_tables:
     localrule: True
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
-        code=code("tables.py"),
+        code=code("tables.py", *TABLE_MODULES),
     message:
         "Tables"
     shell:
@@ -229,7 +223,7 @@ rule write_report:
     params:
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         captions=[caption(name, SETTINGS) for name in FIGURES],
-        code=code("report.py"),
+        code=code("report.py", *TABLE_MODULES),
     message:
         "Report"
     shell:

@@ -4,6 +4,8 @@ from collections.abc import Hashable
 
 import pandas as pd
 
+from stagewise.papers.claims import HEADLINE
+
 
 def number(value: float, digits: int = 2, signed: bool = True) -> str:
     """A number with a true minus sign, and a plus where ``signed``; no minus before zero."""
@@ -42,7 +44,7 @@ def headline(claims: pd.DataFrame) -> list[str]:
     """
     lines, untested = [], []
     for claim, rows in by_claim(claims):
-        main = rows[rows["role"] == "headline"]
+        main = rows[rows["role"] == HEADLINE]
         first = rows.iloc[0]
         if (main["verdict"] == "not testable here").all():
             untested.append(str(claim))

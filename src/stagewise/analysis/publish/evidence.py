@@ -18,8 +18,8 @@ from stagewise.analysis.publish.readme import (
     read_claims,
     section,
 )
+from stagewise.analysis.records.environment import duration, timings, training_environment
 from stagewise.analysis.records.study import Study, read_study
-from stagewise.analysis.records.timing import duration, timings, training_facts
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
 from stagewise.files import read_json, write_json, write_text
@@ -125,7 +125,7 @@ def page(evidence: Path, command: str) -> str:
     study = read_study(evidence / "plan.json", evidence)
     done, table = _done(study), _run_table(study)
     times = timings(study)
-    facts = training_facts(times, pd.DataFrame([_protocol(study, path) for path in done]))
+    facts = training_environment(times, pd.DataFrame([_protocol(study, path) for path in done]))
     results = ""
     if (evidence / "claims.csv").is_file():
         contrasts = contrast_table(read_claims(evidence))
@@ -150,23 +150,23 @@ def _done(study: Study) -> list[str]:
 
 
 def _protocol(study: Study, path: str) -> dict[str, str]:
-    protocol = study.record(path)["protocol"]
+    protocol = study.files(path).record.protocol
     return {name: str(protocol[name]) for name in ("device", "dtype", "threads")}
 
 
 def _run_table(study: Study) -> pd.DataFrame:
     rows = []
     for path in _done(study):
-        record, timing = study.record(path), study.timing(path)
+        record, timing = study.files(path).record, study.files(path).timing
         run = study.runs.set_index("path").loc[path]
         rows.append(
             {
                 "Run": f"[{run['arm']}]({path}/record.json)",
                 "Seed": run["seed"],
-                "Network": record["spec"]["network"]["network"],
-                "Epochs": record["protocol"]["epochs"],
-                "Test accuracy, last epoch": f"{record['final']['test_accuracy']:.2f} %",
-                "Time": duration(timing["total_seconds"]) if timing else "–",
+                "Network": record.settings.network or "–",
+                "Epochs": record.protocol["epochs"],
+                "Test accuracy, last epoch": f"{record.test_accuracy:.2f} %",
+                "Time": duration(timing.total_seconds) if timing else "–",
             }
         )
     return pd.DataFrame(rows)

@@ -9,10 +9,11 @@ import pandas as pd
 
 from stagewise import catalogue
 from stagewise.analysis.claims.wording import by_claim, contrast_line, effect, number
-from stagewise.analysis.figures._captions import caption
-from stagewise.analysis.figures._drawing import WIDTH, is_notice
+from stagewise.analysis.figures.captions import caption
+from stagewise.analysis.figures.drawing import WIDTH, is_notice
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
+from stagewise.papers.claims import HEADLINE
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 SHOWN = {
@@ -40,7 +41,7 @@ def verdict_table(claims: pd.DataFrame) -> str:
     """One row a claim: verdict, and the effects that it rests on."""
     rows = []
     for claim, part in by_claim(claims):
-        main = part[part["role"] == "headline"]
+        main = part[part["role"] == HEADLINE]
         first = part.iloc[0]
         effects = "<br>".join(contrast_line(row) for _, row in main.iterrows())
         rows.append(

@@ -1,4 +1,4 @@
-"""The report: one sound file, its evidence, and where its numbers come from."""
+"""The report: one sound file, its verdicts, and where its numbers come from."""
 
 import html.parser
 import json
@@ -14,17 +14,15 @@ import pytest
 
 from stagewise import catalogue
 from stagewise.analysis.claims.judgement import judge_claims
-from stagewise.analysis.records.study import Study, read_study, read_table
-from stagewise.analysis.records.timing import time_table, timings, training_facts
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.report.page import render
 from stagewise.analysis.report.provenance import Provenance
-from stagewise.analysis.report.step_graph import drawing, step_graph, without_shortcuts
+from stagewise.analysis.report.step_graph import draw_steps, step_graph, without_shortcuts
 from stagewise.analysis.report.verdicts import claims_shown
-from stagewise.analysis.tables.table import Results
-from stagewise.analysis.tables.tables import TABLES
+from stagewise.analysis.tables.table import make_table
 from stagewise.errors import UserError
 
-MakeStudy = Callable[..., Study]
 Make = Callable[..., Results]
 TINY = {"pruning": [], "two_stage": {"pairs": []}, "multi_exit": {}, "seeds": (0,)}
 HOSTILE = '</script><img src=x onerror="alert(1)">\'&'
@@ -65,14 +63,8 @@ class Parser(html.parser.HTMLParser):
 
 
 @pytest.fixture
-def results(published: Path) -> Results:
-    study = read_study(published / "plan.json", published)
-    return Results(study, read_table(published / "summary.csv"))
-
-
-@pytest.fixture
 def claims(published: Path) -> pd.DataFrame:
-    return read_table(published / "claims.csv", ("claim", "verdict", "role"))
+    return read_csv(published / "claims.csv", ("claim", "verdict", "role"))
 
 
 @pytest.fixture
@@ -147,7 +139,7 @@ def test_a_number_leads_to_its_runs_and_to_those_it_is_compared_with(
     results: Results, published: Path
 ) -> None:
     provenance = Provenance(results, published)
-    table = TABLES["accuracy"](results)
+    table = make_table("accuracy", results)
     number = list(table.data["arm"]).index("distillation/vgg.kd")
     row = provenance.linked(table).iloc[number]
     arm, baseline = (
@@ -159,12 +151,12 @@ def test_a_number_leads_to_its_runs_and_to_those_it_is_compared_with(
     (behind,) = (each for each in provenance.arms if each.anchor == arm)
     assert [run.seed for run in behind.runs] == [0, 1, 2, 3, 4, 5]
     assert behind.runs[3].hashes["Code"] == "c" * 12
-    shock = provenance.linked(TABLES["shock"](results))  # whose data have a row per run
+    shock = provenance.linked(make_table("shock", results))  # whose data have a row per run
     assert all("href" in cell for cell in shock["Shock ratio"])
 
 
 def test_everything_is_shown_once(page: str) -> None:
-    tables = set(TABLES) - {"published"}  # nothing is published of digits
+    tables = set(catalogue.tables()) - {"published"}  # nothing is published of digits
     for kind, names in (("figure", catalogue.figures()), ("table", tables)):
         assert {page.count(f'id="{kind}-{name}"') for name in names} == {1}
 
@@ -172,7 +164,7 @@ def test_everything_is_shown_once(page: str) -> None:
 def test_equal_records_give_equal_bytes(
     results: Results, claims: pd.DataFrame, published: Path, page: str
 ) -> None:
-    latency = read_table(published / "latency.csv")
+    latency = read_csv(published / "latency.csv")
     again = replace(results, latency=latency)
     assert render(again, claims, published / "figures", published / "report.html") == page
 
@@ -201,34 +193,9 @@ def test_hostile_names_stay_text(results: Results, claims: pd.DataFrame, publish
 
 def test_a_missing_figure_says_what_to_do(make_results: Make, tmp_path: Path) -> None:
     results = make_results(**TINY)
-    judged = judge_claims(results.study, results.summary)
+    judged = judge_claims(results)
     with pytest.raises(UserError, match=r"figures\.py"):
         render(results, judged, tmp_path, tmp_path / "report.html")
-
-
-def test_times_are_shown_where_runs_left_them(make_results: Make) -> None:
-    results = make_results(**TINY)
-    study = results.study
-    assert time_table(timings(study)).empty
-    arms = study.runs[study.runs["step"] == "students"]
-    for path, seconds in zip(arms["path"], (1.0, 2.0, 6.0, 7.0), strict=True):
-        timing = {"total_seconds": seconds, "device": "GPU", "python": "3.12.1", "torch": "2.14.0"}
-        (study.folder(path) / "timing.json").write_text(json.dumps(timing))
-    times = timings(study)
-    assert time_table(times).to_dict("records") == [
-        {"Step": "students", "Runs": "4", "Seconds in all": "16.0", "Median run, seconds": "4.0"}
-    ]
-    facts = training_facts(times, results.summary)
-    assert facts["Processor"] == "GPU"
-    assert facts["Threads a run"] == "1"
-
-
-def test_a_broken_timing_is_named(make_study: MakeStudy) -> None:
-    study = make_study(**TINY)
-    file = study.folder(study.runs["path"].iloc[0]) / "timing.json"
-    file.write_text('{"total_seconds": "long"}')
-    with pytest.raises(UserError, match=re.escape(str(file))):
-        timings(study)
 
 
 def test_steps_are_drawn_from_the_plan(results: Results) -> None:
@@ -238,7 +205,7 @@ def test_steps_are_drawn_from_the_plan(results: Results) -> None:
     short = without_shortcuts(graph)
     assert short["multi_exit"] == {"teachers"}
     assert short["recovery"] == {"pruning"}
-    drawn = drawing(results.study)
+    drawn = draw_steps(results.study)
     boxes = {box.name: box for box in drawn.boxes}
     runs = len(results.study.runs)
     assert boxes["records"].counts == f"one for each of {runs} runs"

@@ -6,12 +6,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from stagewise.analysis import headline
-from stagewise.analysis.claims import rules
-from stagewise.analysis.claims.judgement import COLUMNS, judge_claims, load_claims, study_gate
-from stagewise.analysis.claims.statistics import paired
-from stagewise.analysis.records.shock import shock_measures
-from stagewise.analysis.tables.table import Results
+from stagewise.analysis.claims.judgement import COLUMNS, judge_claims
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.claims.wording import headline
 
 Make = Callable[..., Results]
 ALL = ["A1", "A2", "A3", "A4", "A5", "B1", "B2", "B3", "B4", "B5"]
@@ -19,7 +16,7 @@ SMALL = {"pruning": [], "two_stage": {"pairs": []}}  # enough for paper B, and q
 
 
 def judged(results: Results) -> pd.DataFrame:
-    return judge_claims(results.study, results.summary)
+    return judge_claims(results)
 
 
 def verdict(claims: pd.DataFrame, claim: str) -> str:
@@ -61,7 +58,7 @@ def test_losing_to_the_control_is_not_reproduced(make_results: Make) -> None:
 
 def test_gate_failure_stops_all_verdicts(make_results: Make) -> None:
     results = make_results(lambda arm: 90.0, **SMALL)
-    gate = study_gate(results.study, results.summary)
+    gate = results.gate
     assert "4 are needed" in gate.reason
     claims = judged(results)
     assert set(claims["claim_verdict"]) == {"not testable here"}
@@ -71,8 +68,9 @@ def test_gate_failure_stops_all_verdicts(make_results: Make) -> None:
 def test_gate_looks_at_validation_only(make_results: Make) -> None:
     results = make_results(**SMALL)
     summary = results.summary.assign(test_accuracy=50.0)
-    assert study_gate(results.study, summary).reason == ""
-    assert study_gate(results.study, summary.assign(validation_accuracy=50.0)).reason != ""
+    assert replace(results, summary=summary).gate.reason == ""
+    summary = results.summary.assign(validation_accuracy=50.0)
+    assert replace(results, summary=summary).gate.reason != ""
 
 
 def test_under_six_seeds_is_descriptive(make_results: Make) -> None:
@@ -120,102 +118,8 @@ def test_shock_claims(make_results: Make) -> None:
     assert ratio["control_mean"] == pytest.approx(8, abs=0.2)
 
 
-def test_shock_measures_by_hand() -> None:
-    log = pd.DataFrame({"step": [0, 1, 20, 21, 89, 90, 95, 100]})
-    log["g_backbone"] = [2.0, 6, 3, 50, 9, 1, 2, 3]
-    log["probe_accuracy"] = [80.0, 77, None, 85, None, None, None, 82]
-    log["displacement"] = [0.0, 0.1, None, None, None, None, None, 0.4]
-    found = shock_measures(log)
-    assert found["shock_ratio"] == pytest.approx(6 / 2)
-    assert found["probe_loss"] == pytest.approx(3)
-    assert found["displacement"] == pytest.approx(0.4)
-
-
 def test_teacher_control_is_a_constant(make_results: Make) -> None:
     claims = judged(make_results(**SMALL))
     b5 = claims[claims["contrast"] == "OtO last exit − teacher"].iloc[0]
     assert b5["n"] == 6
     assert b5["mean"] == pytest.approx(b5["treatment_mean"] - b5["control_mean"])
-
-
-EVIDENCE = rules.Evidence(
-    paired=paired([0.9, 1.1, 1.0, 1.2, 0.8, 1.0]),
-    p_holm=0.001,
-    treatment_mean=91,
-    control_mean=90,
-    published_low=float("nan"),
-    threshold=float("nan"),
-    tested=True,
-    gate_reason="",
-)
-NOISY = paired([4.0, -4, 3, -3, 2, -1.9])
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, rules.REPRODUCED),
-        ({"published_low": 0.5}, rules.REPRODUCED),
-        ({"published_low": 5.0}, rules.PARTIALLY),
-        ({"paired": paired([-1.0, -1.1, -0.9, -1, -1.2, -0.8])}, rules.NOT_REPRODUCED),
-        ({"p_holm": 0.3, "published_low": 5.0}, rules.NOT_REPRODUCED),
-        ({"p_holm": 0.9, "paired": NOISY, "published_low": 0.5}, rules.NOT_TESTABLE),
-        ({"p_holm": 0.9, "paired": NOISY}, rules.INCONCLUSIVE),
-        ({"p_holm": 0.9, "paired": paired([0.0] * 5 + [0.1])}, rules.NOT_REPRODUCED),
-        ({"tested": False}, rules.NOT_TESTABLE),
-        ({"gate_reason": "study gate failed"}, rules.NOT_TESTABLE),
-    ],
-)
-def test_rule_difference(changes: dict[str, object], expected: str) -> None:
-    assert rules.judge("difference", replace(EVIDENCE, **changes))[0] == expected
-
-
-@pytest.mark.parametrize(
-    ("treatment", "control", "differences", "p", "expected"),
-    [
-        (2, 8, [-6.0, -5.9, -6.1, -6.2, -5.8, -6.0], 0.001, rules.REPRODUCED),
-        (4, 8, [-4.0, -3.9, -4.1, -4.2, -3.8, -4.0], 0.001, rules.REPRODUCED),
-        (4, 8, [-20.0, 4, -9, 5, -8, 4], 0.4, rules.INCONCLUSIVE),
-        (6, 8, [-2.0, -1.9, -2.1, -2.2, -1.8, -2.0], 0.001, rules.PARTIALLY),
-        (6, 8, [-9.0, 5, -9, 5, -8, 4], 0.4, rules.NOT_REPRODUCED),
-        (9, 8, [1.0, 0.9, 1.1, 1.2, 0.8, 1.0], 0.001, rules.NOT_REPRODUCED),
-        (0, 0, [0.0, 0.1, -0.1, 0.1, -0.1, 0.0], 0.9, rules.NOT_TESTABLE),
-    ],
-)
-def test_rule_halved(
-    treatment: float, control: float, differences: list[float], p: float, expected: str
-) -> None:
-    evidence = replace(
-        EVIDENCE,
-        treatment_mean=treatment,
-        control_mean=control,
-        paired=paired(differences),
-        p_holm=p,
-    )
-    assert rules.judge("halved", evidence)[0] == expected
-
-
-def test_equal_seeds_that_are_halved_have_no_interval() -> None:
-    equal = replace(EVIDENCE, treatment_mean=4, control_mean=8, paired=paired([-4.0] * 6))
-    verdict, reason = rules.judge("halved", equal)
-    assert (verdict, "no interval" in reason) == (rules.INCONCLUSIVE, True)
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "expected"),
-    [
-        ([], rules.NOT_TESTABLE),
-        ([rules.REPRODUCED] * 2, rules.REPRODUCED),
-        ([rules.REPRODUCED, rules.INCONCLUSIVE], rules.PARTIALLY),
-        ([rules.NOT_REPRODUCED, rules.INCONCLUSIVE], rules.INCONCLUSIVE),
-        ([rules.NOT_REPRODUCED] * 2, rules.NOT_REPRODUCED),
-    ],
-)
-def test_claims_combine_their_rows(verdicts: list[str], expected: str) -> None:
-    assert rules.combine(verdicts) == expected
-
-
-def test_the_book_names_rules_that_exist() -> None:
-    contrasts = [c for claim in load_claims()["claims"] for c in claim["contrasts"]]
-    assert {c["rule"] for c in contrasts} <= set(rules.RULES)
-    assert {c["role"] for c in contrasts} == {"headline", "secondary"}

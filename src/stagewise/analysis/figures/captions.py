@@ -1,4 +1,7 @@
-"""Captions of figures, filled with what a study is: its seeds, its data, its protocol."""
+"""Captions of figures, filled with what a study is: its seeds, its data, its protocol.
+
+Snakemake asks for them when it starts: keep pandas and matplotlib out of here.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stagewise.analysis.figures._drawing import notice, save, style
+from stagewise.analysis.figures.drawing import notice, save, style
 from stagewise.analysis.publish.evidence import page
 
 Script = Callable[..., None]

@@ -1,10 +1,11 @@
-"""What the runs and the analysis were computed with, as far as it is known."""
+"""What the runs and their results were computed with, and how long it took, as far as known."""
 
 import platform
 from importlib import metadata
 
 import pandas as pd
 
+from stagewise.analysis.records.run_files import Timing
 from stagewise.analysis.records.study import Study
 
 PACKAGES = (
@@ -15,18 +16,18 @@ PACKAGES = (
 
 def timings(study: Study) -> pd.DataFrame:
     """A row per run that left its timing: step, total_seconds, device, python, torch."""
-    columns = ["total_seconds", "device", "python", "torch"]
+    columns = ["step", *Timing.__dataclass_fields__]
     found = [
-        {"step": step, **{column: timing[column] for column in columns}}
+        {"step": step, **vars(timing)}
         for step, path in zip(study.runs["step"], study.runs["path"], strict=True)
-        if (timing := study.timing(path))
+        if (timing := study.files(path).timing)
     ]
-    return pd.DataFrame(found, columns=["step", *columns])
+    return pd.DataFrame(found, columns=columns)
 
 
-def training_facts(times: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]:
+def training_environment(times: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]:
     """What the records say of the machines that trained; more than one value where runs differ."""
-    facts = {
+    found = {
         "Python": times["python"],
         "PyTorch": times["torch"],
         "Processor": times["device"],
@@ -35,20 +36,20 @@ def training_facts(times: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]
         "Threads a run": summary["threads"].astype(str).str.removesuffix(".0"),
     }
     listed = {
-        name: sorted({str(value) for value in values} - {""}) for name, values in facts.items()
+        name: sorted({str(value) for value in values} - {""}) for name, values in found.items()
     }
     return {name: ", ".join(values) for name, values in listed.items() if values}
 
 
-def analysis_facts() -> dict[str, str]:
+def analysis_environment() -> dict[str, str]:
     """Versions of what made this page; packages that are not installed are left out."""
-    facts = {"Python": platform.python_version()}
+    found = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:
-            facts[package] = metadata.version(package)
+            found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return facts
+    return found
 
 
 def time_table(times: pd.DataFrame) -> pd.DataFrame:

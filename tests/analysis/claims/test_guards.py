@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stagewise.analysis import headline
 from stagewise.analysis.claims.judgement import judge_claims
+from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import ALPHA
-from stagewise.analysis.records.study import ENSEMBLE, Study, read_study
-from stagewise.analysis.tables.table import Results
-from stagewise.analysis.tables.tables import TABLES
+from stagewise.analysis.claims.wording import headline
+from stagewise.analysis.records.logits import ENSEMBLE
+from stagewise.analysis.records.study import Study, read_study
+from stagewise.analysis.tables.table import make_table
 from stagewise.study import make_plan, resolve_config
 
 Make = Callable[..., Results]
@@ -49,8 +50,8 @@ def equals(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return read_study(folder / "plan.json", folder)
 
 
-def draw(study: Study, seed: int, gains: dict[str, float] | None = None) -> pd.DataFrame:
-    """A summary in which every arm and exit is 88 percent right, but for ``gains`` by arm and the
+def draw(study: Study, seed: int, gains: dict[str, float] | None = None) -> Results:
+    """Results in which every arm and exit is 88 percent right, but for ``gains`` by arm and the
     noise of its seeds.
 
     The teacher is exactly that: it serves all seeds, so against it a test is about this teacher.
@@ -63,17 +64,18 @@ def draw(study: Study, seed: int, gains: dict[str, float] | None = None) -> pd.D
     noise = np.random.default_rng(seed).normal(0, 0.5, len(table))
     teacher = table["step"] == "teachers"
     gain = table["arm"].map(gains or {}).fillna(0)
-    return table[["arm", "seed", "exit"]].assign(
-        test_accuracy=88 + gain + noise * ~teacher,
-        validation_accuracy=np.where(teacher, 97.0, 88.0),
-    )
+    accuracies = {
+        "test_accuracy": 88 + gain + noise * ~teacher,
+        "validation_accuracy": np.where(teacher, 97.0, 88.0),
+    }
+    return Results(study, table[["path", "arm", "seed", "exit"]].assign(**accuracies))
 
 
 @pytest.fixture(scope="module")
 def verdicts(equals: Study) -> list[pd.DataFrame]:
     """The claims of 100 studies of equals."""
     gc.freeze()  # statsmodels looks for garbage at every call: with all tests loaded, 0.1 s each
-    found = [judge_claims(equals, draw(equals, seed)) for seed in range(STUDIES)]
+    found = [judge_claims(draw(equals, seed)) for seed in range(STUDIES)]
     gc.unfreeze()
     return found
 
@@ -103,7 +105,7 @@ def test_ten_planted_points_are_found(equals: Study) -> None:
         "two_stage/resnet.one-stage.kd": -10.0,
         "recovery/resnet.baseline.l2-2x.ce": -10.0,
     }
-    claims = judge_claims(equals, draw(equals, 0, gains))
+    claims = judge_claims(draw(equals, 0, gains))
     named = claims.drop_duplicates("claim").set_index("claim")["claim_verdict"]
     assert named["A3"] == "reproduced"
     assert named["A4"] == "partially"  # KD over CE, but not two stages over KD
@@ -118,14 +120,14 @@ def test_a_shuffled_teacher_has_its_row(make_results: Make) -> None:
         return 97.0 if arm.startswith("teachers") else 88.0 - 30 * ("shuffled" in arm)
 
     results = make_results(accuracy, claims_tested=["B1"], **SHUFFLED)
-    claims = judge_claims(results.study, results.summary)
+    claims = judge_claims(results)
     guard = claims[claims["claim"] == "G1"]
     assert list(guard["pair"]) == ["resnet", "vgg"]
     assert set(guard["verdict"]) == set(guard["claim_verdict"]) == {"holds"}
     assert guard["p_holm"].isna().all()
     assert set(guard["paper"]) == {"guards"}
     assert any(line.startswith("G1 ") and line.endswith(": holds") for line in headline(claims))
-    shown = TABLES["accuracy"](results).shown
+    shown = make_table("accuracy", results).shown
     assert (shown["Network"] == "KD from a shuffled teacher").sum() == 2
 
 
@@ -135,7 +137,7 @@ def test_a_shuffled_teacher_that_helps_is_an_alarm(make_results: Make) -> None:
 
     # The study gate fails here, and no claim is tested: neither silences a guard.
     results = make_results(accuracy, claims_tested=[], **SHUFFLED)
-    guard = judge_claims(results.study, results.summary).query("claim == 'G1'").set_index("pair")
+    guard = judge_claims(results).query("claim == 'G1'").set_index("pair")
     assert dict(guard["verdict"]) == {"resnet": "holds", "vgg": "fails"}
     assert set(guard["claim_verdict"]) == {"fails"}
 
