@@ -65,7 +65,7 @@ class RunFiles:
         problem, mend = f"{file}: is no record", f"delete {self.folder} and run again"
         content = checked(read_json(file), f"{SCHEMAS}/record.schema.yaml", problem, mend)
         return Record(
-            settings=read_settings(content["spec"]),
+            settings=read_settings(content),
             costs={
                 cost["exit"]: {name: cost[name] for name in ("parameters", "macs")}
                 for cost in content["costs"]

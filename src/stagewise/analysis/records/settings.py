@@ -1,4 +1,4 @@
-"""What a run was told: the one place of the analysis that looks into a record's ``spec``."""
+"""What a run was told: the one place of the analysis that looks into a record's ``settings``."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,12 +26,14 @@ class Settings:
     lr: float | None = None
 
 
-def read_settings(spec: dict[str, Any]) -> Settings:
-    """The settings of a record's ``spec``."""
+def read_settings(record: dict[str, Any]) -> Settings:
+    """Of a record: its ``settings``, or its ``spec`` where that has all defaults, as records had
+    before they kept both."""
+    spec = record.get("settings", record["spec"])
     training = spec.get("training", {})
     method, method_options = _entry(spec, "method")
     return Settings(
-        checksum=sha256_text(canonical_json(spec))[:12],
+        checksum=sha256_text(canonical_json(record["spec"]))[:12],
         network=_entry(spec, "network")[0],
         images=spec.get("data", {}).get("images", ""),
         method=method,

@@ -13,9 +13,10 @@ from stagewise.analysis.report.provenance import Provenance
 NEEDS = {
     "teacher": "a teacher",
     "exits": "exits",
-    "teacher_exits": "a teacher with exits",
+    "teacher_part": "a part trained on the teacher",
     "teacher_pooled": "the teacher's pooled vectors",
     "teacher_taps": "the teacher's features",
+    "blocks": "the features of every block",
 }
 IMAGES = {"few": "few", "full": "all"}
 
