@@ -66,7 +66,6 @@ PairName = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]*$", max
 Label = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_]*$", max_length=60)]
 Names = Annotated[tuple[Text, ...], MaxLen(MOST), Unique()]
 Places = Annotated[tuple[Annotated[Text, MinLen(1)], ...], MaxLen(MOST), Unique()]
-Classes = Annotated[tuple[Annotated[int, Ge(0)], ...], MaxLen(100_000), Unique()]
 Overrides = Annotated[dict[str, Any], TrainingKeys()]
 
 

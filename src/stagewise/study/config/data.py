@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Le, Lt, MinLen
+from annotated_types import Ge, Le, Lt, MaxLen, MinLen
 
-from stagewise.study.config.blocks import Classes, Open, Places, Seed, Share, Text, optional
+from stagewise.study.config.blocks import Open, Places, Seed, Share, Text, Unique, optional
 
 Count = Annotated[int, Ge(1)]
+Numbers = tuple[Annotated[int, Ge(0)], ...]
+Classes = Annotated[Numbers, MaxLen(100_000), Unique()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,11 @@ class Data(Open):
     """File in `data/sources/`."""
     mirrors: Places = ()
     """Where else a download may come from: URLs or local paths, tried in this order."""
-    classes: Annotated[int, Ge(2), Le(100_000)] | Annotated[Classes, MinLen(2)] | None = None
+    classes: (
+        Annotated[int, Ge(2), Le(100_000)]
+        | Annotated[Numbers, MinLen(2), MaxLen(100_000), Unique()]
+        | None
+    ) = None
     """How many classes are used, the first ones, or a list of class numbers; null is all."""
     image_size: Annotated[int, Ge(4), Le(512)] | None = optional()
     """Pixels of an image's side; those of the source where it does not say."""

@@ -32,7 +32,7 @@ class Distillation(Block):
     """Each method on each pair, from scratch."""
 
     pairs: Names = ()
-    """Pairs of it."""
+    """Pairs that it trains."""
     methods: Names = ()
     """Labels of `methods`, or files in `methods/`."""
 
@@ -42,7 +42,7 @@ class Pretraining(Block):
     """The student's network on the source classes, in regime `split`."""
 
     seed: Seed = 0
-    """Its seed."""
+    """Seed of the pretraining, one for all seeds of the students."""
     training: Overrides = field(default_factory=dict)
     """Where its training differs."""
 
@@ -52,7 +52,7 @@ class TwoStage(Block):
     """Paper A: each method in one stage and in two, on features from elsewhere."""
 
     pairs: Names = ()
-    """Pairs of it."""
+    """Pairs that it trains."""
     methods: Names = ("kd",)
     """Methods of the two-stage arms; each has its one-stage twin."""
     regime: Literal["split", "imagenet", "scratch"] = "split"
@@ -76,7 +76,7 @@ class MultiExit(Block):
     """Paper B: students with exits."""
 
     pairs: Names = ()
-    """Pairs of it."""
+    """Pairs that it trains."""
     methods: Names = ("exits_ce", "mskd", "oto")
     """Methods that need exits."""
     head: Literal["sepatt", "linear"] = "sepatt"

@@ -40,7 +40,7 @@ class Config(Block):
     seeds: Annotated[tuple[Seed, ...], MinLen(1), MaxLen(MOST), Unique()] = (0, 1, 2, 3, 4, 5)
     """Seeds of all arms but teachers and pretraining."""
     data: Data
-    """Images."""
+    """Images, and how they are split."""
     pairs: Annotated[dict[PairName, Pair], MinLen(1), MaxLen(MOST)]
     """Teachers and their students, by the name of the pair."""
     training: Training = Training()
@@ -68,13 +68,13 @@ class Config(Block):
     gate: Gate = Gate()
     """What a verdict needs."""
     tune: Tune | None = optional()
-    """Of a tuning study."""
+    """What a tuning study tries."""
     equivalence: Equivalence | None = optional()
-    """Of a study that is compared with another one."""
+    """The study that this one is compared with."""
     table: Table = Table()
-    """Of teachers' answers."""
+    """Where teachers' answers are kept."""
     figures: Figures = Figures()
-    """Of drawings."""
+    """How figures are drawn."""
 
     def method(self, label: str) -> MethodEntry:
         """The entry of a label, with its method; of the method's own name where there is none."""

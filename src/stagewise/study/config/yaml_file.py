@@ -1,11 +1,16 @@
 """One YAML file, as plain values."""
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from stagewise.errors import UserError
+
+
+LARGEST = 1_000_000
+"""Bytes of a configuration; PyYAML reads as many in six seconds."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -31,11 +36,24 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Named(StringIO):
+    """Text of a file, whose name PyYAML's messages tell."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
 def load_yaml(path: Path | str) -> Any:
     """Read one YAML file; raises ``UserError`` where it is missing or is not YAML."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            return yaml.load(stream, _Loader)
+        with open(path, "rb") as stream:
+            content = stream.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise UserError(
+                f"{path}: larger than {LARGEST:,} bytes, which no configuration needs; shorten it"
+            )
+        return yaml.load(_Named(content.decode("utf-8"), str(path)), _Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; name an existing configuration") from None
     except OSError as error:
