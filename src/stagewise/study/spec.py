@@ -183,8 +183,8 @@ class TrainSpec(Written):
 @dataclass(frozen=True, kw_only=True)
 class PruneSpec(Written):
     """A run that prunes its parent by ``criterion`` to ``ratio`` times fewer MACs, within
-    ``tolerance`` (a share of the target); what stays of every layer: ``min_channels``, ``min_share``
-    of its channels."""
+    ``tolerance`` (a share of the target); of every layer stay at least ``min_channels``, and
+    ``min_share`` of its channels."""
 
     network: Entry
     seed: int

@@ -73,13 +73,11 @@ def _place(location: Key, raw: Any) -> Key:
     """The part of a location that leads into ``raw``: what follows names the types of a union."""
     found: list[str | int] = []
     for part in location:
-        if isinstance(raw, Mapping) and part in raw:
-            raw = raw[part]
-        elif isinstance(raw, list) and isinstance(part, int):
-            raw = raw[part]
-        else:
+        keyed = isinstance(raw, Mapping) and part in raw
+        if not keyed and not (isinstance(raw, list) and isinstance(part, int)):
             break
         found.append(part)
+        raw = raw[part]
     return tuple(found)
 
 

@@ -28,7 +28,7 @@ class MethodEntry(Open):
     weights: dict[Text, Annotated[float, Ge(0), Le(1_000_000)]] = optional_mapping()
     """Loss term to weight, where it differs from the method's."""
     recipe: RecipeEntry | None = optional()
-    """How it is trained in `distillation` and `multi_exit`; as the method's file says, if absent."""
+    """How it is trained in `distillation` and `multi_exit`; as its file says where absent."""
     teacher: Literal["teacher", "assistant"] = optional("teacher")
     """Who teaches: the pair's teacher, or the last of its assistants."""
     training: Overrides = optional_mapping()

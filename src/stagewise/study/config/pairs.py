@@ -34,4 +34,4 @@ class Pair(Block):
     student: NetworkEntry
     """The network that learns."""
     assistants: Annotated[tuple[Assistant, ...], MaxLen(8)] = optional(())
-    """From the teacher down to the student; methods with `teacher: assistant` learn from the last."""
+    """From the teacher down; methods with `teacher: assistant` learn from the last."""

@@ -15,11 +15,14 @@ from stagewise.study.spec import Training
 
 PAGE = """# All keys of a configuration
 
-`make config-docs` writes this page from the blocks of `src/stagewise/study/config/`; nothing in it is typed by hand. Editors that know
-JSON Schema complete and check keys by [config.schema.json](config.schema.json), which each shipped configuration names in its first line.
-A key without a default must be given. Where a block has further keys, they are options of the file that it names, checked when the
-configuration is read: for networks see [the zoo](zoo.md), for data [data.md](data.md); those of a method or recipe are the keyword-only
-parameters of its class or function. An *override* is a mapping of keys of `training`, each optional.
+`make config-docs` writes this page from the blocks of `src/stagewise/study/config/`; nothing in it
+is typed by hand. Editors that know JSON Schema complete and check keys by
+[config.schema.json](config.schema.json), which each shipped configuration names in its first line.
+
+A key without a default must be given. An *override* is a mapping of keys of `training`, each
+optional. Where a block has further keys, they are options of the file that it names, checked when
+the configuration is read: for networks see [the zoo](zoo.md), for data [data.md](data.md); those of
+a method or recipe are the keyword-only parameters of its class or function.
 """
 
 

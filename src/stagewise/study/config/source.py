@@ -47,7 +47,7 @@ def source_problems(config: Config) -> Problems:
 
 
 def known_fact(config: Config, fact: str) -> Any:
-    """The same as ``source_fact``, None where the data are not as they must be: one check says so."""
+    """The same, but None where the data are not as they must be: one check says so."""
     if any(source_problems(config)):
         return None
     try:

@@ -8,7 +8,6 @@ import yaml
 
 from stagewise.errors import UserError
 
-
 LARGEST = 1_000_000
 """Bytes of a configuration; PyYAML reads as many in six seconds."""
 

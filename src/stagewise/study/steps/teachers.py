@@ -23,7 +23,7 @@ SUFFIX = {"all": "", "target": ".target"}
 
 
 def teachers(config: Config) -> Iterator[PlannedRun]:
-    """Teachers on all images of their classes; assistants and parts where a method asks for them."""
+    """Teachers on all images of their classes; assistants and parts where a method asks for one."""
     for pair in config.pairs:
         yield from _teacher(config, pair, "all")
     task = REGIMES[config.two_stage.regime].task
