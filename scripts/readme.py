@@ -19,10 +19,11 @@ def main() -> None:
     options.add_argument("--config", type=Path, default=Path("config.yaml"), help="the study's")
     arguments = options.parse_args()
     keep(result_files(arguments.results), arguments.results, arguments.evidence)
+    config = load_config(arguments.config)
     text = section(arguments.evidence, arguments.readme.parent)
     text = filled(arguments.readme.read_text(encoding="utf-8"), text)
     write_text(arguments.readme, text)
-    write_text(arguments.gallery, gallery(arguments.evidence, load_config(arguments.config)))
+    write_text(arguments.gallery, gallery(arguments.evidence, config.as_dict()))
     print(f"{arguments.readme}: results of {arguments.results}, kept in {arguments.evidence}")
 
 

@@ -268,10 +268,10 @@ def network_fact(name: str, constant: str) -> Any:
 
     ``WIDTHS``: channels of the stem and of each stage, in multiples of ``width``. ``SMALLEST``:
     least image size. ``WIDEST``: channels of a layer wider than these. ``UNPRUNABLE``: why pruning
-    cannot take it. ``SOURCE``: paper and code.
+    cannot take it. ``IMAGENET``: torchvision's weights for it. ``SOURCE``: paper and code.
     """
     value = _literal(_tree(networks()[name]), constant)
-    return value[name] if isinstance(value, dict) else value
+    return value.get(name) if isinstance(value, dict) else value
 
 
 def source_fact(name: str, fact: str, options: dict[str, Any]) -> Any:

@@ -232,7 +232,7 @@ def test_the_default_study_plans_every_kind_of_step():
     from stagewise.study import load_config, make_plan
 
     plan = make_plan(load_config(Path(__file__).resolve().parents[2] / "config.yaml"))
-    assert len(plan.config["seeds"]) == 6
+    assert len(plan.config.seeds) == 6
     arms = {run.arm for run in plan.runs.values()}
     wanted = {
         f"recovery/resnet.baseline.l2-{ratio}x.{arm}"

@@ -14,7 +14,7 @@ rule plan:
     localrule: True
     params:
         settings=canonical_json(
-            {k: v for k, v in SETTINGS.items() if k not in ("figures", "table")}
+            {k: v for k, v in PLAIN.items() if k not in ("figures", "table")}
         ),
         code=code("plan.py"),
     message:
@@ -160,8 +160,8 @@ rule draw:
     localrule: True
     params:
         folder=lambda wildcards, output: str(Path(output.svg).parent),
-        dpi=SETTINGS["figures"]["dpi"],
-        caption=lambda wildcards: caption(wildcards.figure, SETTINGS),
+        dpi=SETTINGS.figures.dpi,
+        caption=lambda wildcards: caption(wildcards.figure, PLAIN),
         code=lambda wildcards: code(
             "figures.py", f"stagewise.analysis.figures.{wildcards.figure}"
         ),
@@ -222,7 +222,7 @@ rule write_report:
     localrule: True
     params:
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
-        captions=[caption(name, SETTINGS) for name in FIGURES],
+        captions=[caption(name, PLAIN) for name in FIGURES],
         code=code("report.py", *TABLE_MODULES),
     message:
         "Report"
@@ -250,7 +250,7 @@ rule compare_studies:
         f"logs/{STUDY}/equivalence.log",
     localrule: True
     params:
-        margin=SETTINGS.get("equivalence", {}).get("margin"),
+        margin=SETTINGS.equivalence and SETTINGS.equivalence.margin,
         code=code("equivalence.py"),
     message:
         "Equivalence"

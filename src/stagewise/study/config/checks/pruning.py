@@ -1,33 +1,36 @@
 """Pruning chains and the ratios that they can reach."""
 
 from stagewise import catalogue
-from stagewise.study.checks.common import Config, Problems, unknown
+from stagewise.study.config.options import Problems, unknown
+from stagewise.study.config.study import Config
 
 
 def pruning_problems(config: Config) -> Problems:
-    """Chains that exist, ratios that can be reached and have names of their own."""
-    two_stage = config["two_stage"]
+    """Chains and criteria that exist, ratios that can be reached and have names of their own."""
+    two_stage = config.two_stage
     seen: dict[tuple[str, ...], str] = {}
-    for index, block in enumerate(config["pruning"]):
-        key, pair = f"pruning.{index}", block["pair"]
-        if pair not in config["pairs"]:
-            yield unknown(f"{key}.pair", pair, config["pairs"])
+    for index, block in enumerate(config.pruning):
+        key, pair = f"pruning.{index}", block.pair
+        if block.criterion not in catalogue.criteria():
+            yield unknown(f"{key}.criterion", block.criterion, catalogue.criteria())
+        if pair not in config.pairs:
+            yield unknown(f"{key}.pair", pair, config.pairs)
             continue
-        if block["chain"] == "two_stage" and pair not in two_stage["pairs"]:
+        if block.chain == "two_stage" and pair not in two_stage.pairs:
             yield (
                 f"{key}.chain: two_stage, but two_stage.pairs lacks"
                 f" '{pair}'; add it there, or prune the baseline"
             )
-        elif block["chain"] == "two_stage" and not two_stage["methods"]:
+        elif block.chain == "two_stage" and not two_stage.methods:
             yield (
                 f"{key}.chain: two_stage, but two_stage.methods is empty, so there is no student"
                 " to prune; add a method there, or prune the baseline"
             )
-        yield from _prunable_problems(f"{key}.pair", config["pairs"][pair]["student"]["network"])
+        yield from _prunable_problems(f"{key}.pair", config.pairs[pair].student.network)
         most = largest_ratio(config, pair)
-        for number, ratio in enumerate(block["ratios"]):
+        for number, ratio in enumerate(block.ratios):
             place = f"{key}.ratios.{number}"
-            shape = (pair, block["chain"], block["criterion"], f"{ratio:g}")
+            shape = (pair, block.chain, block.criterion, f"{ratio:g}")
             if shape in seen:
                 yield f"{place}: {ratio:g} is repeated, see {seen[shape]}; keep one"
             seen.setdefault(shape, place)
@@ -56,13 +59,13 @@ def largest_ratio(config: Config, pair: str) -> float:
     A layer's MACs grow with its inputs times its outputs, and each keeps at least the share that
     the limits leave of the widest layer, so at least the square of that share stays.
     """
-    limits, student = config["recovery"], config["pairs"][pair]["student"]
-    share = limits["min_share"]
-    if student["network"] in catalogue.networks():
-        width = student.get("width", catalogue.network_options(student["network"]).get("width"))
-        widths = catalogue.network_fact(student["network"], "WIDTHS")
+    limits, student = config.recovery, config.pairs[pair].student
+    share = limits.min_share
+    if student.network in catalogue.networks():
+        options = catalogue.network_options(student.network) | student.options
+        widths, width = catalogue.network_fact(student.network, "WIDTHS"), options.get("width")
         if widths and type(width) is int and width > 0:
-            wide = catalogue.network_fact(student["network"], "WIDEST") or 0
+            wide = catalogue.network_fact(student.network, "WIDEST") or 0
             widest = max(wide, max(widths) * width)
-            share = min(1.0, max(share, limits["min_channels"] / widest))
-    return float((1 + limits["tolerance"]) / share**2)
+            share = min(1.0, max(share, limits.min_channels / widest))
+    return (1 + limits.tolerance) / share**2

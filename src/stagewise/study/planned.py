@@ -1,17 +1,16 @@
 """What a plan is: runs with their specs and parents.
 
-A run is a network, a list of phases, and maybe a teacher. Its ``spec`` holds exactly the settings
-that its process uses, so a changed setting changes exactly the specs that depend on it; seeds and
-the other sweep axes only add runs. Labels describe a run for tables and never reach its process.
+A run is a network, a list of phases, and maybe a teacher. Its spec holds exactly the settings that
+its process uses, so a changed setting changes exactly the specs that depend on it; seeds and the
+other sweep axes only add runs. Labels describe a run for tables and never reach its process.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from stagewise import catalogue
-from stagewise.study.checks.common import Config
-
-Spec = dict[str, Any]
+from stagewise.study.config import Config
+from stagewise.study.spec import Spec
 
 STEPS = (
     "pretraining",
@@ -23,50 +22,43 @@ STEPS = (
     "pruning",
     "recovery",
 )
+"""Steps of a study: what the names of its arms begin with."""
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One run: ``arm`` (step/name) and ``seed`` name it.
 
     ``parents`` maps a role (``teacher``, ``init``) to the parent's path, a run's or a folder of
-    ImageNet weights; ``reference`` is the path
-    of the teacher that fidelity is measured against, whether or not the run learns from it.
+    ImageNet weights; ``reference`` is the path of the teacher that fidelity is measured against,
+    whether or not the run learns from it.
     """
 
     study: str
-    step: str
-    name: str
+    arm: str
     seed: int
     spec: Spec = field(hash=False)
     parents: dict[str, str] = field(hash=False, default_factory=dict)
     reference: str = ""
     labels: dict[str, Any] = field(hash=False, default_factory=dict)
 
-    @property
-    def arm(self) -> str:
-        """``step/name``: what all seeds of this run share."""
-        return f"{self.step}/{self.name}"
+    @cached_property
+    def step(self) -> str:
+        """The step of the study that the run is one of."""
+        return self.arm.partition("/")[0]
 
     @property
+    def name(self) -> str:
+        """What tells the arm from others of its step."""
+        return self.arm.partition("/")[2]
+
+    @cached_property
     def path(self) -> str:
         """The run's folder, relative to the project."""
         return run_path(self.study, self.arm, self.seed)
 
-    @property
-    def modules(self) -> list[str]:
-        """Modules that the spec names: what its code fingerprint covers beyond the script."""
-        files = []
-        if "network" in self.spec:
-            files.append(catalogue.networks()[self.spec["network"]["network"]])
-        if "method" in self.spec:
-            files.append(catalogue.methods()[self.spec["method"]["method"]])
-        if "recipe" in self.spec:
-            files.append(catalogue.recipes()[self.spec["recipe"]["recipe"]])
-        return [catalogue.module_name(path) for path in files]
 
-
-def run_path(study: str, arm: str, seed: int) -> str:
+def run_path(study: str, arm: str, seed: int | str) -> str:
     """Folder of a run, relative to the project."""
     return f"runs/{study}/{arm}/seed-{seed}"
 
@@ -76,16 +68,16 @@ class Plan:
     """A validated configuration and its runs by path, parents first."""
 
     config: Config
-    runs: dict[str, Run]
+    runs: dict[str, PlannedRun]
 
-    def step(self, *steps: str) -> list[Run]:
+    def step(self, *steps: str) -> list[PlannedRun]:
         """The runs of some steps, in plan order."""
         return [run for run in self.runs.values() if run.step in steps]
 
     def weights(self) -> dict[str, str]:
         """Folders of ImageNet weights that runs start from, each with its network."""
         return {
-            path: run.spec["network"]["network"]
+            path: run.spec.network["network"]
             for run in self.runs.values()
             for path in run.parents.values()
             if path not in self.runs

@@ -1,24 +1,11 @@
-"""What all checks share: names that are near, options and their types."""
+"""Names that must be known, and options of a member of the catalogue."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stagewise.catalogue import nearest
 
-Config = dict[str, Any]
 Problems = Iterator[str]
-
-STEPS_WITH_METHODS = ("distillation", "two_stage", "multi_exit")
-TRAININGS = (
-    ("training",),
-    ("teachers", "training"),
-    ("students", "training"),
-    ("two_stage", "training"),
-    ("two_stage", "pretraining", "training"),
-    ("multi_exit", "teacher_exits"),
-    ("recovery", "training"),
-)
-"""Where training settings stand."""
 
 KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
@@ -31,14 +18,9 @@ KINDS: dict[type, tuple[tuple[type, ...], str]] = {
 """Type of an option's default → types that the option takes, and their name."""
 
 
-def method_entry(config: Config, label: str) -> dict[str, Any]:
-    """The ``methods`` entry of a label; an empty one where the config has none."""
-    return {"method": label, **config["methods"].get(label, {})}
-
-
 def unknown(key: str, value: str, known: Iterable[str]) -> str:
     """``value`` is none of the ``known`` names."""
-    return f"{key}: '{value}' is unknown; {nearest(value, known)}"
+    return f"{key}: '{value:.200}' is unknown; {nearest(value, known)}"
 
 
 def option_problems(key: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> Problems:
@@ -50,4 +32,4 @@ def option_problems(key: str, given: Mapping[str, Any], known: Mapping[str, Any]
             kind = type(known[option])
             types, name = KINDS[kind]
             if not isinstance(value, types) or isinstance(value, bool) != (kind is bool):
-                yield f"{key}.{option}: {value!r} is of the wrong type; give {name}"
+                yield f"{key}.{option}: {value!r:.200} is of the wrong type; give {name}"
