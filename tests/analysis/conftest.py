@@ -16,7 +16,9 @@ from stagewise.analysis.claims.results import Results, read_results
 from stagewise.analysis.records.evaluation import evaluate
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import summarise
-from stagewise.study import Run, make_plan, resolve_config
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import PlannedRun
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 IMAGES, CLASSES, EXITS = 200, 10, 3
@@ -60,7 +62,7 @@ def made_logits(rng: np.random.Generator, labels: np.ndarray, accuracy: float) -
 
 
 def write_run(
-    root: Path, run: Run, accuracy: float, seed: int, noise: float, held_out: bool = True
+    root: Path, run: PlannedRun, accuracy: float, seed: int, noise: float, held_out: bool = True
 ) -> None:
     """One run folder as the trainer would leave it; ``noise``: sd over seeds in points,
     ``held_out``: whether there are validation images."""

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from stagewise.errors import UserError
-from stagewise.study import Plan, PlannedRun, make_plan, resolve_config
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import Plan, PlannedRun
 from stagewise.study.spec import PruneSpec, TrainSpec
 
 FULL: dict[str, Any] = {

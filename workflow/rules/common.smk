@@ -18,7 +18,9 @@ from stagewise.errors import UserError
 from stagewise.files import canonical_json, sha256_text
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
-from stagewise.study import find_warnings, make_plan, resolve_config
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.warnings import find_warnings
 from stagewise.analysis.figures.captions import caption
 from stagewise.study.config import load_yaml
 from stagewise.study.config.source import source_fact, source_options

@@ -16,7 +16,8 @@ from stagewise.analysis.claims.wording import headline
 from stagewise.analysis.records.logits import ENSEMBLE
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.tables.table import make_table
-from stagewise.study import make_plan, resolve_config
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
 
 Make = Callable[..., Results]
 STUDIES = 100
