@@ -83,7 +83,8 @@ def write_run(
     macs = int(4_000_000 / row.get("ratio", 1.0)) * (4 if row.get("network") == "teacher" else 1)
     names = ["final"] if exits == 1 else [*map(str, range(1, exits + 1)), "ensemble"]
     record = {
-        "spec": run.spec,
+        "spec": run.spec.written(),
+        "settings": run.spec.settings(),
         "parents": {k: {"path": p, "sha256": "a" * 64} for k, p in run.parents.items()},
         "data_sha256": "d" * 64,
         "model_sha256": "b" * 64,
@@ -159,9 +160,10 @@ def write_study(
     config = resolve_config({**CONFIG, "seeds": list(seeds), **changes})
     study = make_plan(config)
     for run in study.runs.values():
-        held_out = config["data"]["validation"] > 0
+        held_out = config.data.validation > 0
         write_run(root, run, accuracy(run.arm), draw, noise, held_out)
-    plan = {"study": "toy", "title": config["title"], "config": config, "runs": study.rows()}
+    plan = {"study": "toy", "title": config.title, "runs": study.rows()}
+    plan["config"] = config.as_dict()
     (root / "plan.json").write_text(json.dumps(plan))
     return read_study(root / "plan.json", root)
 
