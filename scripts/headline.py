@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from stagewise.analysis.claims.wording import headline
-from stagewise.analysis.records.csv_files import read_csv
+from stagewise.analysis.claims.wording import headline, read_claims
 from stagewise.process.scripting import parser, run_script
 
 
@@ -13,7 +12,7 @@ def main() -> None:
     arguments.add_argument("--claims", type=Path, required=True, help="from claims.py")
     arguments.add_argument("--report", type=Path, required=True, help="report.html to point at")
     args = arguments.parse_args()
-    print("\n".join(headline(read_csv(args.claims, ("claim", "verdict", "role")))))
+    print("\n".join(headline(read_claims(args.claims))))
     print(f"report: {args.report}")
 
 

@@ -7,15 +7,13 @@ from stagewise.analysis.claims.results import read_results
 from stagewise.analysis.tables.files import guide, write_tables
 from stagewise.analysis.tables.table import make_tables
 from stagewise.files import write_text
-from stagewise.process.scripting import parser, run_script
+from stagewise.process.arguments import results_parser
+from stagewise.process.scripting import run_script
 
 
 def main() -> None:
     """Read plan, ``summary.csv`` and, if given, ``latency.csv``; write the tables' folder."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
-    arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
-    arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
+    arguments = results_parser(__doc__)
     arguments.add_argument("--latency", type=Path, help="latency.csv, where it was measured")
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
     arguments.add_argument("--guide", type=Path, help="README.md of the results to write")

@@ -134,6 +134,11 @@ def test_an_edit_of_one_figure_redraws_that_figure(project):
     assert project.planned() == {"Figure exits", "Report"}
 
 
+def test_an_edit_of_one_table_makes_tables_and_report_again(project):
+    project.replace("src/stagewise/analysis/tables/exits.py", "from shallow", "From shallow")
+    assert project.planned() == {"Tables", "Report"}
+
+
 def test_git_checkout_back_and_forth_reruns_nothing(project):
     commit = "git -c user.name=T -c user.email=t@example.org commit -q"
     for command in (

@@ -139,6 +139,7 @@ rule draw:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
         style=packaged("analysis/figures/style.mplstyle"),
+        claims=packaged("papers/claims.yaml"),
     output:
         svg=report(
             results("figures/{figure}.svg"),

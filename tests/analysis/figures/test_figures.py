@@ -82,6 +82,14 @@ def test_reliability_says_the_error_of_the_tables(results: Results) -> None:
     assert f"KD\nECE {ece.mean():.1f} ± {ece.std():.1f}" in titles
 
 
+def test_captions_import_nothing_heavy() -> None:
+    """Snakemake asks for them at every start."""
+    heavy = {"matplotlib", "numpy", "pandas", "scipy", "statsmodels", "torch"}
+    code = "import stagewise.analysis.figures.captions, sys; "
+    code += f"sys.exit(bool({heavy} & {{*sys.modules}}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize("figure", catalogue.figures())
 def test_captions_say_n_and_protocol(figure: str, results: Results) -> None:
     text = caption(figure, results.study.config)

@@ -99,6 +99,28 @@ def test_summarise_reads_every_record(make_study: MakeStudy) -> None:
         summarise(study, evaluation)
 
 
+def test_a_file_of_a_run_is_read_once(make_study: MakeStudy) -> None:
+    study = make_study(**TINY)
+    path = study.runs["path"].iloc[-1]
+    record = study.files(path).record
+    (study.folder(path) / "record.json").unlink()
+    assert study.files(path).record is record
+
+
+def test_settings_are_those_of_the_plan(make_study: MakeStudy) -> None:
+    study = make_study(seeds=(0,))
+    kd, pruned = (
+        study.files(f"runs/toy/{arm}/seed-0").record.settings
+        for arm in ("distillation/vgg.kd", "pruning/vgg.baseline.l2-2x")
+    )
+    assert (kd.network, kd.method, kd.images) == ("vgg8", "kd", "few")
+    assert kd.method_options == {"temperature": 4.0}
+    assert kd.weights == {"ce": 0.1, "kd": 0.9}
+    assert (kd.epochs, kd.batch_size) == (100, 64)
+    assert (pruned.method, pruned.weights, pruned.epochs, pruned.lr) == ("", {}, None, None)
+    assert kd.checksum != pruned.checksum
+
+
 def test_summary_survives_the_csv(make_results: Make, tmp_path: Path) -> None:
     results = make_results(**SMALL)
     results.summary.to_csv(tmp_path / "summary.csv", index=False)

@@ -40,6 +40,11 @@ def test_tables_recompute_their_differences(results: Results) -> None:
     )
 
 
+def test_tables_bear_the_names_of_their_files(results: Results) -> None:
+    names = ["accuracy", "published", "pruning", "exits", "shock", "quality", "latency"]
+    assert [table.name for table in make_tables(results)] == list(catalogue.tables()) == names
+
+
 def test_tables_on_disk(published: Path) -> None:
     names = {path.name for path in (published / "tables").iterdir()}
     files = {f"{name}.{end}" for name in catalogue.tables() for end in ("csv", "md", "tex")}

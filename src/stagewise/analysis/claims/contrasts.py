@@ -59,7 +59,7 @@ def differences(treatment: pd.Series, control: pd.Series) -> pd.Series:
     return (treatment - control).dropna().sort_index()
 
 
-def measure_all(
+def measure_contrasts(
     book: ClaimBook, pairs: Sequence[str], summary: pd.DataFrame, shock: pd.DataFrame
 ) -> dict[Key, Measured]:
     """Every contrast in every pair that has its arms and outputs, in the order of the book.

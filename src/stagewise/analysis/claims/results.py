@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stagewise.analysis.claims.contrasts import Key, Measured, measure_all
+from stagewise.analysis.claims.contrasts import Key, Measured, measure_contrasts
 from stagewise.analysis.claims.gate import Gate, study_gate
 from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.records.shock import shock_table
@@ -42,7 +42,7 @@ class Results:
     @cached_property
     def contrasts(self) -> dict[Key, Measured]:
         """The contrasts of the claims that the study has."""
-        return measure_all(
+        return measure_contrasts(
             load_claims(), list(self.study.config["pairs"]), self.summary, self.shock
         )
 

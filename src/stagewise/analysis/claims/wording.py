@@ -1,10 +1,17 @@
-"""Verdicts in plain words, for the terminal and the top of the report."""
+"""``claims.csv`` read back, and its numbers and verdicts in plain words for terminal and pages."""
 
 from collections.abc import Hashable
+from pathlib import Path
 
 import pandas as pd
 
+from stagewise.analysis.records.csv_files import read_csv
 from stagewise.papers.claims import HEADLINE
+
+
+def read_claims(file: Path) -> pd.DataFrame:
+    """``claims.csv``; raises ``UserError`` where it is missing or broken."""
+    return read_csv(file, ("claim", "verdict", "role"))
 
 
 def number(value: float, digits: int = 2, signed: bool = True) -> str:

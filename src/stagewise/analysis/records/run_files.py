@@ -58,6 +58,11 @@ class RunFiles:
 
     folder: Path
 
+    @property
+    def finished(self) -> bool:
+        """Whether there is a record: runs write it last."""
+        return (self.folder / "record.json").is_file()
+
     @cached_property
     def record(self) -> Record:
         """``record.json``."""

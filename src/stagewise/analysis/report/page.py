@@ -1,4 +1,4 @@
-"""One self-contained ``report.html``: verdicts, evidence by chapter, methods, steps, provenance."""
+"""One self-contained ``report.html``: verdicts, chapters, methods, steps, provenance."""
 
 import re
 from collections import Counter
