@@ -8,8 +8,9 @@ from pathlib import Path
 
 from stagewise.process.machine import default_device
 from stagewise.process.scripting import importing, json_object, parser, run_script, seconds
-from stagewise.study import load_config, make_plan, resolve_config
+from stagewise.study.config import load_config, resolve_config
 from stagewise.study.images import data_size
+from stagewise.study.plan import make_plan
 
 
 def main() -> None:

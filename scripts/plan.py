@@ -5,7 +5,9 @@ from pathlib import Path
 
 from stagewise.files import write_json
 from stagewise.process.scripting import json_object, parser, run_script
-from stagewise.study import find_warnings, load_config, make_plan, resolve_config
+from stagewise.study.config import load_config, resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.warnings import find_warnings
 
 
 def main() -> None:

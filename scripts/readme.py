@@ -6,7 +6,7 @@ from stagewise.analysis.publish.evidence import keep, result_files
 from stagewise.analysis.publish.readme import filled, gallery, section
 from stagewise.files import write_text
 from stagewise.process.scripting import parser, run_script
-from stagewise.study import load_config
+from stagewise.study.config import load_config
 
 
 def main() -> None:

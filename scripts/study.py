@@ -10,8 +10,9 @@ from pathlib import Path
 from stagewise.errors import UserError
 from stagewise.process.machine import default_device
 from stagewise.process.scripting import importing, parser, run_script, seconds
-from stagewise.study import load_config, make_plan
+from stagewise.study.config import load_config
 from stagewise.study.config.source import image_size, source_options
+from stagewise.study.plan import make_plan
 from stagewise.study.planned import STEPS
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again

@@ -14,7 +14,9 @@ from projects import PROJECT, copy_project
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.study import find_warnings, load_config, make_plan, resolve_config
+from stagewise.study.config import load_config, resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.warnings import find_warnings
 
 GOOD: dict[str, Any] = {
     "study": "toy",
@@ -580,7 +582,9 @@ def test_the_least_seeds_are_those_of_the_rules() -> None:
 
 def test_planning_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom stagewise.study import find_warnings, load_config, make_plan\n"
+        "import sys\nfrom stagewise.study.config import load_config\n"
+        "from stagewise.study.plan import make_plan\n"
+        "from stagewise.study.warnings import find_warnings\n"
         "find_warnings(make_plan(load_config('config.yaml')))\n"
         "print(sorted({'torch', 'numpy', 'pandas', 'scipy'} & set(sys.modules)))\n"
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stagewise.errors import UserError
-from stagewise.study import load_config, resolve_config
+from stagewise.study.config import load_config, resolve_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from stagewise import catalogue
-from stagewise.study import fingerprint, make_plan, resolve_config
+from stagewise.study import fingerprint
+from stagewise.study.config import resolve_config
 from stagewise.study.fingerprint import modules
+from stagewise.study.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {

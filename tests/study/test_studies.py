@@ -8,8 +8,10 @@ from snakemake.utils import update_config
 
 from stagewise.analysis.figures._captions import caption
 from stagewise.papers.references import load_references
-from stagewise.study import Plan, find_warnings, load_config, make_plan, resolve_config
-from stagewise.study.config import load_yaml
+from stagewise.study.config import load_config, load_yaml, resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import Plan
+from stagewise.study.warnings import find_warnings
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config"
 STUDIES = sorted(path for path in CONFIGS.glob("*.yaml") if "pairs" in load_yaml(path))

@@ -12,8 +12,11 @@ import pytest
 from stagewise import catalogue
 from stagewise.errors import UserError
 from stagewise.files import write_json
-from stagewise.study import Plan, PlannedRun, find_warnings, make_plan, resolve_config
+from stagewise.study.config import resolve_config
 from stagewise.study.memory import USUAL_MB, memory_mb
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import Plan, PlannedRun
+from stagewise.study.warnings import find_warnings
 
 TAUGHT: dict[str, Any] = {
     "study": "toy",
@@ -305,7 +308,9 @@ def test_a_bad_recipe_is_refused(recipe: Any, parts: str) -> None:
 def test_a_recipe_of_its_own_has_no_place_in_two_stages() -> None:
     recipe = {"recipe": "frozen_backbone"}
     methods = {"still": {"method": "kd", "recipe": recipe}}
-    text = message(methods=methods, two_stage={"pairs": ["p"], "methods": ["still"]}, distillation={})
+    text = message(
+        methods=methods, two_stage={"pairs": ["p"], "methods": ["still"]}, distillation={}
+    )
     assert "two_stage.methods.0: 'still' is trained by the recipe 'frozen_backbone'" in text
     assert "move it to distillation.methods" in text
 

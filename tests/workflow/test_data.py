@@ -21,7 +21,8 @@ from projects import PROJECT, Project, copy_project
 from stagewise.data.sources import cifar100
 from stagewise.models.store import load_architecture
 from stagewise.runs.imagenet import HOST, WEIGHTS
-from stagewise.study import make_plan, resolve_config
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
 
 CIFAR = """\
 study: small

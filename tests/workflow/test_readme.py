@@ -9,7 +9,7 @@ import yaml
 
 from stagewise.analysis.publish.evidence import page
 from stagewise.analysis.publish.readme import filled, gallery, section
-from stagewise.study import load_config
+from stagewise.study.config import load_config
 
 PROJECT = Path(__file__).resolve().parents[2]
 

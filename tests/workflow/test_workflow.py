@@ -219,7 +219,8 @@ def test_snakemakes_own_report_holds_every_result(finished, tmp_path):
 
 
 def test_the_default_study_plans_every_kind_of_step():
-    from stagewise.study import load_config, make_plan
+    from stagewise.study.config import load_config
+    from stagewise.study.plan import make_plan
 
     plan = make_plan(load_config(Path(__file__).resolve().parents[2] / "config.yaml"))
     assert len(plan.config.seeds) == 6
