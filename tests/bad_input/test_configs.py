@@ -176,6 +176,7 @@ CASES: list[Case] = [
     ("recovery.training", {"crop": 30}, "recovery.training.crop|30|choose at most 8"),
     ("two_stage.training", {"epochs": 1}, "two_stage.training.epochs|1|give at least 2"),
     ("recovery.training", {"epochs": 1}, "recovery.training.epochs|1|give at least 2"),
+    ("methods.kd", {"training": {"epochs": 1}}, "methods.kd.training.epochs|1|give at least 2"),
     ("distillation.methods", ["mskd"], "distillation.methods.0|'mskd'|multi_exit.methods"),
     ("multi_exit.methods", ["kd"], "multi_exit.methods.0|'kd'|distillation or two_stage"),
     ("pairs.p.student", VGG, "multi_exit.methods.2|'oto'|4 and the teacher 3|choose a student"),
@@ -444,6 +445,10 @@ def warnings(**changes: Any) -> str:
         (
             {"distillation": {"pairs": ["p"]}, "learning_rates": {}},
             "distillation.methods: []|add a method",
+        ),
+        (
+            {"methods": {"hot": {"method": "kd"}, "kd": {"training": {"epochs": 480}}}},
+            "methods.kd.training.epochs: holds in recovery too|another label",
         ),
         ({"training": {"batch_size": 500}}, "batch_size: 500|100 images of students|lower it"),
         ({"training": {"batch_size": 33}}, "batch_size: 33|one of the 100 images|by one"),
