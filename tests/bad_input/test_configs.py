@@ -405,6 +405,8 @@ def test_endless_problems_end(tmp_path: Path) -> None:
     lines = message({**copy.deepcopy(GOOD), "methods": methods, "distillation": {}}).splitlines()
     assert len(lines) == 101
     assert lines[-1] == "toy.yaml: and maybe more; mend these 100 first"
+    rates = {f"students/p.{number}": 0.1 for number in range(50_000)}
+    assert message({**copy.deepcopy(GOOD), "learning_rates": rates}).endswith("and 49900 more")
     unknown = {f"key-{number}": 1 for number in range(100_000)}
     [line] = message({**copy.deepcopy(GOOD), "training": unknown}).splitlines()
     assert line.endswith("and 99980 more")
