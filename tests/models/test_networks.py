@@ -259,44 +259,6 @@ def test_maps_are_in_the_channels_last_layout(name: str) -> None:
     assert all(t.is_contiguous(memory_format=torch.channels_last) for t in out.taps.values())
 
 
-# -- branches ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_branch_is_what_follows_a_stage(name: str) -> None:
-    built = network(name, image_size=32).eval()
-    with torch.no_grad():
-        for parameter in built.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    before = copied(built)
-    out = built(torch.randn(2, 1, 32, 32))
-    for stage in built.stages[:-1]:
-        branch = built.branch(stage, out.taps[stage], 4)
-        shared = {k: t for k, t in built.state_dict().items() if k in branch.state_dict()}
-        assert shared.keys() == branch.state_dict().keys()
-        assert not torch.equal(branch.resume(stage, out.taps), out.logits)  # weights of its own
-        branch.load_state_dict(shared)
-        assert torch.equal(branch.eval().resume(stage, out.taps), out.logits)
-    assert all(torch.equal(t, before[key]) for key, t in built.state_dict().items())
-    assert built.stages == type(built).stages
-
-
-@pytest.mark.parametrize("name", [*FAMILIES, "resnet50"])
-def test_the_last_stages_branch_has_a_further_stage_of_its_kind(name: str) -> None:
-    built = network(name, image_size=32)
-    out = built(torch.randn(4, 1, 32, 32))
-    last = built.stages[-1]
-    branch = built.branch(last, out.taps[last], 16)
-    assert branch.stages == ("further",)
-    logits = branch.resume(last, out.taps)
-    assert logits.shape == (4, 16)
-    logits.square().sum().backward()
-    assert [n for n, p in branch.named_parameters() if p.grad is None] == []
-    convolutions = [m for m in branch.modules() if isinstance(m, nn.Conv2d)]
-    kinds = [m for m in built.get_submodule(last).modules() if isinstance(m, nn.Conv2d)]
-    assert len(convolutions) >= len(kinds) - 1  # but for a shortcut that changes the shape
-
-
 # -- starts --------------------------------------------------------------------------------------
 
 KAIMING = [name for name in FAMILIES if not name.startswith("shufflenet")]
