@@ -15,7 +15,7 @@ from stagewise import catalogue
 from stagewise.study import fingerprint
 from stagewise.study.config import load_config
 from stagewise.study.plan import make_plan
-from stagewise.study.runs import Plan
+from stagewise.study.planned import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTHING = "\n\ndef nothing() -> None:\n    pass\n"
