@@ -193,6 +193,23 @@ def test_maps_that_cannot_be_matched_are_named(
         make("fitnet", network(student), network(teacher), data, hint=hint)
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("crd", "negatives", 0),
+        ("crd", "feat_dim", 0),
+        ("crd", "tau", 0.0),
+        ("crd", "momentum", 1.5),
+        ("afd", "qk_dim", 0),
+        ("paraphraser", "rate", 0.0),
+        ("dkd", "warm_up", -1),
+    ],
+)
+def test_options_out_of_range_are_named(name: str, option: str, value: float) -> None:
+    with pytest.raises(UserError, match=f"^{option}: {value:g} is out of range; give "):
+        make(name, network(), network("vgg8"), **{option: value})
+
+
 @pytest.mark.parametrize(("student", "whose"), [("resnet8", "teacher"), ("vgg8", "student")])
 def test_factor_transfer_needs_more_than_one_pixel(student: str, whose: str) -> None:
     teacher = "vgg8" if student == "resnet8" else "resnet8"

@@ -10,7 +10,7 @@ from oracles import draw, leaf, same
 from torch import nn
 from torchdistill.losses.mid_level import CRDLoss
 
-from stagewise.methods._negatives import Negatives
+from stagewise.methods._memory import Negatives
 from stagewise.methods.crd import Method as CRD
 from stagewise.models.features import Batch, Features
 
@@ -35,7 +35,10 @@ def test_crd_is_the_authors_step_after_step() -> None:
     method.double()
     oracle = CRDLoss("norm", "pairs", "norm", width, images, negatives, images, eps=0.0).double()
     oracle.params = torch.tensor([negatives, 0.07, -1, -1, 0.5], dtype=torch.float64)
-    oracle.memory_v1, oracle.memory_v2 = method.student_bank.clone(), method.teacher_bank.clone()
+    oracle.memory_v1, oracle.memory_v2 = (
+        method.student_bank.rows.clone(),
+        method.teacher_bank.rows.clone(),
+    )
     of_student, of_teacher = (layer.in_features for layer in embeddings(method))
     for step in range(3):
         batch = crd_batch(images, count, step)
@@ -56,8 +59,12 @@ def test_crd_is_the_authors_step_after_step() -> None:
         same(found, expected, [s.pooled, t.pooled, *method.parameters()])
         with torch.no_grad():
             method.remember(s, t, batch)
-        torch.testing.assert_close(method.student_bank, oracle.memory_v1, rtol=1e-12, atol=1e-14)
-        torch.testing.assert_close(method.teacher_bank, oracle.memory_v2, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(
+            method.student_bank.rows, oracle.memory_v1, rtol=1e-12, atol=1e-14
+        )
+        torch.testing.assert_close(
+            method.teacher_bank.rows, oracle.memory_v2, rtol=1e-12, atol=1e-14
+        )
         torch.testing.assert_close(method.log_z.exp(), oracle.params[2:4], rtol=1e-10, atol=0)
 
 
@@ -108,12 +115,12 @@ def test_banks_follow_the_batchs_images_and_z_the_first_batch() -> None:
     first = crd_batch(32, 6, 0)
     given = [vectors(layer.in_features, 6, seed=n) for n, layer in enumerate(embeddings(method))]
     s, t = (z._replace(pooled=z.pooled.float()) for z in given)
-    before = method.student_bank.clone()
+    before = method.student_bank.rows.clone()
     with torch.no_grad():
         method.remember(s, t, first)
-    moved = (method.student_bank != before).any(1).nonzero().flatten()
+    moved = (method.student_bank.rows != before).any(1).nonzero().flatten()
     assert moved.tolist() == sorted(first.index.tolist())
-    assert torch.allclose(method.teacher_bank[first.index].norm(dim=1), torch.ones(6))
+    assert torch.allclose(method.teacher_bank.rows[first.index].norm(dim=1), torch.ones(6))
     fixed = method.log_z.clone()
     again = make("crd", student, teacher, task_data(32), negatives=20)
     again.load_state_dict(method.state_dict())
@@ -131,7 +138,7 @@ def test_banks_start_in_the_authors_range() -> None:
     method = make("crd", network(), network("vgg8"), task_data(32))
     assert isinstance(method, CRD)
     bound = (3 / 128) ** 0.5
-    for bank in (method.student_bank, method.teacher_bank):
+    for bank in (method.student_bank.rows, method.teacher_bank.rows):
         assert bank.shape == (32, 128)
         assert bank.abs().max() <= bound
         assert bank.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
