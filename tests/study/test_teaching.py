@@ -279,7 +279,7 @@ def test_a_part_that_does_not_exist_is_named(written: Write) -> None:
 
 
 def test_a_method_entry_names_its_recipe() -> None:
-    stages = {"recipe": "two_stage", "stage1_share": 0.25, "stage1_lr": 0.1}
+    stages = {"recipe": "two_stage", "stage1_share": 0.25, "stage1_lr": 0.2}
     entry = {"method": "kd", "recipe": stages, "training": {"epochs": 480, "lr": 0.01}}
     found = plan(methods={"long": entry}, distillation={"pairs": ["p"], "methods": ["kd", "long"]})
     long, plain = (arms(found, "distillation")[f"p.{name}"] for name in ("long", "kd"))
@@ -294,7 +294,7 @@ def test_a_method_entry_names_its_recipe() -> None:
     [
         ({"recipe": "two_stages"}, "methods.x.recipe|'two_stages'|did you mean 'two_stage'?"),
         ({"recipe": "one_stage", "share": 1}, "methods.x.recipe|'share' is unknown"),
-        ({"recipe": "two_stage", "stage1_share": 0.1}, "methods.x.recipe|'stage1_lr'|add it"),
+        ({"recipe": "two_stage", "stage1_lr": "x"}, "methods.x.recipe.stage1_lr|'x'|give a number"),
         ({}, "methods.x.recipe|'recipe' is a required property; add it"),
         ("two_stage", "methods.x.recipe|'two_stage'|give a value of type object"),
     ],
