@@ -1,9 +1,11 @@
 """Raw data files: a source's images as it gave them, checked and stored once."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from stagewise.data.arrays import check_images, load_arrays, save_arrays
 from stagewise.data.sources.base import RawData
@@ -15,7 +17,8 @@ def save_raw(raw: RawData, path: Path | str) -> None:
     arrays: dict[str, NDArray[Any]] = {"images": raw.images, "labels": raw.labels}
     if raw.test_images is not None and raw.test_labels is not None:
         arrays |= {"test_images": raw.test_images, "test_labels": raw.test_labels}
-    save_arrays(arrays, {"classes": raw.classes, "notes": raw.notes}, path)
+    own = {"own_images": True} if raw.own_images else {}
+    save_arrays(arrays, {"classes": raw.classes, "notes": raw.notes, **own}, path)
 
 
 def load_raw(path: Path | str) -> RawData:
@@ -34,4 +37,15 @@ def load_raw(path: Path | str) -> RawData:
         arrays.get("test_images"),
         arrays.get("test_labels"),
         notes,
+        bool(info.get("own_images")),
     )
+
+
+def noted(path: Path | str, name: str) -> str:
+    """One of the notes of a raw data file, without its arrays; empty where there is none."""
+    try:
+        with safe_open(str(path), "np") as stream:
+            found = json.loads((stream.metadata() or {})["info"])["notes"][name]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+        return ""
+    return str(found)
