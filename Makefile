@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help install reproduce forecast test test-system lint lock readme zoo bench pull-records clean-work
+.PHONY: help install reproduce forecast test test-system lint lock readme zoo config-docs bench pull-records clean-work
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ readme: install  ## Copy the default study's results into README.md, docs/galler
 
 zoo: install  ## Write docs/zoo.md, the page of all networks
 	python scripts/zoo.py
+
+config-docs: install  ## Write docs/config.md and docs/config.schema.json, all keys of a configuration
+	python scripts/config_docs.py
 
 bench: install  ## Measure speed on this machine; writes benchmarks/README.md (20 minutes, leave it alone)
 	python benchmarks/throughput.py

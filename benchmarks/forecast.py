@@ -19,7 +19,8 @@ from stagewise.forecast.calibration import calibrate
 from stagewise.forecast.estimate import JOB_SECONDS, forecast, jobs_at_once, rule_of
 from stagewise.forecast.workload import data_size, workload
 from stagewise.process.machine import default_device
-from stagewise.study import load_config, make_plan
+from stagewise.study.config import load_config
+from stagewise.study.plan import make_plan
 
 
 def measure(config: Path, root: Path, budget: float) -> dict[str, Any]:

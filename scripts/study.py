@@ -10,10 +10,10 @@ from pathlib import Path
 from stagewise.errors import UserError
 from stagewise.process.machine import default_device
 from stagewise.process.scripting import importing, parser, run_script, seconds
-from stagewise.study import make_plan, resolve_config
-from stagewise.study.checks.data import image_size, source_options
-from stagewise.study.config import load_yaml
-from stagewise.study.runs import STEPS
+from stagewise.study.config import load_config
+from stagewise.study.config.source import image_size, source_options
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import STEPS
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
 MOST_JOBS = 32
@@ -33,7 +33,7 @@ def main() -> int:
         raise UserError(f"--jobs: {arguments.jobs} is not from 1 to {MOST_JOBS}")
     deadline = time.monotonic() + seconds(arguments.budget) if arguments.budget else None
     name = str(arguments.config)
-    plan = make_plan(resolve_config(load_yaml(arguments.config), name), name)
+    plan = make_plan(load_config(arguments.config), name)
     with importing():
         import torch
 
@@ -43,20 +43,18 @@ def main() -> int:
         from stagewise.runs.executor import Machine, execute, unfinished
         from stagewise.runs.imagenet import make_start
         from stagewise.training.trainer import OutOfTime
-    settings = plan.config["data"]
-    raw = Path(f"work/raw/{plan.config['study']}.safetensors")
-    data = Path(f"data/{plan.config['study']}/prepared.safetensors")
+    settings, study = plan.config.data, plan.config.study
+    raw = Path(f"work/raw/{study}.safetensors")
+    data = Path(f"data/{study}/prepared.safetensors")
     if not raw.exists():
-        source = load_source(
-            settings["source"], source_options(plan.config), Path("work/downloads")
-        )
+        source = load_source(settings.source, source_options(plan.config), Path("work/downloads"))
         save_raw(source, raw)
     if not data.exists():
-        prepare(load_raw(raw), settings, data)
+        prepare(load_raw(raw), settings.as_dict(), data)
     for folder, network in plan.weights().items():
         weights = Path(folder) / "model.safetensors"
         if not weights.exists():
-            mirrors, size = plan.config["two_stage"]["mirrors"], image_size(plan.config)
+            mirrors, size = plan.config.two_stage.mirrors, image_size(plan.config)
             make_start(network, size, weights, cache=Path("work/downloads"), mirrors=mirrors)
     scripts = Path(__file__).parent
     machine = Machine(scripts, torch.device(arguments.device), arguments.jobs, deadline)

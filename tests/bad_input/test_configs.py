@@ -14,7 +14,9 @@ from projects import PROJECT, copy_project
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.study import advice, load_config, make_plan, resolve_config
+from stagewise.study.config import load_config, resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.warnings import find_warnings
 
 GOOD: dict[str, Any] = {
     "study": "toy",
@@ -80,7 +82,7 @@ CASES: list[Case] = [
     ("pairs.q", {"teacher": VGG}, "pairs.q|'student'|add it"),
     ("methods.cold", {"method": "kdd"}, "methods.cold|'kdd'|did you mean 'kd'?"),
     ("methods.hot.temprature", 2.0, "methods.hot|'temprature'|did you mean 'temperature'?"),
-    ("methods.hot.training", {"epochs": 3}, "methods.hot.training|'epochs'|known: crop"),
+    ("methods.hot.training", {"epoch": 3}, "methods.hot.training|'epoch'|did you mean 'epochs'?"),
     ("methods.hot.weights.kl", 1.0, "methods.hot.weights|'kl'|known: ce, kd"),
     ("distillation.methods", ["kdd"], "distillation.methods.0|'kdd'|did you mean 'kd'?"),
     ("distillation.pairs", ["q"], "distillation.pairs.0|'q'|known: p"),
@@ -179,7 +181,7 @@ def message(raw: Any) -> str:
 def test_the_good_one_is_good() -> None:
     plan = make_plan(resolve_config(GOOD), "toy.yaml")
     assert len(plan.runs) > 100
-    assert advice(plan) == []
+    assert find_warnings(plan) == []
 
 
 @pytest.mark.parametrize(("path", "value", "parts"), CASES)
@@ -369,7 +371,7 @@ def test_no_tag_runs_anything(tmp_path: Path, tag: str) -> None:
 
 
 def warnings(**changes: Any) -> str:
-    return "\n".join(advice(make_plan(resolve_config({**copy.deepcopy(GOOD), **changes}))))
+    return "\n".join(find_warnings(make_plan(resolve_config({**copy.deepcopy(GOOD), **changes}))))
 
 
 @pytest.mark.parametrize(
@@ -522,8 +524,11 @@ def test_the_least_seeds_are_those_of_the_rules() -> None:
 
 def test_planning_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom stagewise.study import advice, load_config, make_plan\n"
-        "advice(make_plan(load_config('config.yaml')))\n"
+        "import sys\n"
+        "from stagewise.study.config import load_config\n"
+        "from stagewise.study.plan import make_plan\n"
+        "from stagewise.study.warnings import find_warnings\n"
+        "find_warnings(make_plan(load_config('config.yaml')))\n"
         "print(sorted({'torch', 'numpy', 'pandas', 'scipy'} & set(sys.modules)))\n"
     )
     command = [sys.executable, "-c", code]

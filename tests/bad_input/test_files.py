@@ -22,9 +22,10 @@ import torch
 from helpers import CE, CPU, KD, ROOT, run_spec
 from safetensors.torch import load_file, save_file
 
+from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.records.evaluation import evaluate
-from stagewise.analysis.records.shock import read_shock
-from stagewise.analysis.records.study import Study, read_logits, read_study, read_table
+from stagewise.analysis.records.logits import read_logits
+from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import summarise
 from stagewise.data.arrays import save_arrays
 from stagewise.data.batches import load_task
@@ -489,7 +490,7 @@ def test_a_broken_record_is_refused(study: Study, content: bytes) -> None:
     file = study.folder(PATH) / "record.json"
     file.write_bytes(content)
     refused(file, lambda: evaluate(study))
-    refused(file, lambda: study.record(PATH))
+    refused(file, lambda: study.files(PATH).record)
 
 
 @pytest.mark.parametrize(
@@ -529,9 +530,9 @@ def test_a_record_that_lacks_or_mistypes_is_refused(study: Study, key: str, valu
 def test_a_record_that_is_a_folder_is_refused(study: Study) -> None:
     file = study.folder(PATH) / "record.json"
     file.unlink()
-    refused(file, lambda: study.record(PATH), "no such file")
+    refused(file, lambda: study.files(PATH).record, "no such file")
     file.mkdir()
-    refused(file, lambda: study.record(PATH), "directory")
+    refused(file, lambda: study.files(PATH).record, "directory")
 
 
 @pytest.mark.parametrize(
@@ -691,7 +692,7 @@ def test_a_script_says_it_in_one_line_and_writes_nothing(study: Study) -> None:
 def test_a_malformed_shock_log_is_refused(study: Study, content: bytes) -> None:
     file = study.folder(PATH) / "shock.csv"
     file.write_bytes(content)
-    refused(file, lambda: read_shock(study, PATH))
+    refused(file, lambda: study.files(PATH).shock)
 
 
 @pytest.mark.parametrize(
@@ -700,14 +701,14 @@ def test_a_malformed_shock_log_is_refused(study: Study, content: bytes) -> None:
 def test_a_malformed_history_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "history.csv"
     file.write_text(content)
-    refused(file, lambda: read_table(file, ("epoch", "validation_accuracy")))
-    refused(tmp_path, lambda: read_table(tmp_path), "not a readable CSV")
+    refused(file, lambda: read_csv(file, ("epoch", "validation_accuracy")))
+    refused(tmp_path, lambda: read_csv(tmp_path), "not a readable CSV")
 
 
 def test_a_formula_in_a_table_stays_text(tmp_path: Path) -> None:
     file = tmp_path / "summary.csv"
     pd.DataFrame({"path": ["=cmd|'/c calc'!A1"], "test_accuracy": [1.0]}).to_csv(file, index=False)
-    assert read_table(file, ("path", "test_accuracy"))["path"].tolist() == ["=cmd|'/c calc'!A1"]
+    assert read_csv(file, ("path", "test_accuracy"))["path"].tolist() == ["=cmd|'/c calc'!A1"]
 
 
 # -- nothing is ever executed --------------------------------------------------------------------
@@ -733,7 +734,7 @@ def test_the_library_and_the_scripts_hold_no_call_that_executes_data() -> None:
     weights = 'tensors = torch.load(path, map_location="cpu", weights_only=True)'
     pickles = str(Path("src/stagewise/data/pickles.py"))
     assert {where for where in found if where[0] != pickles} == {
-        ("src/stagewise/models/imagenet.py", weights)
+        ("src/stagewise/runs/imagenet.py", weights)
     }
 
 

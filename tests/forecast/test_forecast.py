@@ -37,8 +37,9 @@ from stagewise.forecast.work import Effort, Forward, Net, Pruning, Training, mac
 from stagewise.forecast.workload import Workload, data_size, workload
 from stagewise.methods.base import DistillationMethod, Losses
 from stagewise.models.features import Batch, Features
-from stagewise.study import make_plan, resolve_config
-from stagewise.study.runs import STEPS
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import STEPS
 
 EPOCHS = 40
 CONFIG: dict[str, Any] = {

@@ -14,8 +14,9 @@ from helpers import CPU, ROOT, toy_data
 from stagewise.errors import UserError
 from stagewise.runs import executor
 from stagewise.runs.executor import Machine, execute, unfinished
-from stagewise.study import make_plan, resolve_config
-from stagewise.study.runs import Plan
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import Plan
 from stagewise.training.trainer import OutOfTime
 
 SCRIPTS = ROOT / "scripts"

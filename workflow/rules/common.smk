@@ -1,5 +1,6 @@
 import gc
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,12 +18,15 @@ from stagewise.errors import UserError
 from stagewise.files import canonical_json, sha256_text
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
-from stagewise.study import advice, make_plan, resolve_config
-from stagewise.analysis.figures._captions import caption
-from stagewise.study.checks.data import source_fact, source_options
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.warnings import find_warnings
+from stagewise.analysis.figures.captions import caption
 from stagewise.study.config import load_yaml
+from stagewise.study.config.source import source_fact, source_options
 from stagewise.study.fingerprint import fingerprint
-from stagewise.study.runs import STEPS, run_path
+from stagewise.study.memory import USUAL_MB, memory_mb
+from stagewise.study.planned import STEPS, run_path
 from stagewise.process.warm import VARIABLE
 
 # A plan is many small objects that all stay: collecting them costs and frees nothing.
@@ -41,18 +45,19 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:
-    for line in advice(PLAN):
+    for line in find_warnings(PLAN):
         print(f"warning: {CONFIG_NAME}: {line}", file=sys.stderr)
-    if PLAN.config["training"]["dtype"] == "bfloat16" and not has_bfloat16():
+    if PLAN.config.training.dtype == "bfloat16" and not has_bfloat16():
         print(
             f"warning: {CONFIG_NAME}: training.dtype: this processor has no bfloat16;"
             " float32 is faster here",
             file=sys.stderr,
         )
 
-SETTINGS = PLAN.config
-os.environ.update(STAGEWISE_TABLE_GB=str(SETTINGS["table"]["max_gb"]))
-STUDY = SETTINGS["study"]
+# Typed for this file, plain for what is written down and for the analysis, which reads no more.
+SETTINGS, PLAIN = PLAN.config, PLAN.config.as_dict()
+os.environ.update(STAGEWISE_TABLE_GB=str(SETTINGS.table.max_gb))
+STUDY = SETTINGS.study
 POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
 
 # A job dies with its Snakemake, however that ends: no orphan writes beside its successor.
@@ -65,10 +70,10 @@ DEVICE = default_device()
 GPUS = int(DEVICE.startswith("cuda"))
 
 # Runs that log gradient shock leave one more file.
-PROBED = ["shock.csv"] if SETTINGS["two_stage"]["probe"] else []
+PROBED = ["shock.csv"] if SETTINGS.two_stage.probe else []
 
 
-SOURCE = SETTINGS["data"]["source"]
+SOURCE = SETTINGS.data.source
 SOURCE_OPTIONS = source_options(SETTINGS)
 # What the raw data depend on: not the place that they came from, their content is checked.
 CONTENT = {key: value for key, value in SOURCE_OPTIONS.items() if key != "mirrors"}
@@ -129,9 +134,7 @@ def results(name):
 
 def packaged(name):
     """A data file of the library, relative like the scripts."""
-    return os.path.relpath(
-        os.path.join(workflow.basedir, "src/stagewise", name)
-    )
+    return os.path.relpath(os.path.join(workflow.basedir, "src/stagewise", name))
 
 
 def code(script, *modules):
@@ -196,7 +199,8 @@ def run_params(step, script):
 
     def arguments(wildcards):
         run = planned_run(wildcards)
-        given = {"spec": canonical_json(run.spec), "code": code(script, *run.modules)}
+        spec = canonical_json(run.spec.written())
+        given = {"spec": spec, "code": code(script, *run.spec.modules())}
         given |= {**weights(run), "out": run.path}
         return " ".join(
             f"--{name} {shlex.quote(value)}" for name, value in given.items()
@@ -230,14 +234,22 @@ def job(step):
         "device": DEVICE,
         "title": title,
         "budget": budget,
-        "mem_mb": 2000,
+        "mem_mb": memory(step),
     }
+
+
+def memory(step):
+    """What the step's methods hold of the images, beside the usual."""
+    found = memory_mb(PLAN, PLAN.step(step), Path(f"data/{STUDY}/summary.json"))
+    planned_run = planned(step)
+    more = lambda wildcards: found.get(planned_run(wildcards).path, USUAL_MB)
+    return more if found else USUAL_MB
 
 
 def threads_of(step):
     """As many threads as the step's runs compute with."""
     runs = PLAN.step(step)
-    return max((run.spec["training"]["threads"] for run in runs), default=1)
+    return max((run.spec.training.threads for run in runs), default=1)
 
 
 # A run's files are made together, so its record stands for all of them: planning pays for each file.
@@ -255,16 +267,16 @@ def first_models(wildcards):
 
 def final_files():
     """What a study ends with: its report, or a tuning study's choice."""
-    if "tune" in SETTINGS:
+    if SETTINGS.tune:
         return [results("choice.csv"), results("learning_rates.yaml")]
     return [results("report.html")] + (
-        [results("equivalence.csv")] if "equivalence" in SETTINGS else []
+        [results("equivalence.csv")] if SETTINGS.equivalence else []
     )
 
 
 def other_summary(wildcards):
     """Input function: the summary of the study that this one is compared with."""
-    other = f"results/{SETTINGS['equivalence']['study']}/summary.csv"
+    other = f"results/{SETTINGS.equivalence.study}/summary.csv"
     if not os.path.exists(other):
         raise WorkflowError(
             f"{CONFIG_NAME}: equivalence.study: {other} is not there; run that study first"

@@ -37,7 +37,7 @@ rule prepare:
         settings=canonical_json(
             {
                 key: value
-                for key, value in SETTINGS["data"].items()
+                for key, value in PLAIN["data"].items()
                 if key not in {"mirrors", *SOURCE_OPTIONS} - {"image_size"}
             }
         ),
@@ -61,7 +61,7 @@ rule imagenet_weights:
         size="[0-9]+",
     resources:
         # No parameter: another mirror makes no other weights.
-        mirrors=shlex.join(SETTINGS["two_stage"]["mirrors"]),
+        mirrors=shlex.join(SETTINGS.two_stage.mirrors),
         mem_mb=4000,
     params:
         code=code("weights.py"),

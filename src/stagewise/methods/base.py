@@ -79,7 +79,8 @@ class DistillationMethod(nn.Module):
 
 
 def make_method(entry: dict[str, Any], setup: Setup) -> DistillationMethod:
-    """The method of a spec: ``{"method": file name, option: value, …}``.
+    """The method of a spec: ``{"method": file name, option: value, …}``, in the channels-last
+    layout of the networks.
 
     Raises:
         UserError: an option's value is out of the method's range, or the networks do not fit it.
@@ -87,7 +88,7 @@ def make_method(entry: dict[str, Any], setup: Setup) -> DistillationMethod:
     module = importlib.import_module(catalogue.module_name(catalogue.methods()[entry["method"]]))
     options = {key: value for key, value in entry.items() if key != "method"}
     method: DistillationMethod = module.Method(setup, **options)
-    return method
+    return method.to(memory_format=torch.channels_last)
 
 
 def full(values: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from stagewise.runs.prune import prune_run
 from stagewise.runs.start import Inputs
 from stagewise.runs.train import train_run
 from stagewise.study.fingerprint import fingerprint
-from stagewise.study.runs import Plan, Run
+from stagewise.study.planned import Plan, PlannedRun
+from stagewise.study.spec import PruneSpec
 from stagewise.training.table import TableFolder
 from stagewise.training.trainer import OutOfTime
 
@@ -34,10 +35,10 @@ class Machine:
     deadline: float | None = None
 
 
-def unfinished(plan: Plan, machine: Machine) -> list[Run]:
+def unfinished(plan: Plan, machine: Machine) -> list[PlannedRun]:
     """The runs that have no record with the plan's settings and the present code, and all that
     descend from them; parents first."""
-    left: dict[str, Run] = {}
+    left: dict[str, PlannedRun] = {}
     for path, run in plan.runs.items():
         parents = {*run.parents.values()} & left.keys()
         if parents or not _done(run, machine):
@@ -45,7 +46,7 @@ def unfinished(plan: Plan, machine: Machine) -> list[Run]:
     return list(left.values())
 
 
-def execute(runs: list[Run], data: Path, machine: Machine) -> None:
+def execute(runs: list[PlannedRun], data: Path, machine: Machine) -> None:
     """Do ``runs`` (parents first), as many at once as the machine takes.
 
     Raises:
@@ -77,15 +78,15 @@ def execute(runs: list[Run], data: Path, machine: Machine) -> None:
         raise OutOfTime
 
 
-def _script(run: Run) -> str:
-    return "prune.py" if run.step == "pruning" else "train.py"
+def _script(run: PlannedRun) -> str:
+    return "prune.py" if isinstance(run.spec, PruneSpec) else "train.py"
 
 
-def _code(run: Run, machine: Machine) -> str:
+def _code(run: PlannedRun, machine: Machine) -> str:
     return fingerprint(machine.scripts / _script(run), *run.spec.modules())
 
 
-def _done(run: Run, machine: Machine) -> bool:
+def _done(run: PlannedRun, machine: Machine) -> bool:
     try:
         record = read_json(Path(run.path) / "record.json")
     except UserError:
@@ -93,10 +94,10 @@ def _done(run: Run, machine: Machine) -> bool:
     return bool(record["spec"] == run.spec.written() and record["code"] == _code(run, machine))
 
 
-def _do(run: Run, data: Path, machine: Machine, title: str) -> None:
+def _do(run: PlannedRun, data: Path, machine: Machine, title: str) -> None:
     parents = {role: Path(path) / "model.safetensors" for role, path in run.parents.items()}
     inputs, out, code = Inputs(data, parents), Path(run.path), _code(run, machine)
-    if run.step == "pruning":
+    if isinstance(run.spec, PruneSpec):
         prune_run(run.spec, inputs, out, code=code)
         return
     left = machine.deadline and max(1e-3, machine.deadline - time.monotonic())

@@ -19,13 +19,18 @@ from stagewise.data.fetch import first_good
 from stagewise.errors import UserError
 from stagewise.files import sha256_file
 from stagewise.models.features import Network
-from stagewise.models.imagenet_weights import WEIGHTS as WEIGHTS
 from stagewise.models.resnet_imagenet import NativeResNet
 from stagewise.models.store import Architecture, build, save_network
 from stagewise.models.vgg import VGG
 
 HOST = "https://download.pytorch.org/models"
 CLASSES = 1000
+WEIGHTS: dict[str, tuple[str, str, str]] = {
+    name: weights
+    for name in catalogue.networks()
+    if (weights := catalogue.network_fact(name, "IMAGENET"))
+}
+"""Network → torchvision's weights (``IMAGENET`` of its file)."""
 LARGEST = 600_000_000
 """Bytes; more is none of torchvision's files."""
 

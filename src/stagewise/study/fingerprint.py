@@ -22,7 +22,7 @@ OUTSIDE = (
     "stagewise.declarations",
     "stagewise.errors",
     "stagewise.process",
-    "stagewise.study.spec",
+    "stagewise.study",
 )
 """Modules, and packages with all that they hold, that no fingerprint covers."""
 
