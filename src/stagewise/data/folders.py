@@ -5,10 +5,11 @@ what is no regular file with a picture's ending. Links are followed, but each re
 is read once; a picture in two classes is refused.
 """
 
+import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Tree:
     """Class → its pictures, sorted, and what was left out: reason → names."""
 
     root: Path
-    classes: dict[str, list[Path]] = field(default_factory=dict)
+    classes: dict[str, list[str]] = field(default_factory=dict)
     left_out: dict[str, list[str]] = field(default_factory=dict)
 
     def told(self) -> list[str]:
@@ -74,38 +75,33 @@ def read_tree(key: str, root: Path) -> Tree:
     return _Walk(key, root).classes()
 
 
-@dataclass(frozen=True)
-class _Entry:
-    path: str
-    real: str
-    link: bool
-    folder: bool
-    file: bool
+Found = tuple["os.DirEntry[str]", str]
+"""An entry of a folder, and its real path."""
 
 
 class _Walk:
     def __init__(self, key: str, root: Path) -> None:
-        self.key, self.tree = key, Tree(root)
+        self.key, self.tree, self.root = key, Tree(root), str(root)
         self.entries = 0
         self.folders: dict[str, str] = {}  # real path → class that was read from it last
         self.pictures: dict[str, tuple[str, str]] = {}  # real path → class, name
         self.in_two: list[str] = []
 
     def classes(self) -> Tree:
-        root, real = str(self.tree.root), os.path.realpath(self.tree.root)
-        if not os.path.isdir(root):
-            raise UserError(f"{self.key}: '{shown(root)}' is no folder; correct it")
+        real = os.path.realpath(self.root)
+        if not os.path.isdir(self.root):
+            raise UserError(f"{self.key}: '{shown(self.root)}' is no folder; correct it")
         if _of_the_system(real):
             raise self._error(f"is a folder of the system; {_NAME_IT}")
-        found: dict[str, _Entry] = {}
-        for entry in self._within(root, real):
-            if not entry.folder:
+        found: dict[str, Found] = {}
+        for entry, target in self._within(self.root, real):
+            if not entry.is_dir():
                 self._leave_out(entry, "outside the class folders")
-            elif self._enters(entry, real, ""):
+            elif self._enters(entry, target, real, ""):
                 name = _class_name(self.key, entry.path)
                 if name in found:
                     raise self._error(f"holds two folders that read as '{name}'; rename one")
-                found[name] = entry
+                found[name] = entry, target
         self._refuse_splits(list(found))
         if len(found) < 2:
             raise self._error(
@@ -121,99 +117,104 @@ class _Walk:
             )
         return self.tree
 
-    def _images(self, name: str, top: _Entry) -> list[Path]:
+    def _images(self, name: str, top: Found) -> list[str]:
         """All pictures below a class's folder."""
-        images: list[Path] = []
+        images: list[str] = []
         todo = [top]
         while todo:
-            folder = todo.pop()
-            for entry in self._within(folder.path, folder.real):
-                if entry.folder and self._enters(entry, folder.real, name):
-                    todo.append(entry)
-                elif entry.file and self._takes(entry, name):
-                    images.append(Path(entry.path))
+            folder, real = todo.pop()
+            for entry, target in self._within(folder.path, real):
+                if entry.is_dir():
+                    if self._enters(entry, target, real, name):
+                        todo.append((entry, target))
+                elif self._takes(entry, target, name):
+                    images.append(entry.path)
         if not images:
-            inside = os.path.relpath(top.path, self.tree.root)
-            left_out = [
-                f"{reason}: {len(names)}"
-                for reason, found in self.tree.left_out.items()
-                if (names := [each for each in found if each.startswith(f"{inside}{os.sep}")])
-            ]
-            what = f"; left out there, {', '.join(left_out)}" if left_out else ""
             raise UserError(
-                f"{self.key}: class '{name}' in '{shown(self.tree.root)}' holds no image (endings"
-                f" in docs/data.md{what}); add some, or remove its folder"
+                f"{self.key}: class '{name}' in '{shown(self.root)}' holds no image"
+                f" (docs/data.md{self._left_out_below(top[0].path)}); add some, or remove its"
+                " folder"
             )
-        return sorted(images)
+        return sorted(images, key=lambda path: path.split(os.sep))
 
-    def _within(self, folder: str, real: str) -> Iterator[_Entry]:
-        """What a folder holds, but for hidden things and those of tools; what is real comes before
-        links to it."""
+    def _within(self, folder: str, real: str) -> Iterator[Found]:
+        """Folders and regular files in a folder, but for hidden ones and those of tools; what is
+        real comes before links to it."""
         entries = []
         try:
             with os.scandir(folder) as found:
-                for each in found:
+                for entry in found:
                     self.entries += 1
                     if self.entries > MOST:
                         raise self._error(f"holds more than {MOST:,} files and folders; {_NAME_IT}")
-                    entries.append((each.is_symlink(), each.name, each))
+                    entries.append(entry)
         except OSError as error:
             raise UserError(
                 f"{self.key}: '{shown(folder)}' cannot be read ({error.strerror}); mend that, or"
                 " remove it"
             ) from None
-        for link, name, each in sorted(entries, key=lambda entry: entry[:2]):
-            real_path = os.path.realpath(each.path) if link else os.path.join(real, name)
-            entry = _Entry(each.path, real_path, link, each.is_dir(), each.is_file())
+        for entry in sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name)):
+            name, link = entry.name, entry.is_symlink()
             if name.startswith("."):
                 self._leave_out(entry, "hidden")
             elif name.lower() in TOOLS:
                 self._leave_out(entry, "of a system or tool")
-            elif entry.folder or entry.file:
-                yield entry
+            elif entry.is_file() or entry.is_dir():
+                yield entry, os.path.realpath(entry.path) if link else f"{real}{os.sep}{name}"
             else:
                 self._leave_out(entry, "a broken link" if link else "no regular file")
 
-    def _enters(self, entry: _Entry, parent: str, name: str) -> bool:
+    def _enters(self, entry: "os.DirEntry[str]", real: str, parent: str, name: str) -> bool:
         """Whether a folder is read for the class ``name``."""
-        if entry.link and f"{parent}/".startswith(f"{entry.real.rstrip('/')}/"):
+        if entry.is_symlink() and f"{parent}/".startswith(f"{real.rstrip('/')}/"):
             return self._leave_out(entry, "a link to a folder that holds it")
-        if entry.link and _of_the_system(entry.real):
+        if entry.is_symlink() and _of_the_system(real):
             return self._leave_out(entry, "a link into the system")
-        if name and self.folders.get(entry.real) == name:
+        if name and self.folders.get(real) == name:
             return self._leave_out(entry, "a link to what is read already")
-        self.folders[entry.real] = name
+        self.folders[real] = name
         return True
 
-    def _takes(self, entry: _Entry, name: str) -> bool:
+    def _takes(self, entry: "os.DirEntry[str]", real: str, name: str) -> bool:
         """Whether a file is a picture of the class ``name``."""
-        ending = os.path.splitext(entry.path)[1].lower()
+        ending = os.path.splitext(entry.name)[1].lower()
         if ending not in ENDINGS:
             kind = f"ending {shown(ending)}" if 0 < len(ending) < 8 else "another ending, or none"
             return self._leave_out(entry, f"no picture that can be read ({kind})")
-        known = self.pictures.setdefault(entry.real, (name, entry.path))
-        if known[0] != name:
-            self.in_two.append(f"{self._name(known[1])} = {self._name(entry.path)}")
-        if known[1] != entry.path:
+        other, path = self.pictures.setdefault(real, (name, entry.path))
+        if other != name:
+            self.in_two.append(f"{self._name(path)} = {self._name(entry.path)}")
+        if path != entry.path:
             return self._leave_out(entry, "a link to what is read already")
         return True
 
-    def _leave_out(self, entry: _Entry, reason: str) -> bool:
+    def _leave_out(self, entry: "os.DirEntry[str]", reason: str) -> bool:
         self.tree.left_out.setdefault(reason, []).append(self._name(entry.path))
         return False
 
+    def _left_out_below(self, folder: str) -> str:
+        """What was left out in one folder, for a message."""
+        inside = f"{self._name(folder)}{os.sep}"
+        counts = {
+            reason: sum(name.startswith(inside) for name in names)
+            for reason, names in self.tree.left_out.items()
+        }
+        found = [f"{reason}: {count}" for reason, count in counts.items() if count]
+        return f"; left out there, {listed(found, 3)}" if found else ""
+
     def _name(self, path: str) -> str:
-        return os.path.relpath(path, self.tree.root)
+        """A path inside the root."""
+        return path[len(self.root) :].lstrip(os.sep)
 
     def _error(self, what: str) -> UserError:
-        return UserError(f"{self.key}: '{shown(self.tree.root)}' {what}")
+        return UserError(f"{self.key}: '{shown(self.root)}' {what}")
 
     def _refuse_splits(self, names: list[str]) -> None:
         splits = {name: match["split"].lower() for name in names if (match := SPLIT.match(name))}
         training = [name for name, split in splits.items() if split == "train"]
         others = sorted(splits.keys() - set(training), key=lambda name: splits[name] != "test")
         if training and others:
-            root = shown(self.tree.root)
+            root = shown(self.root)
             raise self._error(
                 f"holds splits ({', '.join(sorted(splits))}), not classes; write path:"
                 f" {root}/{training[0]} and test_path: {root}/{others[0]}"
@@ -221,6 +222,32 @@ class _Walk:
 
 
 _NAME_IT = "name the folder that holds a folder for each class"
+
+
+def listing_fingerprint(roots: Iterable[str]) -> str:
+    """Checksum of the names, sizes and times of all pictures below some folders: another one means
+    other images. No folder's own time is asked, which copies may keep.
+
+    Raises:
+        UserError: see ``read_tree``.
+    """
+    digest = hashlib.sha256()
+    for root in roots:
+        for files in read_tree("data", Path(root)).classes.values():
+            for file in files:
+                digest.update(_statement(file, len(root)))
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _statement(file: str, root: int) -> bytes:
+    """A file's name beyond its first ``root`` letters, its size and time."""
+    try:
+        status = os.stat(file)
+    except OSError as error:
+        raise UserError(f"{shown(file)}: {error.strerror}; run again") from None
+    name = os.fsencode(file[root:])
+    return b"%s\0%d\0%d\0" % (name, status.st_size, status.st_mtime_ns)
 
 
 def _of_the_system(real: str) -> bool:

@@ -4,7 +4,6 @@
 test set; without it, a share of the images is. Which files count says ``data/folders.py``.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,14 @@ import numpy as np
 
 from stagewise.data.decode import decode
 from stagewise.data.duplicates import Pictures, pictures
-from stagewise.data.folders import Tree, read_tree
+from stagewise.data.folders import Tree, listing_fingerprint, read_tree
 from stagewise.data.names import listed, shown
 from stagewise.data.sources.base import Images, Labels, RawData
 from stagewise.errors import UserError
 
 
 def facts(*, path: str = "", test_path: str = "", **_: object) -> dict[str, object]:
-    """What planning knows: classes, images of each, folders, and a listing's fingerprint; nothing
-    of a folder that is not here.
+    """What planning knows: classes, images of each, folders; nothing of a folder that is not here.
 
     Raises:
         UserError: a folder is not laid out as above.
@@ -34,7 +32,7 @@ def facts(*, path: str = "", test_path: str = "", **_: object) -> dict[str, obje
     if all(map(os.path.isdir, folders.values())):
         found = listing(path, test_path)
         images = [len(files) for files in found.train.classes.values()]
-        known |= {"CLASSES": len(images), "IMAGES": images, "LISTING": found.fingerprint()}
+        known |= {"CLASSES": len(images), "IMAGES": images}
     return known
 
 
@@ -63,18 +61,6 @@ class Listing:
     def trees(self) -> list[Tree]:
         """Those that there are."""
         return [self.train, *([self.test] if self.test else [])]
-
-    def fingerprint(self) -> str:
-        """Checksum of the names, sizes and times of all pictures: another one is other images."""
-        digest = hashlib.sha256()
-        for tree in self.trees():
-            for files in tree.classes.values():
-                for file in files:
-                    status = file.stat()
-                    name = os.fsencode(os.path.relpath(file, tree.root))
-                    digest.update(b"%s\0%d\0%d\0" % (name, status.st_size, status.st_mtime_ns))
-            digest.update(b"\0")
-        return digest.hexdigest()
 
 
 def listing(path: str, test_path: str) -> Listing:
@@ -117,7 +103,7 @@ def load(cache: Path, *, path: str = "", test_path: str = "", image_size: int = 
             classes.
     """
     found = listing(path, test_path)
-    notes = {"listing": found.fingerprint()}
+    notes = {"listing": listing_fingerprint(str(tree.root) for tree in found.trees())}
     for tree in found.trees():
         for line in tree.told():
             print(line, flush=True)
@@ -129,13 +115,13 @@ def load(cache: Path, *, path: str = "", test_path: str = "", image_size: int = 
     return RawData(images, labels, classes, test_images, test_labels, notes, own_images=True)
 
 
-def _files(tree: Tree) -> list[Path]:
+def _files(tree: Tree) -> list[str]:
     return [file for files in tree.classes.values() for file in files]
 
 
 def _images(tree: Tree, size: int) -> tuple[Images, Labels]:
     counts = [len(files) for files in tree.classes.values()]
-    files = [(str(file), file) for file in _files(tree)]
+    files = [(file, Path(file)) for file in _files(tree)]
     return decode(files, size, f"images of {shown(tree.root)}"), np.repeat(
         np.arange(len(counts)), counts
     )
@@ -144,7 +130,7 @@ def _images(tree: Tree, size: int) -> tuple[Images, Labels]:
 def _refuse_two_classes(trees: list[Tree], sets: list[tuple[Images, Labels]]) -> None:
     """Raises ``UserError`` where images of two classes have the same pixels."""
     seen: list[Pictures] = pictures(*(images for images, _ in sets))
-    first: dict[int, tuple[int, Path]] = {}
+    first: dict[int, tuple[int, str]] = {}
     in_two = []
     for tree, (_, labels), numbers in zip(trees, sets, seen, strict=True):
         for file, label, number in zip(
