@@ -17,3 +17,8 @@ def listed(names: list[str], most: int = 20) -> str:
     """The first ``most`` names, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(shown, names[:most])) + more
+
+
+def are_names(values: list[object]) -> bool:
+    """Whether these are texts that any file and table can hold."""
+    return all(isinstance(value, str) and value and value.isprintable() for value in values)

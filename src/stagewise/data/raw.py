@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from stagewise.data.arrays import check_images, load_arrays, save_arrays
+from stagewise.data.names import are_names
 from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
 
@@ -27,6 +28,10 @@ def load_raw(path: Path | str) -> RawData:
     classes, notes = info.get("classes"), info.get("notes")
     if not isinstance(classes, list) or not isinstance(notes, dict):
         raise UserError(f"{path}: states no classes or notes; delete it and run `snakemake data`")
+    if not are_names(classes):
+        raise UserError(
+            f"{path}: its 'classes' are no printable names; delete it and run `snakemake data`"
+        )
     check_images(path, arrays, "images", "labels", len(classes))
     if arrays.keys() & {"test_images", "test_labels"}:
         check_images(path, arrays, "test_images", "test_labels", len(classes))
@@ -43,6 +48,8 @@ def load_raw(path: Path | str) -> RawData:
 
 def noted(path: Path | str, name: str) -> str:
     """One of the notes of a raw data file, without its arrays; empty where there is none."""
+    if not Path(path).is_file():
+        return ""
     try:
         with safe_open(str(path), "np") as stream:
             found = json.loads((stream.metadata() or {})["info"])["notes"][name]
