@@ -19,7 +19,7 @@ from stagewise.process.progress import Progress
 CHUNK = 250
 """Images that a worker decodes at a time."""
 DARK = 16
-"""Below it lies all that is left of 12 bits in a file for 16."""
+"""What the white of 12 bits becomes in a file for 16."""
 
 File = tuple[str, Path | bytes]
 """An image's name for messages, and where it is: a path, or its bytes."""
@@ -55,7 +55,7 @@ def decode(files: Sequence[File], size: int, title: str) -> Images:
         progress.at(done, len(files))
     if dark:
         print(
-            f"{title}: {len(dark)} stay below a sixteenth of white; if they hold 10 or 12 bits in"
+            f"{title}: {len(dark)} have at most a sixteenth of white; if they hold 10 or 12 bits in"
             f" files made for 16, scale them first ({listed(dark)})",
             flush=True,
         )
@@ -106,6 +106,6 @@ def _decode_chunk(chunk: Chunk) -> _Decoded:
             image[:] = read_pixels(place, size)
         except Exception as error:  # PIL raises nearly everything on a damaged file
             decoded.damaged[name] = shown(error or type(error).__name__)
-        if 0 < image.max() < DARK:
+        if 0 < image.max() <= DARK:
             decoded.dark.append(name)
     return decoded

@@ -68,7 +68,7 @@ def read_tree(key: str, root: Path) -> Tree:
     """The classes below ``root``, which ``key`` of the config names.
 
     Raises:
-        UserError: it is no folder, a system's, cannot be read or holds too much; it holds splits or
+        UserError: it is a system's folder, cannot be read or holds too much; it holds splits or
             fewer than two classes; a class has a name that no record can hold, or no picture; a
             picture is in two classes.
     """
@@ -89,8 +89,6 @@ class _Walk:
 
     def classes(self) -> Tree:
         real = os.path.realpath(self.root)
-        if not os.path.isdir(self.root):
-            raise UserError(f"{self.key}: '{shown(self.root)}' is no folder; correct it")
         if _of_the_system(real):
             raise self._error(f"is a folder of the system; {_NAME_IT}")
         found: dict[str, Found] = {}
@@ -102,7 +100,7 @@ class _Walk:
                 if name in found:
                     raise self._error(f"holds two folders that read as '{name}'; rename one")
                 found[name] = entry, target
-        self._refuse_splits(list(found))
+        self._refuse_splits(list(found), self.root)
         if len(found) < 2:
             raise self._error(
                 f"holds {len(found)} folders, but each class needs one and there must be two or"
@@ -120,15 +118,17 @@ class _Walk:
     def _images(self, name: str, top: Found) -> list[str]:
         """All pictures below a class's folder."""
         images: list[str] = []
-        todo = [top]
-        while todo:
-            folder, real = todo.pop()
+        todo, links = [top], list[Found]()
+        while todo or links:  # what is real first, so that it keeps its name
+            folder, real = (todo or links).pop()
             for entry, target in self._within(folder.path, real):
                 if entry.is_dir():
                     if self._enters(entry, target, real, name):
-                        todo.append((entry, target))
+                        (links if entry.is_symlink() else todo).append((entry, target))
                 elif self._takes(entry, target, name):
                     images.append(entry.path)
+            if folder is top[0]:
+                self._refuse_splits([entry.name for entry, _ in (*todo, *links)], folder.path)
         if not images:
             raise UserError(
                 f"{self.key}: class '{name}' in '{shown(self.root)}' holds no image"
@@ -159,10 +159,12 @@ class _Walk:
                 self._leave_out(entry, "hidden")
             elif name.lower() in TOOLS:
                 self._leave_out(entry, "of a system or tool")
+            elif link and not os.path.exists(entry.path):
+                self._leave_out(entry, "a broken link")
             elif entry.is_file() or entry.is_dir():
                 yield entry, os.path.realpath(entry.path) if link else f"{real}{os.sep}{name}"
             else:
-                self._leave_out(entry, "a broken link" if link else "no regular file")
+                self._leave_out(entry, "no regular file")
 
     def _enters(self, entry: "os.DirEntry[str]", real: str, parent: str, name: str) -> bool:
         """Whether a folder is read for the class ``name``."""
@@ -171,7 +173,7 @@ class _Walk:
         if entry.is_symlink() and _of_the_system(real):
             return self._leave_out(entry, "a link into the system")
         if name and self.folders.get(real) == name:
-            return self._leave_out(entry, "a link to what is read already")
+            return self._leave_out(entry, "read already under another name")
         self.folders[real] = name
         return True
 
@@ -184,8 +186,8 @@ class _Walk:
         other, path = self.pictures.setdefault(real, (name, entry.path))
         if other != name:
             self.in_two.append(f"{self._name(path)} = {self._name(entry.path)}")
-        if path != entry.path:
-            return self._leave_out(entry, "a link to what is read already")
+        elif path != entry.path:
+            return self._leave_out(entry, "read already under another name")
         return True
 
     def _leave_out(self, entry: "os.DirEntry[str]", reason: str) -> bool:
@@ -209,15 +211,21 @@ class _Walk:
     def _error(self, what: str) -> UserError:
         return UserError(f"{self.key}: '{shown(self.root)}' {what}")
 
-    def _refuse_splits(self, names: list[str]) -> None:
+    def _refuse_splits(self, names: list[str], folder: str) -> None:
+        """Raises ``UserError`` where folders in ``folder`` are a training set and another split."""
         splits = {name: match["split"].lower() for name in names if (match := SPLIT.match(name))}
         training = [name for name, split in splits.items() if split == "train"]
         others = sorted(splits.keys() - set(training), key=lambda name: splits[name] != "test")
         if training and others:
-            root = shown(self.root)
-            raise self._error(
-                f"holds splits ({', '.join(sorted(splits))}), not classes; write path:"
-                f" {root}/{training[0]} and test_path: {root}/{others[0]}"
+            if folder == self.root:
+                what = "not classes; write"
+                places = (f"{folder}/{training[0]}", f"{folder}/{others[0]}")
+            else:
+                what = "not one set; sort the classes into a folder for each split, and write"
+                places = ("…/train", "…/test")
+            raise UserError(
+                f"{self.key}: '{shown(folder)}' holds splits ({listed(sorted(splits))}), {what}"
+                f" path: {shown(places[0])} and test_path: {shown(places[1])}"
             )
 
 

@@ -71,6 +71,9 @@ def listing(path: str, test_path: str) -> Listing:
             have other classes or are in each other.
     """
     folders = _folders(path, test_path)
+    for key, folder in folders.items():
+        if not os.path.isdir(folder):
+            raise UserError(f"{key}: '{shown(folder)}' is no folder; correct it")
     real = [os.path.realpath(folder) + os.sep for folder in folders.values()]
     if test_path and (real[0].startswith(real[1]) or real[1].startswith(real[0])):
         raise UserError(
