@@ -44,8 +44,10 @@ DAMAGE = (
 """What the libraries raise on bytes that are no archive, or no longer one."""
 
 
-PIECE = 1 << 12
+PIECE = 1 << 16
 """Bytes that are unpacked at a time: few packed ones can be a great many."""
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""A zip's compressions that give no more at a time than they are asked for."""
 ENTRY = 200
 """Bytes that a zip's table may have for each member; its fixed part has 46."""
 
@@ -166,6 +168,8 @@ def _in_zip(path: Path, limits: Limits) -> Iterator[_Member]:
 
 def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """As many bytes as the archive states, in pieces: there may be more, or as many as it likes."""
+    if info.compress_type not in BOUNDED:
+        raise zipfile.BadZipFile(f"'{info.filename}' is compressed in another way than deflate")
     content = io.BytesIO()
     with archive.open(info) as stream:
         while content.tell() < info.file_size and (piece := stream.read(PIECE)):
