@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from PIL import Image
 
 from stagewise.data import decode as module
@@ -136,6 +137,12 @@ def test_every_listed_format_is_one_that_pillow_reads() -> None:
             assert known.get(ending) in {kind, "MPO", "DIB"}, ending
     assert {".jfif", ".jpe", ".gif", ".avif", ".webp", ".tif"} <= ENDINGS
     assert not ENDINGS & {".eps", ".ps", ".pdf", ".wmf", ".h5"}
+
+
+def test_the_page_lists_the_endings() -> None:
+    page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    listed = page.split("files without an ending of these")[1].split("`")[1]
+    assert set(listed.split()) == ENDINGS
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind not in SAVED_AS])
