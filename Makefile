@@ -35,7 +35,7 @@ test-system: install  ## Tests that need root and system packages (chromium, slu
 	pytest tests/system
 
 lint: install  ## ruff, mypy, snakefmt, snakemake --lint
-	ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow && snakemake --lint
+	ruff check . && ruff format --check . && mypy && lint-imports --no-cache --no-logo && snakefmt --check Snakefile workflow && snakemake --lint
 
 lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

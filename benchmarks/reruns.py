@@ -36,6 +36,7 @@ class Copy:
         """Run → fingerprint."""
         fingerprint.fingerprint.cache_clear()
         fingerprint._scan.cache_clear()
+        fingerprint._module_path.cache_clear()
         return {
             path: fingerprint.fingerprint(
                 self.scripts / ("prune.py" if run.step == "pruning" else "train.py"),

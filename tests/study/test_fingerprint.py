@@ -74,6 +74,7 @@ def forget() -> None:
     for cached in (
         fingerprint.fingerprint,
         fingerprint._scan,
+        fingerprint._module_path,
         catalogue._tree,
         catalogue.networks,
     ):

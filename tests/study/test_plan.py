@@ -70,11 +70,6 @@ def arm(name: str, seed: int = 0, among: Plan | None = None) -> PlannedRun:
     return (among or plan()).runs[f"runs/toy/{name}/seed-{seed}"]
 
 
-def written(run: PlannedRun) -> dict[str, Any]:
-    """A run's spec as its process reads it."""
-    return run.spec.written()
-
-
 def edited(path: str, value: Any) -> Change:
     """A change of the configuration: the value under a dotted path is replaced."""
 
@@ -147,7 +142,7 @@ def test_a_regime_keeps_the_arms_but_those_of_the_source_and_target(name: str) -
 def test_imagenet_weights_are_the_start_of_the_step_and_its_teachers() -> None:
     runs = plan(regime("imagenet")).runs.values()
     starts = {
-        run.arm: run.parents["init"] for run in runs if written(run).get("init") == "features"
+        run.arm: run.parents["init"] for run in runs if run.spec.written().get("init") == "features"
     }
     student, teacher = (f"data/weights/resnet{n}-imagenet-64px" for n in (18, 34))
     assert starts == {
@@ -267,8 +262,8 @@ def test_what_a_method_sees_touches_its_own_arms_only() -> None:
     star, plain = (
         arm(f"multi_exit/resnet.{name}", among=plan(change)) for name in ("oto_star", "oto")
     )
-    seen = replace(plain.spec.training, auto_augment=True)
-    assert star.spec == replace(plain.spec, training=seen)
+    training = replace(plain.spec.training, auto_augment=True)
+    assert star.spec == replace(plain.spec, training=training)
     assert star.parents == plain.parents
     assert {path: runs[path] for path in plan().runs} == plan().runs
     assert differing(edited("methods.hot.training", {"crop": 2})) == {
@@ -387,8 +382,18 @@ def test_a_tuning_study_may_start_from_imagenet_weights() -> None:
 
 
 def test_planning_imports_no_torch() -> None:
-    check = "import sys, stagewise.study; sys.exit('torch' in sys.modules)"
+    check = "import sys, stagewise.study.plan; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_reading_a_spec_imports_nothing_of_planning() -> None:
+    check = (
+        "import sys\nfrom stagewise.study.spec import TrainSpec\n"
+        "print(sorted({'pydantic', 'yaml', 'torch'} & sys.modules.keys()))\n"
+        "print([name for name in sys.modules if name.startswith('stagewise.study.')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n['stagewise.study.spec']\n"
 
 
 def test_rows_are_plain_json() -> None:

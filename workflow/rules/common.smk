@@ -18,15 +18,14 @@ from stagewise.errors import UserError
 from stagewise.files import canonical_json, sha256_text
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
-from stagewise.study.config import resolve_config
-from stagewise.study.plan import make_plan
-from stagewise.study.warnings import find_warnings
 from stagewise.analysis.figures.captions import caption
-from stagewise.study.config import load_yaml
+from stagewise.study.config import load_yaml, resolve_config
 from stagewise.study.config.source import source_fact, source_options
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.memory import USUAL_MB, memory_mb
+from stagewise.study.plan import make_plan
 from stagewise.study.planned import STEPS, run_path
+from stagewise.study.warnings import find_warnings
 from stagewise.process.warm import VARIABLE
 
 # A plan is many small objects that all stay: collecting them costs and frees nothing.

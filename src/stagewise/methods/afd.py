@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize, relu
 
 from stagewise.declarations import Needs
+from stagewise.errors import check_range
 from stagewise.methods._connectors import block_maps
 from stagewise.methods.base import (
     DistillationMethod,
@@ -71,7 +72,12 @@ class Method(DistillationMethod):
     """L = w_ce · CE(labels, student) + w_kd · T² KL + w_afd · AFD."""
 
     def __init__(self, setup: Setup, *, qk_dim: int = 128, temperature: float = 4.0) -> None:
-        """``qk_dim``: of queries and keys."""
+        """``qk_dim``: of queries and keys.
+
+        Raises:
+            UserError: it is out of range.
+        """
+        check_range("qk_dim", qk_dim, 1, 4096)
         super().__init__(setup)
         assert setup.teacher is not None
         self.temperature = temperature

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from stagewise import catalogue
 from stagewise.models.features import Batch, Features, Network
+from stagewise.models.features import full as full
 
 Losses = dict[str, Tensor]
 
@@ -89,11 +90,6 @@ def make_method(entry: dict[str, Any], setup: Setup) -> DistillationMethod:
     options = {key: value for key, value in entry.items() if key != "method"}
     method: DistillationMethod = module.Method(setup, **options)
     return method.to(memory_format=torch.channels_last)
-
-
-def full(values: Tensor) -> Tensor:
-    """Half types as float32; float32 and float64 as they are."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def label_loss(logits: Tensor, target: Tensor) -> Tensor:

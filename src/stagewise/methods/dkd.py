@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
 
 from stagewise.declarations import Needs
+from stagewise.errors import check_range
 from stagewise.methods.base import DistillationMethod, Losses, Setup, full, label_loss
 from stagewise.models.features import Batch, Features
 
@@ -62,6 +63,12 @@ class Method(DistillationMethod):
     """L = w_ce · CE(labels, student) + min(epoch/warm_up, 1) · (w_tckd · TCKD + w_nckd · NCKD)."""
 
     def __init__(self, setup: Setup, *, temperature: float = 4.0, warm_up: int = 20) -> None:
+        """``warm_up``: epochs.
+
+        Raises:
+            UserError: it is out of range.
+        """
+        check_range("warm_up", warm_up, 0, 10**6)
         super().__init__(setup)
         self.temperature, self.warm_up = temperature, warm_up
 

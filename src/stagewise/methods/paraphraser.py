@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from stagewise.declarations import Needs
+from stagewise.errors import check_range
 from stagewise.methods._connectors import factor_layers, last_map
 from stagewise.methods.base import DistillationMethod, Losses, Setup
 from stagewise.models.features import Batch, Features
@@ -25,7 +26,12 @@ class Method(DistillationMethod):
     """L = mean (decoder(encoder(x)) - x)² of the last map x."""
 
     def __init__(self, setup: Setup, *, rate: float = 0.5) -> None:
-        """``rate``: the paper's k, channels of a factor for each of the map's."""
+        """``rate``: the paper's k, channels of a factor for each of the map's.
+
+        Raises:
+            UserError: it is out of range.
+        """
+        check_range("rate", rate, 0.01, 4)
         super().__init__(setup)
         channels = last_map(setup.student).shape[1]
         factors = max(1, int(rate * channels))

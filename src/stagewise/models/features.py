@@ -27,6 +27,11 @@ class Batch:
     progress: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
+def full(values: Tensor) -> Tensor:
+    """Half types as float32; float32 and float64 as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
 class Features(NamedTuple):
     """Output of a network for a batch of B images.
 
@@ -36,7 +41,7 @@ class Features(NamedTuple):
     post-activation, but raw where the network activates later (``wrn``, but for its blocks) or not
     (``mobilenetv2``). ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of
     every exit, shallow to deep, the last being ``logits``; empty where the network has one exit.
-    Taps may be bfloat16 (autocast): a loss on them starts with ``full`` (see ``methods.base``).
+    Taps may be bfloat16 (autocast): a loss on them starts with ``full``.
     """
 
     logits: Tensor
@@ -45,9 +50,10 @@ class Features(NamedTuple):
     exits: tuple[Tensor, ...] = ()
 
     def float(self) -> "Features":
-        """The same with logits, pooled vector and exits in float32; taps stay as they are."""
-        exits = tuple(exit_.float() for exit_ in self.exits)
-        return self._replace(logits=self.logits.float(), pooled=self.pooled.float(), exits=exits)
+        """The same with logits, pooled vector and exits in ``full`` precision; taps stay as they
+        are."""
+        exits = tuple(full(logits) for logits in self.exits)
+        return self._replace(logits=full(self.logits), pooled=full(self.pooled), exits=exits)
 
     @property
     def answer(self) -> Tensor:

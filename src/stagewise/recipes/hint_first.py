@@ -6,6 +6,7 @@ trains the network by the run's weights. The default share is that of the CRD be
 pre-stages, 30 epochs for 240.
 """
 
+from stagewise.errors import check_range
 from stagewise.recipes.base import Phase
 
 HINT_WEIGHT = 100.0
@@ -16,7 +17,12 @@ def phases(epochs: int, lr: float, *, hint: int = 2, hint_share: float = 0.125) 
     """Both stages together take ``epochs``; ``hint_share`` of them, at least one, is the first.
 
     ``hint``: the depth of the method's hint: 0 is the stem, k the k-th stage.
+
+    Raises:
+        UserError: an option is out of range.
     """
+    check_range("hint", hint, 0, 100)
+    check_range("hint_share", hint_share, 0, 1)
     first = min(max(1, round(hint_share * epochs)), epochs - 1)
     guided = ("stem", *(f"stage{number}" for number in range(1, hint + 1)), "method.regressor")
     weights = {"hint": HINT_WEIGHT}

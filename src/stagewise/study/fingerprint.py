@@ -29,6 +29,7 @@ OUTSIDE = (
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache
 def _module_path(module: str) -> Path | None:
     base = PACKAGE.parent.joinpath(*module.split("."))
     candidates = (base.with_suffix(".py"), base / "__init__.py")

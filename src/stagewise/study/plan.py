@@ -9,10 +9,14 @@ from stagewise.study.config import Config
 from stagewise.study.planned import Plan, PlannedRun
 from stagewise.study.spec import TrainSpec
 from stagewise.study.steps.compression import compression
-from stagewise.study.steps.distillation import distillation, multi_exit
+from stagewise.study.steps.distillation import distillation
+from stagewise.study.steps.multi_exit import multi_exit
 from stagewise.study.steps.students import students
 from stagewise.study.steps.teachers import teachers
 from stagewise.study.steps.two_stage import two_stage
+
+MANY = 100
+"""Unknown arms that a message lists."""
 
 STEPS = (teachers, students, distillation, two_stage, multi_exit, compression)
 """What yields the runs of a study, parents first."""
@@ -31,12 +35,9 @@ def make_plan(config: Config, name: str = "config") -> Plan:
     arms = {run.arm for run in planned if isinstance(run.spec, TrainSpec)}
     unknown = [arm for arm in config.learning_rates if arm not in arms]
     if unknown:
-        raise UserError(
-            "\n".join(
-                f"{name}: learning_rates: '{arm}' is no arm of this study; {nearest(arm, arms)}"
-                for arm in unknown
-            )
-        )
+        lines = [f"'{arm}' is no arm of this study; {nearest(arm, arms)}" for arm in unknown[:MANY]]
+        more = [f"and {len(unknown) - MANY} more"] if len(unknown) > MANY else []
+        raise UserError("\n".join(f"{name}: learning_rates: {line}" for line in (*lines, *more)))
     if config.tune:
         planned = _tuning_runs(planned, config.tune.rates)
     return Plan(config, {run.path: run for run in planned})

@@ -46,7 +46,7 @@ def equals(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A study of one pair with all arms, as its plan tells it."""
     folder = tmp_path_factory.mktemp("equals")
     config = resolve_config(CONFIG)
-    plan = {"study": "equals", "config": config, "runs": make_plan(config).rows()}
+    plan = {"study": "equals", "config": config.as_dict(), "runs": make_plan(config).rows()}
     (folder / "plan.json").write_text(json.dumps(plan))
     return read_study(folder / "plan.json", folder)
 

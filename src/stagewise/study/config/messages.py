@@ -82,14 +82,16 @@ def _place(location: Key, raw: Any) -> Key:
 
 
 def _explain(errors: Sequence[ErrorDetails]) -> str:
-    """What is wrong with one value, and the mend. Of a union's complaints, those of the types that
-    the value has not count only where there are no others."""
-    better = [error for error in errors if error["type"] not in TYPES]
-    error = (better or errors)[0]
+    """What is wrong with one value, and the mend. Of a union's complaints those count that go
+    deepest, and those of the types that the value has not only where there are no others."""
+    depth = max(len(error["loc"]) for error in errors)
+    errors = [error for error in errors if len(error["loc"]) == depth]
+    error = next((error for error in errors if error["type"] not in TYPES), errors[0])
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     shown = _short(repr(value))
     if kind in TYPES:
-        return _wrong_type(value, [TYPES[each["type"]] for each in errors])
+        kinds = [TYPES[each["type"]] for each in errors if each["input"] == value]
+        return _wrong_type(value, kinds)
     if kind in LIMITS:
         words, limit = LIMITS[kind]
         return f"{shown} is {words} {context[limit]}; choose a value within the limit"

@@ -83,8 +83,8 @@ def _no_data(value: Any, key: str = "", depth: int = 0) -> Iterator[str]:
 
 
 @cache
-def _adapter() -> TypeAdapter[Config]:
-    return TypeAdapter(Config)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _typed(raw: dict[str, Any]) -> tuple[Config, Iterator[str]]:
@@ -94,7 +94,7 @@ def _typed(raw: dict[str, Any]) -> tuple[Config, Iterator[str]]:
     """
     given = gathered(raw, Config)
     try:
-        config = _adapter().validate_json(json.dumps(given))
+        config: Config = _adapter(Config).validate_json(json.dumps(given))
     except ValidationError as error:
         errors = error.errors(include_url=False)
         broken = {str(each["loc"][0]) for each in errors if each["loc"]}
@@ -107,5 +107,5 @@ def _sound(given: dict[str, Any], broken: set[str]) -> Config:
     """The blocks that are not ``broken``; the others are None, and no check looks at them."""
     found: dict[str, Any] = dict.fromkeys(keys(Config).keys() & broken)
     for name in given.keys() - broken:
-        found[name] = TypeAdapter(keys(Config)[name]).validate_json(json.dumps(given[name]))
+        found[name] = _adapter(keys(Config)[name]).validate_json(json.dumps(given[name]))
     return Config(**found)

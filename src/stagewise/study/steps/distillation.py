@@ -16,14 +16,6 @@ def distillation(config: Config) -> Iterator[PlannedRun]:
             yield from taught(config, f"distillation/{pair}.{label}", pair, label)
 
 
-def multi_exit(config: Config) -> Iterator[PlannedRun]:
-    """Students with exits: without a teacher, MSKD, OtO (paper B)."""
-    for pair in config.multi_exit.pairs:
-        for label in config.multi_exit.methods:
-            arm = f"multi_exit/{pair}.{label.removeprefix('exits_')}"
-            yield from taught(config, arm, pair, label, exits=config.multi_exit.head)
-
-
 def taught(
     config: Config, arm: str, pair: str, label: str, *, exits: str = ""
 ) -> Iterator[PlannedRun]:

@@ -94,15 +94,15 @@ def assistant_problems(config: Config) -> Problems:
 
 def stage_problems(config: Config) -> Problems:
     """Two stages need two epochs."""
-    budgets = {}
-    if config.two_stage.pairs:
-        for label in config.two_stage.methods:
-            budgets[f"methods.{label}"] = ("two_stage", config.two_stage.training, label)
+    labels = config.two_stage.methods if config.two_stage.pairs else ()
+    arms = [("two_stage", config.two_stage.training, label) for label in labels]
     if any("two_stage_kd" in block.recover for block in config.pruning):
-        budgets["recovery"] = ("recovery", config.recovery.training, "kd")
-    for step, training, label in budgets.values():
+        arms.append(("recovery", config.recovery.training, "kd"))
+    budgets: dict[str, int] = {}
+    for step, training, label in arms:
         own = config.method(label).training
-        epochs = config.trained(training, own).epochs
+        key = f"methods.{label}" if "epochs" in own else step
+        budgets[key] = config.trained(training, own).epochs
+    for key, epochs in budgets.items():
         if epochs < 2:
-            key = f"methods.{label}" if "epochs" in own else step
             yield f"{key}.training.epochs: {epochs} cannot make two stages; give at least 2"
