@@ -166,14 +166,17 @@ def inputs(step):
     return files
 
 
-def class_folders(wildcards):
-    """Folders of the user's own images: a new image in one makes it newer."""
-    for folder in FOLDERS.values():
-        yield folder
-        if os.path.isdir(folder):
-            yield from sorted(
-                entry.path for entry in os.scandir(folder) if entry.is_dir()
-            )
+def listing(wildcards):
+    """Fingerprint of the user's own images; where a folder is gone, of those that are stored."""
+    if not FOLDERS:
+        return ""
+    if all(os.path.isdir(folder) for folder in FOLDERS.values()):
+        from stagewise.data.folders import listing_fingerprint
+
+        return listing_fingerprint(FOLDERS.values())
+    from stagewise.data.raw import noted
+
+    return noted(f"data/raw/{RAW}.safetensors", "listing")
 
 
 def run_files(step, *more):

@@ -1,7 +1,5 @@
 rule download:
     """Fetch the data source, or read it from its package or folder, and check its content."""
-    input:
-        class_folders,
     output:
         f"data/raw/{RAW}.safetensors",
     log:
@@ -13,6 +11,7 @@ rule download:
         mem_mb=4000,
     params:
         source=SOURCE,
+        listing=listing,
         code=code("download.py", f"stagewise.data.sources.{SOURCE}"),
     message:
         "Data: {params.source}"

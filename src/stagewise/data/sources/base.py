@@ -17,7 +17,11 @@ Labels = NDArray[np.int64]
 @dataclass(frozen=True)
 class RawData:
     """``images`` (N, C, H, W) uint8 and ``labels`` (N,) int64; a source with a test set of its own
-    gives it in ``test_images`` and ``test_labels``."""
+    gives it in ``test_images`` and ``test_labels``.
+
+    ``own_images``: a user's, whose copies are kept together when splits are drawn; a published set
+    is split as it is. ``notes``: what is worth keeping beside, such as the ``listing`` of folders.
+    """
 
     images: Images
     labels: Labels
@@ -25,6 +29,7 @@ class RawData:
     test_images: Images | None = None
     test_labels: Labels | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    own_images: bool = False
 
 
 def load_source(name: str, options: dict[str, Any], cache: Path) -> RawData:

@@ -34,6 +34,9 @@ class Data(Open):
     """Share of the images for the test set, where the source has none of its own."""
     split_seed: Seed = 0
     """Seed of the splits, and of the few images that students see."""
+    duplicates_together: bool | None = optional()
+    """Whether images with the same pixels are kept on one side of the splits; where it does not
+    say, one's own are, and published sets are split as papers split them."""
     student_images_per_class: Count | None = None
     """Training images of each class that students see; null is all."""
     target_images_per_class: Count | None = None
