@@ -50,7 +50,7 @@ def prepare_images(count: int, path: Path) -> None:
     import numpy as np
 
     from stagewise.data.prepare import prepare
-    from stagewise.data.sources.base import RawData
+    from stagewise.data.raw import RawData
 
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
     raw = RawData(pixels, np.arange(count) % 10, [str(n) for n in range(10)])

@@ -13,7 +13,7 @@ from torch import Tensor
 from stagewise.catalogue import method_needs, network_options
 from stagewise.data.batches import Split, TaskData, TrainingBatches, load_task
 from stagewise.data.prepare import prepare
-from stagewise.data.sources.base import RawData
+from stagewise.data.raw import RawData
 from stagewise.methods.base import DistillationMethod, Setup, make_method
 from stagewise.models.features import Batch, Features, Network
 from stagewise.models.store import Architecture, build

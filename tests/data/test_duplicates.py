@@ -14,9 +14,8 @@ from stagewise.data.arrays import load_arrays
 from stagewise.data.duplicates import pictures, repeated
 from stagewise.data.prepare import prepare, stratified
 from stagewise.data.prepared import load_prepared
-from stagewise.data.raw import load_raw, noted, save_raw
+from stagewise.data.raw import RawData, load_raw, noted, save_raw
 from stagewise.data.sources import image_folder
-from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
 
 SPLITS = ("train", "validation", "test")

@@ -12,7 +12,7 @@ import numpy as np
 
 from stagewise.data.names import listed, shown
 from stagewise.data.pixels import read_pixels
-from stagewise.data.sources.base import Images
+from stagewise.data.raw import Images
 from stagewise.errors import UserError
 from stagewise.process.progress import Progress
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stagewise.data.sources.base import Images
+from stagewise.data.raw import Images
 
 Pictures = NDArray[np.int64]
 """For each image the number of its picture; the same pixels have the same number."""

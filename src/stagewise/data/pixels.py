@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stagewise.data.sources.base import Images
+from stagewise.data.raw import Images
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stagewise.data.arrays import save_arrays
 from stagewise.data.duplicates import Pictures, Repeated, pictures, repeated
 from stagewise.data.names import shown
-from stagewise.data.sources.base import Images, Labels, RawData
+from stagewise.data.raw import Images, Labels, RawData
 from stagewise.errors import UserError
 
 Indices = NDArray[np.int64]

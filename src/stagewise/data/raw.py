@@ -1,16 +1,38 @@
-"""Raw data files: a source's images as it gave them, checked and stored once."""
+"""Raw data: a source's images as it gave them, checked and stored once."""
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from stagewise.data.arrays import check_images, load_arrays, save_arrays
 from stagewise.data.names import are_names
-from stagewise.data.sources.base import RawData
 from stagewise.errors import UserError
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RawData:
+    """``images`` (N, C, H, W) uint8 and ``labels`` (N,) int64; a source with a test set of its own
+    gives it in ``test_images`` and ``test_labels``.
+
+    ``own_images``: a user's, whose copies are kept together when splits are drawn; a published set
+    is split as it is. ``notes``: what is worth keeping beside, such as the ``listing`` of folders.
+    """
+
+    images: Images
+    labels: Labels
+    classes: list[str]
+    test_images: Images | None = None
+    test_labels: Labels | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+    own_images: bool = False
 
 
 def save_raw(raw: RawData, path: Path | str) -> None:

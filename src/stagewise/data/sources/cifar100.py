@@ -13,7 +13,7 @@ import numpy as np
 from stagewise.data.archives import Limits, inside, read_members
 from stagewise.data.fetch import first_good
 from stagewise.data.pickles import unpickled
-from stagewise.data.sources.base import Images, Labels, RawData
+from stagewise.data.raw import Images, Labels, RawData
 from stagewise.errors import UserError
 
 SIZE = 32

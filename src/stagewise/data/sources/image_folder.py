@@ -14,7 +14,7 @@ from stagewise.data.decode import decode
 from stagewise.data.duplicates import Pictures, pictures
 from stagewise.data.folders import Tree, listing_fingerprint, read_tree
 from stagewise.data.names import listed, shown
-from stagewise.data.sources.base import Images, Labels, RawData
+from stagewise.data.raw import Images, Labels, RawData
 from stagewise.errors import UserError
 
 

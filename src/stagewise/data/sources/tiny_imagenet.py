@@ -14,7 +14,7 @@ import numpy as np
 from stagewise.data.archives import Limits, inside, read_members
 from stagewise.data.decode import decode
 from stagewise.data.fetch import first_good
-from stagewise.data.sources.base import RawData
+from stagewise.data.raw import RawData
 from stagewise.errors import UserError
 
 SIZE = 64
