@@ -23,6 +23,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
 from stagewise.files import canonical_json, sha256_text
+from stagewise.process.family import VARIABLE as PARENT
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
 from stagewise.study import advice, make_plan, resolve_config
@@ -31,7 +32,7 @@ from stagewise.study.checks.data import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.runs import STEPS, run_path
-from stagewise.process import family, warm
+from stagewise.process.warm import VARIABLE
 
 # A plan is many small objects that all stay: collecting them costs and frees nothing.
 gc.disable()
@@ -69,7 +70,7 @@ if shutil.which("setpriv"):
     shell.prefix("set -euo pipefail; exec setpriv --pdeathsig KILL ")
     # A job looks for its Snakemake once, in case that ended first; in a container it cannot.
     if DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
-        os.environ[family.VARIABLE] = str(os.getpid())
+        os.environ[PARENT] = str(os.getpid())
 
 # The device is no setting of a study: it is the machine's. A job asks for a GPU only where it has one.
 DEVICE = default_device()
@@ -112,10 +113,10 @@ def warm_up():
     """Start a process whose forks are the training jobs of this machine, if there are several."""
     jobs = [job for job in workflow.dag.needrun_jobs() if "title" in job.rule.resources]
     if workflow.local_exec and len(jobs) >= WARM_FROM and shutil.which("setpriv"):
-        os.environ[warm.VARIABLE] = "work/warm.socket"
+        os.environ[VARIABLE] = "work/warm.socket"
         server = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", sys.executable, f"{SCRIPTS}/warm.py"]
-            + ["--socket", os.environ[warm.VARIABLE]]
+            + ["--socket", os.environ[VARIABLE]]
         )
         WARM.append(server)
 
@@ -125,7 +126,7 @@ def cool_down():
     for server in WARM:
         server.kill()  # even where it is stopped
         server.wait()
-        Path(os.environ[warm.VARIABLE]).unlink(missing_ok=True)
+        Path(os.environ[VARIABLE]).unlink(missing_ok=True)
 
 
 wildcard_constraints:
