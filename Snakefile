@@ -2,3 +2,7 @@
 
 
 include: "workflow/Snakefile"
+
+
+# A Snakefile that is included leaves the default target of the one that includes it alone.
+workflow.default_target = "all"
