@@ -1,14 +1,37 @@
-"""Small file helpers: canonical JSON, checksums, atomic writes."""
+"""Small file helpers: canonical JSON, checksums, atomic writes, and why one failed."""
 
+import errno
 import hashlib
 import json
 import os
+import re
+import resource
+import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from stagewise.errors import UserError
+
+UNWRITABLE = {
+    errno.ENOSPC: "the disk is full; make room there",
+    errno.EDQUOT: "your quota is used up; make room there",
+    errno.EFBIG: "larger than a file of this process may be; raise the limit (ulimit -f)",
+    errno.EROFS: "the disk is read-only; work in another folder, or mount it for writing",
+    errno.EACCES: "no permission; make its folder writable for you",
+    errno.EPERM: "no permission; make its folder writable for you",
+    errno.EIO: "the disk fails; check it",
+    errno.EMFILE: "this process has too many open files; raise the limit (ulimit -n)",
+    errno.ENAMETOOLONG: "the name is too long; choose shorter names",
+    errno.ENOTDIR: "a part of this path is a file; move it away",
+    errno.EISDIR: "a folder has this name; move it away",
+    errno.EEXIST: "a file has the name of this folder; move it away",
+}
+"""What an error number says of a file that could not be written, and the mend."""
 
 
 def canonical_json(value: Any) -> str:
@@ -28,27 +51,77 @@ def sha256_file(path: Path | str) -> str:
 
 
 @contextmanager
-def atomic(path: Path | str) -> Iterator[Path]:
+def atomic(path: Path | str, size: int = 0) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well.
 
     A reader sees the old file or the whole new one; a full disk or a kill leaves the old one.
+    ``size``: how many bytes it will have, where that is known.
+
+    Raises:
+        UserError: it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as stream:
+            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
         yield temporary
+        # safetensors puts a file of its own there, for its user alone, whatever the umask.
+        if stat.S_IMODE(temporary.stat().st_mode) != mode:
+            temporary.chmod(mode)
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        number = _number(error)
+        if number not in UNWRITABLE:
+            raise
+        raise UserError(unwritable(number, path, max(size, _size(temporary)))) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def unwritable(number: int, path: Path | str, size: int = 0) -> str:
+    """One line: why ``path`` could not be written, the space that it needs, the mend.
+
+    ``number``: a key of ``UNWRITABLE``; ``size``: bytes that it needs at least, 0 if not known.
+    """
+    facts = [f"needs {_amount(size)}"] if size else []
+    if number == errno.ENOSPC:
+        folder = next(parent for parent in Path(path).absolute().parents if os.path.exists(parent))
+        facts.append(f"{_amount(shutil.disk_usage(folder).free)} are free in {folder}")
+    if number == errno.EFBIG:
+        facts.append(f"{_amount(resource.getrlimit(resource.RLIMIT_FSIZE)[0])} are allowed")
+    known = f" ({', '.join(facts)})" if facts else ""
+    return f"{path}{known}: {UNWRITABLE[number]}, then type the same command again"
+
+
+def _amount(size: int) -> str:
+    return f"{size:,} bytes" if size < 10**6 else f"{size / 10**6:,.1f} MB"
+
+
+def _number(error: Exception) -> int:
+    """The system's error number; safetensors, which is no Python, has it in its text."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return int(said[1]) if said else 0
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def write_text(path: Path | str, text: str) -> None:
     """Write text atomically."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    content = text.encode()
+    with atomic(path, len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Freed memory stays with the process, until it is given back."""
+"""Freed memory stays with the process, until it is given back; too little is said in one line."""
 
 import platform
 import subprocess
@@ -6,12 +6,14 @@ import sys
 
 import pytest
 
+from stagewise.errors import UserError
 from stagewise.process.machine import (
     MMAP_THRESHOLD,
     TRIM_THRESHOLD,
     give_back_memory,
     keep_freed_memory,
 )
+from stagewise.process.scripting import importing
 
 START = """
 import resource
@@ -39,6 +41,15 @@ use()
 plain = used_again()
 keep_freed_memory()
 use()
+"""
+TORCH = """
+from stagewise.process.scripting import importing, run_script
+
+def main():
+    with importing():
+        import torch
+
+run_script(main)
 """
 GLIBC = platform.libc_ver()[0] == "glibc"
 BLOCKS = 8 * 2**22
@@ -91,3 +102,34 @@ def test_a_library_without_them_is_left_alone(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     keep_freed_memory()
     give_back_memory()
+
+
+@pytest.mark.parametrize(("start", "megabytes"), [("import stagewise, numpy", 250), (TORCH, 2_000)])
+def test_too_few_addresses_are_named_before_a_library_ends_the_process(
+    start: str, megabytes: int
+) -> None:
+    limited = f'ulimit -v {megabytes}000; exec "$0" -c "$1"'
+    command = ["bash", "-c", limited, sys.executable, start]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: too little memory to start: needs ")
+    assert "ulimit -v unlimited" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("libtorch_cuda.so: failed to map segment from shared object"),
+        OSError("libx.so: cannot allocate memory in static TLS block"),
+        MemoryError(),
+    ],
+)
+def test_an_import_that_lacks_memory_is_a_users_error(error: Exception) -> None:
+    with pytest.raises(UserError, match="not enough memory to start"), importing():
+        raise error
+
+
+def test_an_import_that_lacks_something_else_is_not() -> None:
+    with pytest.raises(ImportError), importing():
+        raise ImportError("no module named torch")

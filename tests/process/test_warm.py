@@ -1,7 +1,9 @@
 """A command done by the warm process is the same command, and dies with its script."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +13,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-from stagewise.process.warm import VARIABLE, ask
+from stagewise.errors import UserError
+from stagewise.process.warm import LENGTH, VARIABLE, ask, listen
 
 SERVER = """
 import sys
@@ -28,6 +31,8 @@ def main():
     print(os.getpid(), os.getcwd(), os.environ["COLOUR"], *sys.argv[1:], flush=True)
     if "wait" in sys.argv:
         time.sleep(60)
+    if "pause" in sys.argv:
+        time.sleep(1)
     if "fail" in sys.argv:
         raise UserError("no good")
     if "crash" in sys.argv:
@@ -134,6 +139,57 @@ def test_a_killed_run_fails_its_script(warm: Warm) -> None:
     assert process.stdout
     os.kill(int(process.stdout.readline().split()[0]), signal.SIGKILL)
     assert process.wait(timeout=20) == 128 + signal.SIGKILL
+
+
+def test_scripts_that_are_stopped_while_they_ask_hold_up_no_other(warm: Warm) -> None:
+    request = json.dumps([["script.py"], "/", {}]).encode()
+    asked = LENGTH.pack(len(request)) + request
+    stopped = []
+    for said in range(0, len(asked), 5):  # at every moment of its asking
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.connect(str(warm.socket))
+        if said:
+            socket.send_fds(connection, [asked[:said]], [0, 1, 2])
+        stopped.append(connection)
+    assert warm.start("a").wait(timeout=20) == 1
+    for connection in stopped:  # killed while they were stopped
+        connection.close()
+    assert warm.start("a", "b").wait(timeout=20) == 2
+
+
+def test_a_request_may_arrive_in_pieces(warm: Warm) -> None:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(str(warm.socket))
+    arguments = [str(warm.script), "a", "b", "c"]
+    environment = {**os.environ, "COLOUR": "blue"}
+    request = json.dumps([arguments, str(warm.folder), environment]).encode()
+    asked = LENGTH.pack(len(request)) + request
+    socket.send_fds(connection, [asked[:2]], [0, 1, 2])
+    for start in range(2, len(asked), 1000):
+        connection.sendall(asked[start : start + 1000])
+        time.sleep(0.002)
+    assert LENGTH.unpack(connection.recv(LENGTH.size, socket.MSG_WAITALL)) == (3,)
+    connection.close()
+
+
+@pytest.mark.parametrize("whom", ["script", "run"])
+def test_a_stopped_run_goes_on_and_ends(warm: Warm, whom: str) -> None:
+    process = warm.start("pause")
+    assert process.stdout
+    number = {"script": process.pid, "run": int(process.stdout.readline().split()[0])}[whom]
+    for _ in range(20):
+        os.kill(number, signal.SIGSTOP)
+        time.sleep(0.01)
+        os.kill(number, signal.SIGCONT)
+    assert process.wait(timeout=20) == 1
+    assert warm.start("a").wait(timeout=20) == 1
+
+
+def test_a_place_without_sockets_is_said_in_a_line(tmp_path: Path) -> None:
+    taken = tmp_path / "socket"
+    (taken / "below").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"socket: no socket can be here .* starts by itself"):
+        listen(taken)
 
 
 def test_without_a_server_a_script_does_it_itself(

@@ -8,14 +8,23 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
+try:  # not `workflow.basedir`: another Snakefile may include this one
+    ROOT = Path(workflow.current_basedir).parents[1]
+except TypeError:
+    raise WorkflowError(
+        "Stagewise runs in a clone of its repository, which holds its library and scripts: git clone it, then snakemake there"
+    ) from None
 
 # A clone, or DVC's temporary copy, runs its own library, whatever environment is active.
-sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+sys.path.insert(0, str(ROOT / "src"))
 PYTHONPATH = [sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])]
 os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
 from stagewise.files import canonical_json, sha256_text
+from stagewise.process.family import VARIABLE as PARENT
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
 from stagewise.analysis.figures.captions import caption
@@ -33,7 +42,7 @@ gc.disable()
 
 CONFIG_NAME = " + ".join(map(str, workflow.configfiles)) or "config"
 # Relative, so that the rules read the same in every clone.
-SCRIPTS = os.path.relpath(os.path.join(workflow.basedir, "scripts"))
+SCRIPTS = os.path.relpath(ROOT / "scripts")
 
 try:
     for path in workflow.configfiles:
@@ -63,6 +72,9 @@ POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
 # `exec`, because the signal follows the direct parent; a prefix is no part of a rule's code.
 if shutil.which("setpriv"):
     shell.prefix("set -euo pipefail; exec setpriv --pdeathsig KILL ")
+    # A job looks for its Snakemake once, in case that ended first; in a container it cannot.
+    if DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
+        os.environ[PARENT] = str(os.getpid())
 
 # The device is no setting of a study: it is the machine's. A job asks for a GPU only where it has one.
 DEVICE = default_device()
@@ -116,9 +128,9 @@ def warm_up():
 def cool_down():
     """End that process, and wait for it: its CPU time is part of the study's."""
     for server in WARM:
-        server.terminate()
+        server.kill()  # even where it is stopped
         server.wait()
-        os.unlink(os.environ[VARIABLE])
+        Path(os.environ[VARIABLE]).unlink(missing_ok=True)
 
 
 wildcard_constraints:
@@ -133,12 +145,12 @@ def results(name):
 
 def packaged(name):
     """A data file of the library, relative like the scripts."""
-    return os.path.relpath(os.path.join(workflow.basedir, "src/stagewise", name))
+    return os.path.relpath(ROOT / "src/stagewise" / name)
 
 
 def code(script, *modules):
     """Fingerprint of what a script and the modules that it imports do."""
-    return fingerprint(Path(workflow.basedir, "scripts", script), *modules)
+    return fingerprint(ROOT / "scripts" / script, *modules)
 
 
 def planned(step):

@@ -31,7 +31,7 @@ def save_arrays(arrays: dict[str, NDArray[Any]], info: dict[str, Any], path: Pat
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     sums = {name: content_sha256(array) for name, array in arrays.items()}
     metadata = {"info": canonical_json({**info, "sha256": sums})}
-    with atomic(path) as temporary:
+    with atomic(path, sum(array.nbytes for array in arrays.values())) as temporary:
         save_file(arrays, temporary, metadata)
 
 

@@ -121,7 +121,7 @@ def save_network(
     }
     # One key only: safetensors writes several in an order that differs from process to process.
     metadata = {"architecture": canonical_json(stated)}
-    with atomic(path) as temporary:
+    with atomic(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
         save_file(tensors, temporary, metadata)
 
 

@@ -5,10 +5,31 @@ import fcntl
 import itertools
 import os
 import platform
+import resource
 from pathlib import Path
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """glibc's numbers of these parameters (malloc.h), in bytes: only larger blocks are given back."""
+
+NUMPY_NEEDS, TORCH_NEEDS = (300, 100), (3400, 100)
+"""MB of addresses that a process needs to start: once, and for each core (OpenBLAS's threads).
+Measured: 255 and 80 for NumPy, SciPy and pandas; 3,360 and 80 with torch and CUDA."""
+
+
+def short_of_addresses(needs: tuple[int, int]) -> str:
+    """What is wrong where this process may have fewer addresses (``ulimit -v``), else nothing.
+
+    Ask before the import: OpenBLAS ends a process that has too few, or waits for ever.
+    """
+    once, core = needs
+    needed = once + core * len(os.sched_getaffinity(0))
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY or limit >= needed * 10**6:
+        return ""
+    return (
+        f"too little memory to start: needs {needed:,} MB of addresses, {limit // 10**6:,} MB are"
+        " allowed; raise the limit (ulimit -v unlimited)"
+    )
 
 
 def default_device() -> str:

@@ -8,12 +8,18 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from stagewise.errors import UserError
-from stagewise.process.machine import keep_freed_memory
+from stagewise.files import UNWRITABLE, unwritable
+from stagewise.process.family import orphaned
+from stagewise.process.machine import TORCH_NEEDS, keep_freed_memory, short_of_addresses
+from stagewise.process.streams import open_streams
 from stagewise.process.warm import ask
+
+SHORT_OF_MEMORY = ("failed to map segment", "annot allocate memory")
+"""What a library says that cannot be loaded for want of memory."""
 
 
 def run_script(main: Callable[[], int | None], *, forked: bool = False) -> None:
@@ -21,32 +27,63 @@ def run_script(main: Callable[[], int | None], *, forked: bool = False) -> None:
 
     With ``forked`` a warm process does it, where there is one (see ``warm``).
     """
-    code = ask() if forked else None
-    if code is not None:
-        leave(code)
+    status: int | str
     try:
-        leave(main() or 0)
+        open_streams()
+        if orphaned():
+            raise UserError("the Snakemake that started this has ended; start it again")
+        code = ask() if forked else None
+        status = _returned(main) if code is None else code
+        sys.stdout.flush()
     except UserError as error:
-        leave(f"error: {error}")
+        status = f"error: {error}"
+    except MemoryError:
+        status = "error: not enough memory; give this process more, or start less at once"
+    except OSError as error:
+        if error.errno not in UNWRITABLE or not error.filename:
+            raise
+        status = f"error: {unwritable(error.errno, error.filename2 or error.filename)}"
+    leave(status)
+
+
+def _returned(main: Callable[[], int | None]) -> int | str:
+    """What ``main`` returns, or exits with, as argparse does."""
+    try:
+        return main() or 0
+    except SystemExit as ended:
+        return ended.code or 0
 
 
 def leave(status: int | str) -> None:
     """``sys.exit`` without taking the modules apart, which costs torch 0.3 CPU-s."""
-    if isinstance(status, str):
-        print(status, file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # nobody may be there to hear it
+        if isinstance(status, str):
+            print(status, file=sys.stderr)
+        sys.stderr.flush()
     os._exit(1 if isinstance(status, str) else status)
 
 
 @contextmanager
 def importing() -> Iterator[None]:
     """Around the import of torch: looking for garbage meanwhile takes 0.15 CPU-s and finds none.
-    From then on the process keeps the memory that it frees."""
+    From then on the process keeps the memory that it frees.
+
+    Raises:
+        UserError: there is too little memory.
+    """
+    if said := short_of_addresses(TORCH_NEEDS):
+        raise UserError(said)
     keep_freed_memory()
     gc.disable()
     try:
         yield
+    except (ImportError, OSError, MemoryError) as error:
+        told = any(text in str(error) for text in SHORT_OF_MEMORY)
+        if not (told or isinstance(error, MemoryError)):
+            raise
+        raise UserError(
+            f"not enough memory to start ({error}); give this process more, or start less at once"
+        ) from None
     finally:
         gc.freeze()
         gc.enable()

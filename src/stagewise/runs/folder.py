@@ -43,16 +43,18 @@ def write_run(
     ``checksums``: of the inputs. ``protocol``: how the run was done, beyond its spec.
     ``train_loss``: of the last epoch.
     """
-    for half in out.glob(".*.tmp"):  # of a process that was killed while writing
-        half.unlink()
+    for pattern in (".*.tmp", ".tmp??????"):  # of a process that was killed while writing
+        for half in out.glob(pattern):
+            half.unlink()
     save_network(network, architecture, out / "model.safetensors", part)
     splits = {"validation": data.validation, "test": data.test}
     splits = {name: split for name, split in splits.items() if len(split.labels)}
     logits = {name: predict(network, data, split).cpu() for name, split in splits.items()}
     labels = {name: split.labels.cpu() for name, split in splits.items()}
-    with atomic(out / "logits.npz") as temporary, open(temporary, "wb") as stream:
-        arrays: dict[str, Any] = {name: values.numpy() for name, values in logits.items()}
-        arrays |= {f"{name}_labels": values.numpy() for name, values in labels.items()}
+    arrays: dict[str, Any] = {name: values.numpy() for name, values in logits.items()}
+    arrays |= {f"{name}_labels": values.numpy() for name, values in labels.items()}
+    size = sum(values.nbytes for values in arrays.values())
+    with atomic(out / "logits.npz", size) as temporary, open(temporary, "wb") as stream:
         np.savez(stream, **arrays)
     accuracy = {
         name: 100 * (logits[name].mean(0).argmax(1) == labels[name]).double().mean().item()

@@ -47,7 +47,8 @@ class Checkpoint:
 
     def _write(self, tensors: dict[str, Tensor], position: str) -> None:
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        with atomic(self.path) as temporary:
+        size = sum(tensor.nbytes for tensor in contiguous.values())
+        with atomic(self.path, size) as temporary:
             save_file(contiguous, temporary, {"position": position})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

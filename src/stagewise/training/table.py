@@ -21,6 +21,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from stagewise.errors import UserError
 from stagewise.files import atomic
 
 Rows = NDArray[np.float32]
@@ -122,8 +123,8 @@ class TableFolder:
     def _make(file: Path, size: int) -> bool:
         """An empty table with its space reserved; False where the disk has not so much."""
         try:
-            with atomic(file) as temporary, open(temporary, "wb") as stream:
+            with atomic(file, size) as temporary, open(temporary, "wb") as stream:
                 os.posix_fallocate(stream.fileno(), 0, size)
-        except OSError:
+        except (OSError, UserError):
             return False
         return True
