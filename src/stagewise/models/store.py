@@ -182,6 +182,8 @@ def load_network(path: Path | str) -> tuple[Network, Architecture]:
         for name, tensor in network.state_dict().items():
             if name in tensors and tensors[name].dtype != tensor.dtype:
                 raise ValueError(f"'{name}' is of type {tensors[name].dtype}")
+            if name in tensors and not tensors[name].isfinite().all():
+                raise ValueError(f"'{name}' holds values that are not finite")
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]

@@ -280,6 +280,7 @@ class Trainer:
         index = torch.arange(2, device=self.data.train.labels.device)
         view = torch.zeros_like(index)
         self.network.eval()
+        self.method.eval()
         with torch.no_grad():
             try:
                 if self.teacher:
@@ -300,10 +301,10 @@ class Trainer:
     def _check(self, phase: Phase, terms: Collection[str]) -> None:
         """A phase that trains something by some loss."""
         weights = self.weights if phase.weights is None else phase.weights
-        if not any(weights.get(name) for name in terms):
+        if not any(weights.get(name) for name in terms) or weights.keys() - {*terms}:
             raise UserError(
-                f"{self.progress.title}: phase '{phase.name}' weights {dict(weights)}, so none of"
-                f" the losses {sorted(terms)} counts; raise one"
+                f"{self.progress.title}: phase '{phase.name}' weights {dict(weights)}; give some"
+                f" of the losses {sorted(terms)} a weight, and nothing else"
             )
         if phase.updates and not phase.factors(self.parts):
             raise UserError(
