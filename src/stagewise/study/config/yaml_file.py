@@ -52,7 +52,8 @@ def load_yaml(path: Path | str) -> Any:
             raise UserError(
                 f"{path}: larger than {LARGEST:,} bytes, which no configuration needs; shorten it"
             )
-        return yaml.load(_Named(content.decode("utf-8"), str(path)), _Loader)
+        named = _Named(content.decode("utf-8"), str(path))
+        return yaml.load(named, _Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; name an existing configuration") from None
     except OSError as error:
