@@ -1,7 +1,9 @@
 """Compute all metrics of all runs of a study from their stored logits."""
 
+import sys
 from pathlib import Path
 
+from stagewise.analysis.records.agreement import mixed_code
 from stagewise.analysis.records.evaluation import evaluate
 from stagewise.analysis.records.study import read_study
 from stagewise.files import write_text
@@ -14,7 +16,10 @@ def main() -> None:
     arguments = study_parser(__doc__)
     arguments.add_argument("--out", type=Path, required=True, help="evaluation.csv to write")
     args = arguments.parse_args()
-    write_text(args.out, evaluate(read_study(args.plan, args.root)).to_csv(index=False))
+    study = read_study(args.plan, args.root)
+    write_text(args.out, evaluate(study).to_csv(index=False))
+    for line in mixed_code(study):
+        print(f"warning: {args.plan}: {line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

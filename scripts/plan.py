@@ -23,8 +23,7 @@ def main() -> None:
     plan = make_plan(config, name)
     for line in find_warnings(plan):
         print(f"warning: {name}: {line}", file=sys.stderr)
-    header = {"study": config.study, "title": config.title, "config": config.as_dict()}
-    write_json(arguments.out, {**header, "runs": plan.rows()})
+    write_json(arguments.out, plan.written())
     print(f"{arguments.out}: {len(plan.runs)} runs")
 
 

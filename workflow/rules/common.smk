@@ -29,7 +29,12 @@ from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
 from stagewise.analysis.figures.captions import caption
 from stagewise.study.config import load_yaml, resolve_config
-from stagewise.study.config.source import source_fact, source_options
+from stagewise.study.config.source import (
+    prepare_settings,
+    raw_file,
+    source_fact,
+    source_options,
+)
 from stagewise.study.fingerprint import fingerprint
 from stagewise.study.memory import USUAL_MB, memory_mb
 from stagewise.study.plan import make_plan
@@ -86,15 +91,11 @@ PROBED = ["shock.csv"] if SETTINGS.two_stage.probe else []
 
 SOURCE = SETTINGS.data.source
 SOURCE_OPTIONS = source_options(SETTINGS)
-# What the raw data depend on: not the place that they came from, their content is checked.
-CONTENT = {key: value for key, value in SOURCE_OPTIONS.items() if key != "mirrors"}
-RAW = "-".join(
-    [SOURCE, *([sha256_text(canonical_json(CONTENT))[:8]] if CONTENT else [])]
-)
+RAW = raw_file(SETTINGS)
 FOLDERS = source_fact(SETTINGS, "FOLDERS") or {}
 
 for key, folder in FOLDERS.items():
-    if not (os.path.isdir(folder) or os.path.exists(f"data/raw/{RAW}.safetensors")):
+    if not (os.path.isdir(folder) or os.path.exists(RAW)):
         raise WorkflowError(
             f"{CONFIG_NAME}: data.{key}: '{folder}' is no folder; correct it"
         )
@@ -182,13 +183,9 @@ def listing(wildcards):
     """Fingerprint of the user's own images; where a folder is gone, of those that are stored."""
     if not FOLDERS:
         return ""
-    if all(os.path.isdir(folder) for folder in FOLDERS.values()):
-        from stagewise.data.folders import listing_fingerprint
+    from stagewise.data.making import present_listing
 
-        return listing_fingerprint(FOLDERS.values())
-    from stagewise.data.raw import noted
-
-    return noted(f"data/raw/{RAW}.safetensors", "listing")
+    return present_listing(SETTINGS)
 
 
 def run_files(step, *more):

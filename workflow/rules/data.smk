@@ -1,9 +1,9 @@
 rule download:
     """Fetch the data source, or read it from its package or folder, and check its content."""
     output:
-        f"data/raw/{RAW}.safetensors",
+        RAW,
     log:
-        f"logs/raw/{RAW}.log",
+        f"logs/raw/{Path(RAW).stem}.log",
     threads: 4
     resources:
         # No parameter: another mirror makes no other data.
@@ -33,13 +33,7 @@ rule prepare:
     resources:
         mem_mb=4000,
     params:
-        settings=canonical_json(
-            {
-                key: value
-                for key, value in PLAIN["data"].items()
-                if key not in {"mirrors", *SOURCE_OPTIONS} - {"image_size"}
-            }
-        ),
+        settings=canonical_json(prepare_settings(SETTINGS)),
         code=code("prepare.py"),
     message:
         "Data: splits"

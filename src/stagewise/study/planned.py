@@ -84,7 +84,7 @@ class Plan:
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """The plan as plain rows for records and tables."""
+        """The plan as plain rows for tables; records are compared with ``spec``."""
         return [
             {
                 "path": run.path,
@@ -94,7 +94,13 @@ class Plan:
                 "seed": run.seed,
                 "parents": run.parents,
                 "reference": run.reference,
+                "spec": run.spec.written(),
                 **run.labels,
             }
             for run in self.runs.values()
         ]
+
+    def written(self) -> dict[str, Any]:
+        """The content of ``plan.json``."""
+        header = {"study": self.config.study, "title": self.config.title}
+        return {**header, "config": self.config.as_dict(), "runs": self.rows()}

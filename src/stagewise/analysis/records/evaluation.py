@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stagewise.analysis.records import metrics
+from stagewise.analysis.records.agreement import refuse_others
 from stagewise.analysis.records.logits import Logits, output_names
 from stagewise.analysis.records.study import Study
 from stagewise.errors import UserError
@@ -20,8 +21,10 @@ def evaluate(study: Study) -> pd.DataFrame:
     Columns: path, arm, seed, exit, split, the metrics, parameters, macs, file_bytes.
 
     Raises:
-        UserError: a record or logits file is missing or broken, or does not fit its teacher's.
+        UserError: a record or logits file is missing or broken, or does not fit its teacher's;
+            records are not what the plan says.
     """
+    refuse_others(study)
     bins = study.config["evaluation"]["ece_bins"]
 
     @lru_cache(maxsize=16)  # a handful of teachers serve all runs

@@ -21,11 +21,12 @@ SHOCK_COLUMNS = ("step", "g_backbone", "displacement", "probe_accuracy")
 class Record:
     """``record.json``, as far as results need it: it is the same for equal runs.
 
-    ``costs``: output → its parameters and MACs. ``protocol``: how it was trained. ``pruning``: of
+    ``spec``: as the run was told. ``costs``: output → its parameters and MACs. ``protocol``: how it was trained. ``pruning``: of
     a run that pruned, else empty. ``parents``: role → SHA-256 of the parent's weights.
     ``test_accuracy``: of the ensemble where there are exits, percent.
     """
 
+    spec: dict[str, Any]
     settings: Settings
     costs: dict[str, dict[str, int]]
     file_bytes: int
@@ -70,6 +71,7 @@ class RunFiles:
         problem, mend = f"{file}: is no record", f"delete {self.folder} and run again"
         content = checked(read_json(file), f"{SCHEMAS}/record.schema.yaml", problem, mend)
         return Record(
+            spec=content["spec"],
             settings=read_settings(content),
             costs={
                 cost["exit"]: {name: cost[name] for name in ("parameters", "macs")}

@@ -20,7 +20,7 @@ class Study:
     """A plan and the project folder that its run paths are relative to.
 
     ``config``: all settings, as plain JSON values. ``runs``: a row per run, in plan order: path,
-    arm, step, name, seed, parents, reference, the labels.
+    arm, step, name, seed, parents, reference, spec (older plans have none), the labels.
     """
 
     title: str

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stagewise.analysis.records.agreement import refuse_others
 from stagewise.analysis.records.labels import LABELS
 from stagewise.analysis.records.logits import SPLITS, main_output
 from stagewise.analysis.records.study import Study
@@ -21,7 +22,11 @@ def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
 
     Columns: path, arm, step, name, seed, the labels, exit, test_* and validation_* metrics,
     parameters, macs, file_bytes, and the provenance of ``_provenance``.
+
+    Raises:
+        UserError: a record is missing or broken, or records are not what the plan says.
     """
+    refuse_others(study)
     index = ["path", "exit"]
     fixed = evaluation.drop_duplicates(index).set_index(index)
     parts = [fixed[["parameters", "macs", "file_bytes"]]]

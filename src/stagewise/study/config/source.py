@@ -5,6 +5,7 @@ from typing import Any
 
 from stagewise import catalogue
 from stagewise.errors import UserError
+from stagewise.files import canonical_json, sha256_text
 from stagewise.study.config.data import Data
 from stagewise.study.config.options import Problems, option_problems, unknown
 from stagewise.study.config.study import Config
@@ -16,6 +17,20 @@ def source_options(config: Config) -> dict[str, Any]:
         return {}
     data = config.data.as_dict()
     return {key: data[key] for key in catalogue.source_options(config.data.source) if key in data}
+
+
+def raw_file(config: Config) -> str:
+    """Where the raw data lie. Its name is of what they depend on: not of the place that they came
+    from, their content is checked."""
+    content = {key: value for key, value in source_options(config).items() if key != "mirrors"}
+    of_options = f"-{sha256_text(canonical_json(content))[:8]}" if content else ""
+    return f"data/raw/{config.data.source}{of_options}.safetensors"
+
+
+def prepare_settings(config: Config) -> dict[str, Any]:
+    """What the splits depend on: the ``data`` block without what the source alone uses."""
+    others = {"mirrors", *source_options(config)} - {"image_size"}
+    return {key: value for key, value in config.data.as_dict().items() if key not in others}
 
 
 def source_fact(config: Config, fact: str) -> Any:
