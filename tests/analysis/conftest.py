@@ -85,7 +85,7 @@ def write_run(
     record = {
         "spec": run.spec.written(),
         "settings": run.spec.settings(),
-        "parents": {k: {"path": p, "sha256": "a" * 64} for k, p in run.parents.items()},
+        "parents": {k: {"path": p, "sha256": "b" * 64} for k, p in run.parents.items()},
         "data_sha256": "d" * 64,
         "model_sha256": "b" * 64,
         "code": "c" * 12,
@@ -162,9 +162,7 @@ def write_study(
     for run in study.runs.values():
         held_out = config.data.validation > 0
         write_run(root, run, accuracy(run.arm), draw, noise, held_out)
-    plan = {"study": "toy", "title": config.title, "runs": study.rows()}
-    plan["config"] = config.as_dict()
-    (root / "plan.json").write_text(json.dumps(plan))
+    (root / "plan.json").write_text(json.dumps(study.written()))
     return read_study(root / "plan.json", root)
 
 

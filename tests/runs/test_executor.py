@@ -52,10 +52,10 @@ def test_runs_that_share_a_process_leave_the_same_bytes(
         folder = tmp_path / f"{jobs}"
         folder.mkdir()
         monkeypatch.chdir(folder)
-        runs = unfinished(study, machine())
+        runs = [*unfinished(study, data, machine())]
         assert [run.path for run in runs] == list(study.runs)
         execute(runs, data, machine(jobs))
-        assert unfinished(study, machine()) == []
+        assert unfinished(study, data, machine()) == {}
         found.append(files(folder))
     assert found[0] == found[1]
     assert sum(name.endswith("record.json") for name in found[0]) == len(study.runs)
@@ -66,9 +66,9 @@ def test_only_what_changed_is_left_with_its_descendants(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    execute(unfinished(plan(), machine()), data, machine(2))
+    execute([*unfinished(plan(), data, machine())], data, machine(2))
     changed = plan(learning_rates={"students/resnet.baseline": 0.01})
-    left = {run.arm for run in unfinished(changed, machine())}
+    left = {run.arm for run in unfinished(changed, data, machine())}
     assert "students/resnet.baseline" in left
     assert "recovery/resnet.baseline.l2-1.5x.kd" in left
     assert not left & {"teachers/resnet", "distillation/resnet.kd"}
@@ -80,11 +80,11 @@ def test_a_spent_budget_goes_on_later(
     monkeypatch.chdir(tmp_path)
     study = plan()
     with pytest.raises(OutOfTime):
-        execute(unfinished(study, machine()), data, machine(2, time.monotonic() + 0.2))
-    left = unfinished(study, machine())
+        execute([*unfinished(study, data, machine())], data, machine(2, time.monotonic() + 0.2))
+    left = unfinished(study, data, machine())
     assert left
-    execute(left, data, machine(2))
-    assert unfinished(study, machine()) == []
+    execute([*left], data, machine(2))
+    assert unfinished(study, data, machine()) == {}
 
 
 def test_a_failed_run_stops_the_study_and_names_itself(
@@ -101,7 +101,7 @@ def test_a_failed_run_stops_the_study_and_names_itself(
     monkeypatch.setattr(executor, "train_run", broken)
     study = plan()
     with pytest.raises(UserError, match=r"distillation/.*: broken"):
-        execute(unfinished(study, machine()), data, machine(2))
+        execute([*unfinished(study, data, machine())], data, machine(2))
     assert not list(tmp_path.glob("runs/smoke/recovery/*/*/record.json"))
 
 

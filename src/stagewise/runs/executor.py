@@ -52,8 +52,8 @@ def unfinished(plan: Plan, data: Path, machine: Machine) -> dict[PlannedRun, str
             continue
         try:
             record = stated(read_json(file))
-        except UserError as error:
-            left[run] = str(error)
+        except UserError:
+            left[run] = "its record is damaged"
             continue
         known = {role: _weights(parent, records) for role, parent in run.parents.items()}
         planned = Made(run.spec.written(), prepared, known, _code(run, machine))

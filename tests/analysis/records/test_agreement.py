@@ -56,7 +56,15 @@ def test_other_settings_are_refused_by_name(make_study: MakeStudy, step: Any) ->
 def test_a_setting_that_only_one_states(make_study: MakeStudy) -> None:
     study = make_study(**TINY)
     study = edited(study, STUDENT, lambda record: record["spec"].update(weights={"kd": 0.5}))
-    assert disagreements(study) == {STUDENT: "weights {'kd': 0.5}, planned the default"}
+    assert disagreements(study) == {STUDENT: "weights.kd 0.5, planned 0.9"}
+    study = edited(study, STUDENT, lambda record: record["spec"].update(weights={"kd": 0.9}))
+    assert disagreements(study) == {}  # a default that is written is the same setting
+
+
+def test_a_spec_of_other_code(make_study: MakeStudy) -> None:
+    study = make_study(**TINY)
+    study = edited(study, STUDENT, lambda record: record["spec"].update(gone=[1]))
+    assert disagreements(study) == {STUDENT: "gone [1], planned none"}
 
 
 def test_runs_on_other_data_than_most(make_study: MakeStudy) -> None:

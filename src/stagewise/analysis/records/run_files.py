@@ -21,8 +21,9 @@ SHOCK_COLUMNS = ("step", "g_backbone", "displacement", "probe_accuracy")
 class Record:
     """``record.json``, as far as results need it: it is the same for equal runs.
 
-    ``spec``: as the run was told. ``costs``: output → its parameters and MACs. ``protocol``: how it was trained. ``pruning``: of
-    a run that pruned, else empty. ``parents``: role → SHA-256 of the parent's weights.
+    ``spec``: as the run was told. ``costs``: output → its parameters and MACs. ``protocol``: how it
+    was trained. ``pruning``: of a run that pruned, else empty. ``parents``: role → SHA-256 of the
+    parent's weights.
     ``test_accuracy``: of the ensemble where there are exits, percent.
     """
 
