@@ -1,5 +1,6 @@
 """Runs done several at once, without Snakemake, are the runs that are done one by one."""
 
+import json
 import subprocess
 import sys
 import time
@@ -74,6 +75,40 @@ def test_only_what_changed_is_left_with_its_descendants(
     assert not left & {"teachers/resnet", "distillation/resnet.kd"}
 
 
+def test_records_that_are_not_of_these_inputs_are_left_and_named(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = plan()
+    execute([*unfinished(study, data, machine())], data, machine(2))
+    teacher = tmp_path / "runs/smoke/teachers/resnet/seed-0/record.json"
+    content = json.loads(teacher.read_text())
+    student = "distillation/resnet.kd"
+
+    def left() -> dict[str, str]:
+        return {run.arm: why for run, why in unfinished(study, data, machine()).items()}
+
+    teacher.write_text(json.dumps(content | {"model_sha256": "f" * 64}))
+    found = left()
+    assert found[student] == f"weights of its teacher {content['model_sha256']:.8}, now ffffffff"
+    assert not found.keys() & {"teachers/resnet", "students/resnet.baseline"}
+    teacher.write_text(json.dumps(content | {"code": "e" * 16}))
+    found = left()
+    assert found["teachers/resnet"].startswith("code eeeeeeee, now ")
+    assert found[student] == "a parent is done again"
+    for damaged in ("[]", "{", '{"spec": 1}', '{"spec": {}, "parents": [1]}'):
+        teacher.write_text(damaged)
+        assert left()["teachers/resnet"] == "its record is damaged"
+    teacher.unlink()
+    assert left()["teachers/resnet"] == ""
+    teacher.write_text(json.dumps(content))
+    assert left() == {}
+    toy_data(data, split_seed=1)
+    found = left()
+    assert len(found) == len({run.arm for run in study.runs.values()})
+    assert all(why.startswith("data ") for why in found.values())
+
+
 def test_a_spent_budget_goes_on_later(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,4 +157,12 @@ def test_the_script_does_a_study(tmp_path: Path) -> None:
     for left in (count, 0):
         done = study("--device", "cpu", "--jobs", "2")
         assert (done.returncode, f"{left} of {count} runs to do" in done.stdout) == (0, True), done
+        assert f"{count - left} of {count} records are as planned and stay" in done.stdout
+    config["data"]["split_seed"] = 5
+    (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    other = study("--device", "cpu", "--budget", "0.001s")
+    assert f"0 of {count} records are as planned and stay" in other.stdout, other
+    assert "not as planned, done again: runs/smoke/pretraining/resnet/seed-0: data " in other.stdout
+    assert f"{count} of {count} runs to do" in other.stdout
+    assert other.returncode == 75
     assert len(list(tmp_path.glob("runs/smoke/**/record.json"))) == count
