@@ -38,6 +38,7 @@ from stagewise.models import store
 from stagewise.models.store import build, load_network, save_network
 from stagewise.runs.prune import prune_run
 from stagewise.runs.train import Inputs
+from stagewise.study.spec import Images, PruneSpec
 from stagewise.training.checkpoint import Checkpoint
 
 MEND = re.compile(r"run `snakemake data`|run again|run the step|lower|leave at least|change")
@@ -389,7 +390,17 @@ def test_a_parent_of_another_study_leaves_no_run(
 def test_a_network_of_another_study_is_not_pruned(
     tmp_path: Path, foreign: Path, model: Path
 ) -> None:
-    spec = {"threads": 1, "data": {"task": "all", "images": "few"}}
+    spec = PruneSpec(
+        network={"network": "resnet8"},
+        seed=0,
+        data=Images(),
+        criterion="l2",
+        ratio=2,
+        min_channels=2,
+        min_share=0.25,
+        tolerance=0.1,
+        threads=1,
+    )
     inputs = Inputs(foreign, {"init": model})
     refused(model, lambda: prune_run(spec, inputs, tmp_path / "out", code=""), "do not fit")
     assert not (tmp_path / "out").exists()

@@ -177,8 +177,40 @@ def test_a_full_disk_stops_the_run_and_spoils_nothing(project: Project, calm: Pr
         assert snakemake.wait() == 1
     assert not list((project.folder / "work").rglob("*state*"))
     assert not list((project.folder / RUN).glob("*"))
+    said = (project.folder / LOG).read_text()
+    assert "state.safetensors (needs " in said
+    assert "60,000 bytes are allowed): larger than a file of this process may be" in said
+    assert "Traceback" not in said
     project.run(*COMMAND)
     assert hashes(project) == hashes(calm)
+
+
+SETPRIV = """#!/bin/bash
+kill -KILL $PPID
+while grep -qs "^State:.[^Z]" /proc/$PPID/status; do sleep 0.01; done
+exec {setpriv} "$@"
+"""
+"""Snakemake ends in the first moments of the job's life: before the job asks to die with it."""
+
+
+def test_a_job_that_is_too_young_to_die_with_its_snakemake_does_nothing(project: Project) -> None:
+    young = project.folder / "bin/setpriv"
+    young.parent.mkdir()
+    young.write_text(SETPRIV.format(setpriv=shutil.which("setpriv")))
+    young.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{young.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "STAGEWISE_DEVICE": "cpu",
+    }
+    with open(project.folder / "snakemake.log", "wb") as log:
+        command = subprocess.Popen(
+            COMMAND, cwd=project.folder, env=environment, stdout=log, stderr=log
+        )
+    assert command.wait() == -signal.SIGKILL
+    wait_for(lambda: "has ended" in (project.folder / LOG).read_text())
+    wait_for(lambda: not jobs(project), 5)
+    assert not list(project.folder.glob(f"work/{RUN}/*"))
 
 
 def test_of_two_starts_at_once_one_trains(project: Project, calm: Project) -> None:
