@@ -187,7 +187,7 @@ def test_a_full_disk_stops_the_run_and_spoils_nothing(project: Project, calm: Pr
 
 SETPRIV = """#!/bin/bash
 kill -KILL $PPID
-while grep -qs "^State:.[^Z]" /proc/$PPID/status; do sleep 0.01; done
+while grep -q "^PPid:.$PPID$" /proc/$$/status; do sleep 0.01; done
 exec {setpriv} "$@"
 """
 """Snakemake ends in the first moments of the job's life: before the job asks to die with it."""
