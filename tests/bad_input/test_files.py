@@ -232,13 +232,15 @@ def test_torch_saves_pickles_and_they_are_refused(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_damaged_training_state_counts_as_none(tmp_path: Path) -> None:
+def test_a_damaged_training_state_is_none(tmp_path: Path) -> None:
     state = Checkpoint(tmp_path)
     for content in (b"", b"\xff" * 100, pickle.dumps(Trap(tmp_path / "ran"))):
         state.path.write_bytes(content)
-        assert state.load() is None
-    save_file({"a": torch.zeros(1)}, state.path, {"position": "[" * 100_000})
-    assert state.load() is None
+        with pytest.raises(ValueError, match="no training state"):
+            state.load()
+    save_file({"a": torch.zeros(1)}, state.path, {"state": "[" * 100_000})
+    with pytest.raises(ValueError, match="no training state"):
+        state.load()
     assert not (tmp_path / "ran").exists()
 
 
