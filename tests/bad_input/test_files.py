@@ -38,6 +38,7 @@ from stagewise.models import store
 from stagewise.models.store import build, load_network, save_network
 from stagewise.runs.prune import prune_run
 from stagewise.runs.train import Inputs
+from stagewise.study.spec import Images, PruneSpec
 from stagewise.training.checkpoint import Checkpoint
 
 MEND = re.compile(r"run `snakemake data`|run again|run the step|lower|leave at least|change")
@@ -139,9 +140,19 @@ def test_sizes_are_refused_before_memory_is_taken(
         raise AssertionError("built")
 
     monkeypatch.setattr(store, "build", no_build)
-    for changes in ({"options": {"width": 1024}}, {"classes": 99_999}, {"classes": 10**12}):
+    pruned = {"pruned": [["stem.0", True, [0]]]}
+    for changes in (
+        *({"options": {"width": 1024}}, {"classes": 99_999}, {"classes": 10**12}),
+        {**pruned, "options": {"width": 1024}},  # of 2.7 GiB
+        {**pruned, "options": {"width": 256}},  # 20 million parameters for the 5,000 that are there
+        {**pruned, "options": {"width": 2}},
+        {**pruned, "network": "vgg13"},
+    ):
         path = restated(shutil.copy(model, model.with_name("copy")), **changes)
         refused(path, lambda path=path: load_network(path))
+    monkeypatch.setattr(store, "LARGEST_TRACE", 10**6)
+    path = restated(model, **pruned, image_size=512)
+    refused(path, lambda: load_network(path), "pruned on images that fill")
 
 
 def header(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -218,6 +229,18 @@ def test_a_truncated_weight_file_is_refused(model: Path, share: float) -> None:
     content = model.read_bytes()
     model.write_bytes(content[: int(share * len(content))])
     refused(model, lambda: load_network(model), "not a weight file")
+
+
+def test_no_pipe_and_no_device_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "device"):
+        refused(path, lambda path=path: load_network(path), "Not a regular file")
+
+
+def test_a_huge_header_is_not_read(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LARGEST_HEADER", 100)
+    refused(model, lambda: load_network(model), "its header has")
 
 
 def test_a_folder_or_nothing_is_refused(tmp_path: Path) -> None:
@@ -391,7 +414,17 @@ def test_a_parent_of_another_study_leaves_no_run(
 def test_a_network_of_another_study_is_not_pruned(
     tmp_path: Path, foreign: Path, model: Path
 ) -> None:
-    spec = {"threads": 1, "data": {"task": "all", "images": "few"}}
+    spec = PruneSpec(
+        network={"network": "resnet8", "width": 4},
+        seed=0,
+        data=Images(task="all", images="few"),
+        criterion="l2",
+        ratio=2.0,
+        min_channels=1,
+        min_share=0.0,
+        tolerance=0.1,
+        threads=1,
+    )
     inputs = Inputs(foreign, {"init": model})
     refused(model, lambda: prune_run(spec, inputs, tmp_path / "out", code=""), "do not fit")
     assert not (tmp_path / "out").exists()
