@@ -35,11 +35,10 @@ def main() -> int:
     name = str(arguments.config)
     plan = make_plan(load_config(arguments.config), name)
     with importing():
-        import torch
-
         from stagewise.data.prepare import prepare
         from stagewise.data.raw import load_raw, save_raw
         from stagewise.data.sources.base import load_source
+        from stagewise.process.devices import torch_device
         from stagewise.runs.executor import Machine, execute, unfinished
         from stagewise.runs.imagenet import make_start
         from stagewise.training.trainer import OutOfTime
@@ -57,7 +56,7 @@ def main() -> int:
             mirrors, size = plan.config.two_stage.mirrors, image_size(plan.config)
             make_start(network, size, weights, cache=Path("work/downloads"), mirrors=mirrors)
     scripts = Path(__file__).parent
-    machine = Machine(scripts, torch.device(arguments.device), arguments.jobs, deadline)
+    machine = Machine(scripts, torch_device(arguments.device), arguments.jobs, deadline)
     steps = arguments.steps or STEPS
     left = [run for run in unfinished(plan, machine) if run.step in steps]
     print(f"{len(left)} of {len(plan.runs)} runs to do", flush=True)

@@ -134,6 +134,9 @@ def write_json(path: Path | str, value: Any) -> None:
 LARGEST_JSON = 64 * 2**20
 """Bytes of the largest JSON file that is read: the plan of some 60,000 runs."""
 
+LARGEST_FILE = 256 * 2**20
+"""Bytes of the largest of all other results: pictures, pages, tables."""
+
 LARGEST_WHOLE = 2**63 - 1
 """The largest whole number that tables can hold."""
 
@@ -167,6 +170,20 @@ def read_bounded(path: Path | str, most: int) -> bytes:
         return stream.read(most)
 
 
+def read_file(path: Path | str, most: int = LARGEST_FILE) -> bytes:
+    """The bytes of a file that was made by an earlier step.
+
+    Raises:
+        UserError: it is missing, no regular file, or too large.
+    """
+    try:
+        return read_bounded(path, most)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the step that writes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; delete it and run again") from None
+
+
 def read_json(path: Path | str, most: int = LARGEST_JSON) -> Any:
     """Read JSON of at most ``most`` bytes, whose numbers and text can be written again.
 
@@ -174,16 +191,12 @@ def read_json(path: Path | str, most: int = LARGEST_JSON) -> Any:
         UserError: it is missing or broken, no regular file, or too large.
     """
     try:
-        text = read_bounded(path, most).decode()
+        text = read_file(path, most).decode()
         value = json.loads(
             text, parse_constant=_refuse_constant, parse_int=_whole, parse_float=_finite
         )
         if "\\ud" in text.lower():  # an escape that may be half of a pair
             json.dumps(value, ensure_ascii=False).encode()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the step that writes it") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; delete it and run again") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
     return value

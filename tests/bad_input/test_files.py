@@ -456,7 +456,7 @@ RECORD: dict[str, Any] = {
 PLAN: dict[str, Any] = {
     "study": "toy",
     "config": {
-        "pairs": {"p": {}},
+        "pairs": {"p": {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8"}}},
         "seeds": [0],
         "data": {"source": "digits"},
         "gate": {"points": 4},

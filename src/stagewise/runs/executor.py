@@ -91,7 +91,8 @@ def _done(run: PlannedRun, machine: Machine) -> bool:
         record = read_json(Path(run.path) / "record.json")
     except UserError:
         return False
-    return bool(record["spec"] == run.spec.written() and record["code"] == _code(run, machine))
+    told = record if isinstance(record, dict) else {}
+    return bool(told.get("spec") == run.spec.written() and told.get("code") == _code(run, machine))
 
 
 def _do(run: PlannedRun, data: Path, machine: Machine, title: str) -> None:
