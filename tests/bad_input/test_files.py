@@ -598,6 +598,57 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, content: str) -> None:
     refused(file, lambda: read_study(file), "is no study plan")
 
 
+# -- every value of a plan and a record ----------------------------------------------------------
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where each value of some JSON stands."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, part in inner:
+        found.append((*path, key))
+        if isinstance(part, dict | list):
+            found += places(part, (*path, key))
+    return found
+
+
+ODD: tuple[Any, ...] = ("words", "", -7, 2**62, 1e308, [[]], {"": {}}, None, True)
+
+
+def odd_ones(content: Any) -> list[tuple[str, str]]:
+    """Text of ``content`` with one value missing, or replaced by an odd one."""
+    found = []
+    for *parents, last in places(content):
+        for odd in (*ODD, "missing"):
+            changed = json.loads(json.dumps(content))
+            holder = changed
+            for key in parents:
+                holder = holder[key]
+            if odd == "missing":
+                del holder[last]
+            else:
+                holder[last] = odd
+            found.append((".".join(map(str, (*parents, last))), json.dumps(changed)))
+    return found
+
+
+@pytest.mark.parametrize("name", ["plan.json", f"{PATH}/record.json"])
+def test_every_odd_value_is_refused_or_harmless(study: Study, name: str) -> None:
+    file = study.root / name
+    good, said = json.loads(file.read_text()), []
+    for place, text in odd_ones(good):
+        file.write_text(text)
+        try:
+            again = read_study(study.root / "plan.json", study.root)
+            summarise(again, evaluate(again)).to_csv().encode()
+        except UserError as error:
+            said.append(str(error))
+        except Exception as error:
+            raise AssertionError(f"{place}: {text}") from error
+    assert len(said) > 50
+    assert all(len(line.splitlines()) == 1 for line in said)
+
+
 # -- logits --------------------------------------------------------------------------------------
 
 
