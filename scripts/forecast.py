@@ -31,13 +31,13 @@ def main() -> None:
         config = load_config(arguments.config)
     plan = make_plan(config, str(arguments.config))
     with importing():
-        import torch
         from rich.console import Console
 
         from stagewise.forecast.calibration import calibrate
         from stagewise.forecast.estimate import forecast, jobs_at_once, sentence, table
         from stagewise.forecast.workload import workload
-    device = torch.device(arguments.device)
+        from stagewise.process.devices import torch_device
+    device = torch_device(arguments.device)
     gpu = device.type == "cuda"
     load = workload(plan, data_size(config, Path(f"data/{config.study}/summary.json")))
     jobs, efforts = jobs_at_once(load, arguments.cores, gpu), load.ranked()

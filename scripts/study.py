@@ -37,9 +37,8 @@ def main() -> int:
     name = str(arguments.config)
     plan = make_plan(load_config(arguments.config), name)
     with importing():
-        import torch
-
         from stagewise.data.making import make_data
+        from stagewise.process.devices import torch_device
         from stagewise.runs.executor import Machine, execute, unfinished
         from stagewise.runs.imagenet import make_start
         from stagewise.training.trainer import OutOfTime
@@ -50,7 +49,7 @@ def main() -> int:
         if not weights.exists():
             mirrors, size = plan.config.two_stage.mirrors, image_size(plan.config)
             make_start(network, size, weights, cache=Path("work/downloads"), mirrors=mirrors)
-    machine = Machine(scripts, torch.device(arguments.device), arguments.jobs, deadline)
+    machine = Machine(scripts, torch_device(arguments.device), arguments.jobs, deadline)
     steps = arguments.steps or STEPS
     found = unfinished(plan, data, machine)
     print(f"{len(plan.runs) - len(found)} of {len(plan.runs)} records are as planned and stay")

@@ -8,11 +8,15 @@ import pandas as pd
 
 from stagewise.analysis.claims.contrasts import Key, Measured, measure_contrasts
 from stagewise.analysis.claims.gate import Gate, study_gate
-from stagewise.analysis.records.csv_files import read_csv
+from stagewise.analysis.records.csv_files import TEXT, read_csv
 from stagewise.analysis.records.shock import shock_table
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import REQUIRED, main_outputs
+from stagewise.errors import UserError
 from stagewise.papers.claims import load_claims
+
+LATENCY = ("arm", "batch", "milliseconds")
+"""Columns that ``latency.csv`` has at least."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,9 @@ def read_results(
     Raises:
         UserError: one is missing or broken.
     """
-    return Results(
-        read_study(plan, root),
-        read_csv(summary, REQUIRED),
-        read_csv(latency) if latency else None,
-    )
+    study = read_study(plan, root)
+    table = read_csv(summary, REQUIRED, key=("path", "exit"), text=(*TEXT, "step", "name"))
+    if strange := sorted({*table["path"]} - {*study.runs["path"]}):
+        raise UserError(f"{summary}: '{strange[0]:.80}' is no run of {plan}; run again")
+    measured = read_csv(latency, LATENCY, key=("arm", "batch")) if latency else None
+    return Results(study, table, measured)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from stagewise.analysis.claims.judgement import COLUMNS
 from stagewise.analysis.records.csv_files import read_csv
 from stagewise.papers.claims import HEADLINE
 
 
 def read_claims(file: Path) -> pd.DataFrame:
     """``claims.csv``; raises ``UserError`` where it is missing or broken."""
-    return read_csv(file, ("claim", "verdict", "role"))
+    return read_csv(file, tuple(COLUMNS), {"unit": ("points", "ratio", "relative")})
 
 
 def number(value: float, digits: int = 2, signed: bool = True) -> str:

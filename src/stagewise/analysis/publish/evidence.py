@@ -17,7 +17,7 @@ from stagewise.analysis.records.environment import duration, timings, training_e
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
-from stagewise.files import read_json, write_json, write_text
+from stagewise.files import read_file, read_json, write_json, write_text
 
 RESULTS = ("claims.csv", "tables/*.md", "tables/*.csv", "figures/*.svg")
 NEEDED = (
@@ -71,7 +71,7 @@ def record_files(plan: Path, root: Path) -> list[Path]:
     if not done:
         raise UserError(f"{plan}: none of its runs is finished; run `snakemake` first")
     return [
-        root / path / name for path in done for name in RECORDS if (root / path / name).is_file()
+        root / path / name for path in done for name in RECORDS if (root / path / name).exists()
     ]
 
 
@@ -80,7 +80,7 @@ def keep(files: Iterable[Path], base: Path, evidence: Path) -> None:
     for source in files:
         target = evidence / source.relative_to(base)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        target.write_bytes(read_file(source))
 
 
 def keep_study(results: Path, root: Path, evidence: Path, command: str, *, runs_only: bool) -> None:
@@ -109,7 +109,7 @@ def keep_study(results: Path, root: Path, evidence: Path, command: str, *, runs_
 
 def _public(plan: dict[str, Any]) -> dict[str, Any]:
     """A plan without the user's mirrors: places on a machine, on which no result depends."""
-    blocks = {name: {**plan["config"][name]} for name in ("data", "two_stage")}
+    blocks = {name: {**plan["config"].get(name, {})} for name in ("data", "two_stage")}
     for block in blocks.values():
         block |= {"mirrors": []} if "mirrors" in block else {}
     return {**plan, "config": {**plan["config"], **blocks}}
@@ -146,7 +146,7 @@ def _done(study: Study) -> list[str]:
 
 def _protocol(study: Study, path: str) -> dict[str, str]:
     protocol = study.files(path).record.protocol
-    return {name: str(protocol[name]) for name in ("device", "dtype", "threads")}
+    return {name: str(protocol.get(name, "")) for name in ("device", "dtype", "threads")}
 
 
 def _run_table(study: Study, paths: list[str]) -> pd.DataFrame:
@@ -158,7 +158,7 @@ def _run_table(study: Study, paths: list[str]) -> pd.DataFrame:
                 "Run": f"[{run['arm']}]({path}/record.json)",
                 "Seed": run["seed"],
                 "Network": record.settings.network or "–",
-                "Epochs": record.protocol["epochs"],
+                "Epochs": record.protocol.get("epochs", "–"),
                 "Test accuracy, last epoch": f"{record.test_accuracy:.2f} %",
                 "Time": duration(timing.total_seconds) if timing else "–",
             }

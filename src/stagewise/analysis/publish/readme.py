@@ -13,6 +13,7 @@ from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.drawing import WIDTH, is_notice
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
+from stagewise.files import read_file
 from stagewise.papers.claims import HEADLINE
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
@@ -82,7 +83,7 @@ def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> s
     guide = os.path.relpath("docs/gallery.md", folder)
     claims = read_claims(evidence / "claims.csv")
     accuracy = (evidence / "tables/accuracy.md").read_text(encoding="utf-8")
-    protocol = (evidence / "tables/study.md").read_text(encoding="utf-8").split("\n## ")[0]
+    protocol = read_file(evidence / "tables/study.md").decode(errors="replace").split("\n## ")[0]
     parts = [protocol.partition("\n")[2].strip(), verdict_table(claims).strip()]
     parts += [
         f"![{text}]({kept}/figures/{name}.svg)"

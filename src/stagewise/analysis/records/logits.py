@@ -7,19 +7,26 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from stagewise.analysis.records import metrics
 from stagewise.errors import UserError
+from stagewise.files import regular_size
 
 SPLITS = ("validation", "test")
 FINAL, ENSEMBLE = "final", "ensemble"
+LARGEST_LOGITS = 8 * 2**30
+"""Bytes of the largest file of logits that is read: those of 500,000 images, 4 exits and 1,000
+classes."""
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 CORRUPTED = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, TypeError),
     *(AttributeError, MemoryError, RuntimeError, SyntaxError, TokenError),
@@ -50,7 +57,10 @@ def read_logits(folder: Path, splits: Iterable[str] = SPLITS) -> dict[str, Logit
     file = folder / "logits.npz"
     mend = f"delete {folder} and run again"
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        size = regular_size(file)
+        if size > LARGEST_LOGITS:
+            raise ValueError(f"{size} bytes, at most {LARGEST_LOGITS} are read")
+        with zipfile.ZipFile(file) as arrays:
             found = {s: Logits(_array(arrays, s), _array(arrays, f"{s}_labels")) for s in splits}
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; run the step that writes it") from None
@@ -81,11 +91,22 @@ def read_logits(folder: Path, splits: Iterable[str] = SPLITS) -> dict[str, Logit
     return found
 
 
-def _array(arrays: Any, name: str) -> NDArray[Any]:
-    """An array of an npz file, whose members can be anything."""
-    array = arrays[name]
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"'{name}' is no array")
+def _array(arrays: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """An array of an npz file, read when its header has told that it is as long as its member; no
+    member is packed, so none is longer than the file."""
+    member = arrays.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+        raise ValueError(f"'{name}' is packed")
+    with arrays.open(member) as stream:
+        version = npy.read_magic(stream)
+        if version not in HEADERS:
+            raise ValueError(f"'{name}' is of version {version}")
+        shape, _, dtype = HEADERS[version](stream)
+        length = prod(shape) * dtype.itemsize
+        if min(shape, default=0) < 0 or stream.tell() + length != member.file_size:
+            raise ValueError(f"'{name}' states {length} bytes and has {member.file_size}")
+    with arrays.open(member) as stream:
+        array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
     return array
 
 

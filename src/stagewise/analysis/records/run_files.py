@@ -14,6 +14,8 @@ from stagewise.files import read_json
 from stagewise.schemas import checked
 
 SCHEMAS = "analysis/records"
+LARGEST_RECORD, LARGEST_TIMING = 16 * 2**20, 2**20
+"""Bytes of the largest ones that are read; a record names all classes."""
 SHOCK_COLUMNS = ("step", "g_backbone", "displacement", "probe_accuracy")
 
 
@@ -63,14 +65,16 @@ class RunFiles:
     @property
     def finished(self) -> bool:
         """Whether there is a record: runs write it last."""
-        return (self.folder / "record.json").is_file()
+        return (self.folder / "record.json").exists()
 
     @cached_property
     def record(self) -> Record:
         """``record.json``."""
         file = self.folder / "record.json"
         problem, mend = f"{file}: is no record", f"delete {self.folder} and run again"
-        content = checked(read_json(file), f"{SCHEMAS}/record.schema.yaml", problem, mend)
+        content = checked(
+            read_json(file, LARGEST_RECORD), f"{SCHEMAS}/record.schema.yaml", problem, mend
+        )
         return Record(
             spec=content["spec"],
             settings=read_settings(content),
@@ -92,10 +96,12 @@ class RunFiles:
     def timing(self) -> Timing | None:
         """``timing.json``; None where the run left none."""
         file = self.folder / "timing.json"
-        if not file.is_file():
+        if not file.exists():
             return None
         problem, mend = f"{file}: is no timing", f"delete {file}"
-        content = checked(read_json(file), f"{SCHEMAS}/timing.schema.yaml", problem, mend)
+        content = checked(
+            read_json(file, LARGEST_TIMING), f"{SCHEMAS}/timing.schema.yaml", problem, mend
+        )
         return Timing(**{name: content[name] for name in Timing.__dataclass_fields__})
 
     @cached_property
@@ -106,7 +112,7 @@ class RunFiles:
     @property
     def logs_shock(self) -> bool:
         """Whether the run logged the gradient shock."""
-        return (self.folder / "shock.csv").is_file()
+        return (self.folder / "shock.csv").exists()
 
     @cached_property
     def shock(self) -> pd.DataFrame:

@@ -61,6 +61,8 @@ def read_study(plan: Path | str, root: Path | str = ".") -> Study:
     if not rows:
         raise UserError(f"{plan}: the study has no runs; add pairs or steps to its config")
     runs = pd.DataFrame(rows)
+    if runs["path"].duplicated().any():
+        raise UserError(f"{problem} (two of its runs have one path); {mend}")
     for label, absent in LABELS.items():
         runs[label] = runs[label].fillna(absent) if label in runs else absent
     return Study(title, name, config, runs, Path(root))

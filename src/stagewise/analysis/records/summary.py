@@ -11,10 +11,17 @@ from stagewise.analysis.records.logits import SPLITS, main_output
 from stagewise.analysis.records.study import Study
 
 METRICS = ("accuracy", "top5", "nll", "brier", "ece", "agreement", "kl")
+COSTS = ("parameters", "macs", "file_bytes")
+EVALUATED = ("path", "arm", "seed", "exit", "split", *METRICS, *COSTS)
+"""Columns of ``evaluation.csv``."""
 REQUIRED = (
-    *("path", "arm", "pair", "seed", "exit", "weights"),
-    *("test_accuracy", "validation_accuracy", "parameters", "macs", "kd_weight"),
+    *("path", "arm", "step", "name", "seed", *LABELS, "exit"),
+    *(f"{split}_{metric}" for split in ("test", "validation") for metric in METRICS),
+    *(*COSTS, "loss", "weights", "kd_weight", "config_hash", "code", "model_sha256"),
+    *("teacher_sha256", "data_sha256", "lr", "macs_before", "ratio_reached"),
+    *("selection", "epochs", "dtype", "device", "threads"),
 )
+"""Columns of ``summary.csv``."""
 
 
 def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
@@ -29,7 +36,7 @@ def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     refuse_others(study)
     index = ["path", "exit"]
     fixed = evaluation.drop_duplicates(index).set_index(index)
-    parts = [fixed[["parameters", "macs", "file_bytes"]]]
+    parts = [fixed[[*COSTS]]]
     for split in reversed(SPLITS):
         part = evaluation[evaluation["split"] == split].set_index(index)[list(METRICS)]
         parts.insert(0 if split == "test" else 1, part.add_prefix(f"{split}_"))

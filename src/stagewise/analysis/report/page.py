@@ -24,6 +24,7 @@ from stagewise.analysis.report.verdicts import SIGNS, ClaimEntry, claims_shown
 from stagewise.analysis.tables.files import protocol_lines
 from stagewise.analysis.tables.table import make_tables
 from stagewise.errors import UserError
+from stagewise.files import read_file
 from stagewise.papers.claims import load_claims
 
 # Colours of the figures that follow the reader's colour scheme.
@@ -160,10 +161,12 @@ def _chapters(
 def inline_svg(folder: Path, name: str) -> Markup:
     """A figure to stand in HTML: ids of its own, and ink that follows the colour scheme."""
     file = folder / f"{name}.svg"
-    if not file.is_file():
+    if not file.exists():
         raise UserError(f"{file}: no such figure; run scripts/figures.py first")
-    svg = file.read_text(encoding="utf-8")
-    svg = svg[svg.index("<svg") :]
+    _, tag, rest = read_file(file).decode(errors="replace").partition("<svg")
+    if not tag:
+        raise UserError(f"{file}: is no SVG picture; delete it and run scripts/figures.py again")
+    svg = tag + rest
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg).replace("url(#", f"url(#{name}-")
