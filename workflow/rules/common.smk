@@ -42,7 +42,7 @@ CONFIG_NAME = " + ".join(map(str, workflow.configfiles)) or "config"
 SCRIPTS = os.path.relpath(ROOT / "scripts")
 
 try:
-    if workflow.is_main_process and workflow.dag_settings:  # else Snakemake keeps nothing
+    if workflow.is_main_process:  # for its own marks: it would end in a traceback
         require_room(".snakemake", 50_000)
     for path in workflow.configfiles:
         load_yaml(
