@@ -10,6 +10,7 @@ import re
 import resource
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,8 +25,8 @@ UNWRITABLE = {
     errno.EDQUOT: "your quota is used up; make room there",
     errno.EFBIG: "larger than a file of this process may be; raise the limit (ulimit -f)",
     errno.EROFS: "the disk is read-only; work in another folder, or mount it for writing",
-    errno.EACCES: "no permission; make its folder writable for you",
-    errno.EPERM: "no permission; make its folder writable for you",
+    errno.EACCES: "no permission; make it, or its folder, writable for you",
+    errno.EPERM: "no permission; make it, or its folder, writable for you",
     errno.EIO: "the disk fails; check it",
     errno.EMFILE: "this process has too many open files; raise the limit (ulimit -n)",
     errno.ENAMETOOLONG: "the name is too long; choose shorter names",
@@ -85,6 +86,22 @@ def atomic(path: Path | str, size: int = 0) -> Iterator[Path]:
             temporary.unlink()
 
 
+def require_room(folder: Path | str, size: int) -> None:
+    """See to it that ``folder`` is there and takes ``size`` bytes; leaves none of them.
+
+    Raises:
+        UserError: it does not.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            os.posix_fallocate(stream.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise UserError(unwritable(error.errno, folder, size)) from None
+
+
 def unwritable(number: int, path: Path | str, size: int = 0) -> str:
     """One line: why ``path`` could not be written, the space that it needs, the mend.
 
@@ -93,7 +110,7 @@ def unwritable(number: int, path: Path | str, size: int = 0) -> str:
     facts = [f"needs {_amount(size)}"] if size else []
     if number == errno.ENOSPC:
         folder = next(parent for parent in Path(path).absolute().parents if os.path.exists(parent))
-        facts.append(f"{_amount(shutil.disk_usage(folder).free)} are free in {folder}")
+        facts.append(f"{_amount(shutil.disk_usage(folder).free)} are free")
     if number == errno.EFBIG:
         facts.append(f"{_amount(resource.getrlimit(resource.RLIMIT_FSIZE)[0])} are allowed")
     known = f" ({', '.join(facts)})" if facts else ""

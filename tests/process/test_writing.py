@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from stagewise.data.arrays import save_arrays
 from stagewise.errors import UserError
-from stagewise.files import atomic, write_json, write_text
+from stagewise.files import atomic, require_room, write_json, write_text
 from stagewise.models.store import save_network
 from stagewise.training.checkpoint import Checkpoint
 
@@ -103,7 +103,7 @@ def test_a_full_disk_is_named_with_the_space_that_is_needed(
     with pytest.raises(UserError) as told:
         write()
     assert f"{tmp_path / 'kept'} (needs 3.0 MB, " in str(told.value)
-    assert f"are free in {tmp_path}): the disk is full; make room there" in str(told.value)
+    assert " are free): the disk is full; make room there" in str(told.value)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert (tmp_path / "kept").read_text() == "old"
 
@@ -125,6 +125,13 @@ def test_folders_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     (tmp_path / "folder/in").mkdir(parents=True)
     with pytest.raises(UserError, match="a folder has this name"):
         write_text(tmp_path / "folder", "")
+
+
+def test_room_is_asked_for_and_left(tmp_path: Path) -> None:
+    require_room(tmp_path / "new", 10_000)
+    assert not list((tmp_path / "new").iterdir())
+    with pytest.raises(UserError, match=r"^/sys/new .needs 10,000 bytes.: (no perm|the disk is)"):
+        require_room("/sys/new", 10_000)
 
 
 def test_a_script_says_so_of_any_file() -> None:

@@ -23,7 +23,7 @@ PYTHONPATH = [sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])]
 os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
-from stagewise.files import canonical_json, sha256_text
+from stagewise.files import canonical_json, require_room, sha256_text
 from stagewise.process.family import VARIABLE as PARENT
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
@@ -50,6 +50,8 @@ CONFIG_NAME = " + ".join(map(str, workflow.configfiles)) or "config"
 SCRIPTS = os.path.relpath(ROOT / "scripts")
 
 try:
+    if workflow.is_main_process:  # for its own marks: it would end in a traceback
+        require_room(".snakemake", 50_000)
     for path in workflow.configfiles:
         load_yaml(
             path

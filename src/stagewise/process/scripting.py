@@ -16,6 +16,7 @@ from stagewise.files import UNWRITABLE, unwritable
 from stagewise.process.family import orphaned
 from stagewise.process.machine import TORCH_NEEDS, keep_freed_memory, short_of_addresses
 from stagewise.process.streams import open_streams
+from stagewise.process.terminal import terminal
 from stagewise.process.warm import ask
 
 LARGEST_GB = 10**6
@@ -59,11 +60,19 @@ def _returned(main: Callable[[], int | None]) -> int | str:
 
 def leave(status: int | str) -> None:
     """``sys.exit`` without taking the modules apart, which costs torch 0.3 CPU-s."""
-    with suppress(OSError):  # nobody may be there to hear it
-        if isinstance(status, str):
-            print(status, file=sys.stderr)
-        sys.stderr.flush()
+    if isinstance(status, str):
+        _tell(status)
     os._exit(1 if isinstance(status, str) else status)
+
+
+def _tell(text: str) -> None:
+    """Say it on stderr, or, where that takes no more (a log on the full disk), on the terminal."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        if stream := terminal():
+            with suppress(OSError), stream:
+                print(text, file=stream)
 
 
 @contextmanager
