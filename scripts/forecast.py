@@ -36,7 +36,7 @@ def main() -> None:
         from stagewise.forecast.calibration import calibrate
         from stagewise.forecast.estimate import forecast, jobs_at_once, sentence, table
         from stagewise.forecast.workload import workload
-        from stagewise.process.devices import torch_device
+        from stagewise.training.devices import torch_device
     device = torch_device(arguments.device)
     gpu = device.type == "cuda"
     load = workload(plan, data_size(config, Path(f"data/{config.study}/summary.json")))

@@ -38,9 +38,9 @@ def main() -> int:
     plan = make_plan(load_config(arguments.config), name)
     with importing():
         from stagewise.data.making import make_data
-        from stagewise.process.devices import torch_device
         from stagewise.runs.executor import Machine, execute, unfinished
         from stagewise.runs.imagenet import make_start
+        from stagewise.training.devices import torch_device
         from stagewise.training.trainer import OutOfTime
     scripts = Path(__file__).parent
     data = make_data(plan.config, scripts)

@@ -48,10 +48,10 @@ def main() -> int:
     if arguments.device == "cuda":
         claim_gpu(Path("work/gpu-slots"))
     with importing():
-        from stagewise.process.devices import torch_device
         from stagewise.runs.start import Inputs
         from stagewise.runs.train import train_run
         from stagewise.study.spec import TrainSpec
+        from stagewise.training.devices import torch_device
         from stagewise.training.table import TableFolder
         from stagewise.training.trainer import OutOfTime
     parents = {"teacher": arguments.teacher, "init": arguments.init}

@@ -21,8 +21,8 @@ from stagewise.analysis.records.run_files import RunFiles
 from stagewise.analysis.records.study import read_study
 from stagewise.errors import UserError
 from stagewise.files import read_json
-from stagewise.process.devices import torch_device
 from stagewise.process.scripting import gigabytes
+from stagewise.training.devices import torch_device
 
 HOSTILE = {
     "a huge number": "1" + "0" * 400,
