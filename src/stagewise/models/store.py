@@ -252,11 +252,15 @@ def _check_dense(backbone: Network, architecture: Architecture, there: int) -> N
     most = min(LARGEST, max(SMALL, PRUNED_TO * there))
     if count > most:
         raise ValueError(f"pruned from {count} parameters, at most {most} are taken")
+    example = architecture.example()
+    layers = [module for module in backbone.modules() if isinstance(module, nn.Conv2d)]
+    if sum(layer.out_channels for layer in layers) * example.numel() <= LARGEST_TRACE:
+        return  # no layer's map is larger than the images: the trace is small without a look at it
     outputs: list[int] = []
     for layer in (module for module in backbone.modules() if not [*module.children()]):
         layer.register_forward_hook(lambda _, _inputs, output: outputs.append(output.numel()))
     with torch.no_grad():
-        backbone(architecture.example().to("meta"))
+        backbone(example.to("meta"))  # its first use alone takes seconds
     if sum(outputs) > LARGEST_TRACE:
         raise ValueError(
             f"pruned on images that fill {sum(outputs)} values, at most {LARGEST_TRACE} are taken"
