@@ -31,6 +31,7 @@ from stagewise.analysis.figures._captions import caption
 from stagewise.study.checks.data import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
+from stagewise.study.lost import lost_weights
 from stagewise.study.runs import STEPS, run_path
 from stagewise.process.warm import VARIABLE
 
@@ -58,6 +59,16 @@ if workflow.is_main_process:
         print(
             f"warning: {CONFIG_NAME}: training.dtype: this processor has no bfloat16;"
             " float32 is faster here",
+            file=sys.stderr,
+        )
+
+    if lost := lost_weights(
+        {path: run.parents.values() for path, run in PLAN.runs.items()}
+    ):
+        print(
+            f"warning: {CONFIG_NAME}: weights were deleted that finished runs learned from and new"
+            " ones wait for; to repeat none, first bring them back: snakemake"
+            f" {' '.join(lost)} --configfile {' '.join(map(str, workflow.configfiles))}",
             file=sys.stderr,
         )
 
