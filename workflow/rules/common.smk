@@ -23,6 +23,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
 from stagewise.files import canonical_json, require_room, sha256_text
+from stagewise.study.lost import lost_weights
 from stagewise.process.family import VARIABLE as PARENT
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
@@ -31,7 +32,6 @@ from stagewise.analysis.figures._captions import caption
 from stagewise.study.checks.data import source_fact, source_options
 from stagewise.study.config import load_yaml
 from stagewise.study.fingerprint import fingerprint
-from stagewise.study.lost import lost_weights
 from stagewise.study.runs import STEPS, run_path
 from stagewise.process.warm import VARIABLE
 
@@ -62,20 +62,19 @@ if workflow.is_main_process:
             file=sys.stderr,
         )
 
-    if lost := lost_weights(
-        {path: run.parents.values() for path, run in PLAN.runs.items()}
-    ):
-        print(
-            f"warning: {CONFIG_NAME}: weights were deleted that finished runs learned from and new"
-            " ones wait for; to repeat none, first bring them back: snakemake"
-            f" {' '.join(lost)} --configfile {' '.join(map(str, workflow.configfiles))}",
-            file=sys.stderr,
-        )
-
 SETTINGS = PLAN.config
 os.environ.update(STAGEWISE_TABLE_GB=str(SETTINGS["table"]["max_gb"]))
 STUDY = SETTINGS["study"]
 POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
+
+LOST = lost_weights({path: run.parents.values() for path, run in PLAN.runs.items()})
+if LOST and workflow.is_main_process:
+    print(
+        f"warning: {CONFIG_NAME}: weights were deleted that finished runs learned from and new ones"
+        f" wait for; to repeat none, first bring them back: snakemake {' '.join(LOST)}"
+        f" --configfile {' '.join(map(str, workflow.configfiles))}",
+        file=sys.stderr,
+    )
 
 # A job dies with its Snakemake, however that ends: no orphan writes beside its successor.
 # `exec`, because the signal follows the direct parent; a prefix is no part of a rule's code.
