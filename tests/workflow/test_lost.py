@@ -15,7 +15,12 @@ def test_a_deleted_teacher_and_a_new_seed_repeat_nothing(project: Project) -> No
     said = project.snakemake("-n")
     [advice] = [line for line in said.splitlines() if "weights were deleted" in line]
     command = advice.partition("first bring them back: ")[2].split()
-    assert command == ["snakemake", WEIGHTS, "--configfile", "config/smoke.yaml"]
+    assert command == [
+        "snakemake",
+        WEIGHTS,
+        "--configfile",
+        str(project.folder / "config/smoke.yaml"),
+    ]
     project.run(*command)
     assert sha256_file(project.folder / WEIGHTS) == before
     assert not {job for job in project.planned() if job.endswith("seed 0")}

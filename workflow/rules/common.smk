@@ -13,7 +13,8 @@ try:  # not `workflow.basedir`: another Snakefile may include this one
     ROOT = Path(workflow.current_basedir).parents[1]
 except TypeError:
     raise WorkflowError(
-        "Stagewise runs in a clone of its repository, which holds its library and scripts: git clone it, then snakemake there"
+        "Stagewise runs in a clone of its repository, which holds its library and scripts:"
+        " git clone it, then type snakemake there"
     ) from None
 
 # A clone, or DVC's temporary copy, runs its own library, whatever environment is active.
@@ -72,7 +73,7 @@ if LOST and workflow.is_main_process:
     print(
         f"warning: {CONFIG_NAME}: weights were deleted that finished runs learned from and new ones"
         f" wait for; to repeat none, first bring them back: snakemake {' '.join(LOST)}"
-        f" --configfile {' '.join(map(str, workflow.configfiles))}",
+        f" --configfile {shlex.join(map(str, workflow.configfiles))}",
         file=sys.stderr,
     )
 
