@@ -14,7 +14,8 @@ try:  # not `workflow.basedir`: another Snakefile may include this one
     ROOT = Path(workflow.current_basedir).parents[1]
 except TypeError:
     raise WorkflowError(
-        "Stagewise runs in a clone of its repository, which holds its library and scripts: git clone it, then snakemake there"
+        "Stagewise runs in a clone of its repository, which holds its library and scripts:"
+        " git clone it, then type snakemake there"
     ) from None
 
 # A clone, or DVC's temporary copy, runs its own library, whatever environment is active.
@@ -24,6 +25,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
 from stagewise.files import canonical_json, require_room, sha256_text
+from stagewise.study.lost import lost_weights
 from stagewise.process.family import VARIABLE as PARENT
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
@@ -74,6 +76,15 @@ SETTINGS, PLAIN = PLAN.config, PLAN.config.as_dict()
 os.environ.update(STAGEWISE_TABLE_GB=str(SETTINGS.table.max_gb))
 STUDY = SETTINGS.study
 POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
+
+LOST = lost_weights({path: run.parents.values() for path, run in PLAN.runs.items()})
+if LOST and workflow.is_main_process:
+    print(
+        f"warning: {CONFIG_NAME}: weights were deleted that finished runs learned from and new ones"
+        f" wait for; to repeat none, first bring them back: snakemake {' '.join(LOST)}"
+        f" --configfile {shlex.join(map(str, workflow.configfiles))}",
+        file=sys.stderr,
+    )
 
 # A job dies with its Snakemake, however that ends: no orphan writes beside its successor.
 # `exec`, because the signal follows the direct parent; a prefix is no part of a rule's code.
