@@ -77,9 +77,7 @@ def write_crate(results: Path, root: Path, code: Path, out: Path, author: str) -
     plan = public_plan(read_json(results / "plan.json"))
     place = Path("results", plan["study"])
     files = {str(place / path.relative_to(results)): path for path in _files(results, ["**/*"])}
-    files |= {
-        str(path.relative_to(root)): path for path in record_files(results / "plan.json", root)
-    }
+    files |= {str(path.relative_to(root)): path for path in record_files(results / "plan.json", root)}
     told = jobs(root, files)
     files |= {str(path.relative_to(code)): path for path in _files(code, CODE)}
     with tempfile.TemporaryDirectory() as folder, atomic(out) as temporary:
@@ -128,14 +126,10 @@ def _tell(crate: ROCrate, workflow: Any, told: dict[Job, list[str]], place: Path
     """Add the run of the workflow, and every job: the script that did it, what it read and made."""
     made = [entity for entity in crate.get_entities() if entity.id.startswith(f"{place}/")]
     given = crate.get(f"{place}/plan.json")
-    times = (
-        {
-            "startTime": _time(min(job.start for job in told)),
-            "endTime": _time(max(job.end for job in told)),
-        }
-        if told
-        else {}
-    )
+    times = {
+        "startTime": _time(min(job.start for job in told)),
+        "endTime": _time(max(job.end for job in told)),
+    } if told else {}
     run = crate.add_action(
         workflow,
         "#study",
@@ -151,11 +145,8 @@ def _tell(crate: ROCrate, workflow: Any, told: dict[Job, list[str]], place: Path
             f"#job-{number}",
             inputs,
             [crate.get(name) for name in outputs],
-            {
-                "name": f"{job.rule}: {Path(outputs[0]).parent}",
-                "startTime": _time(job.start),
-                "endTime": _time(job.end),
-            },
+            {"name": f"{job.rule}: {Path(outputs[0]).parent}",
+             "startTime": _time(job.start), "endTime": _time(job.end)},
         )
     crate.root_dataset["mentions"] = [run]
 
