@@ -27,18 +27,18 @@ TO_TENSOR = transforms.Compose(
 """With the mean and deviation of CIFAR-100."""
 
 
+def augmentation(size: int) -> Any:
+    """PIL image → (C, size, size) tensor: random crop after padding by 4, flip, normalised."""
+    crop = transforms.RandomCrop(size, padding=4)
+    return transforms.Compose([crop, transforms.RandomHorizontalFlip(), TO_TENSOR])
+
+
 class Images(Dataset[tuple[Tensor, int]]):
     """uint8 images (N, H, W, C) as torchvision's CIFAR data set gives them."""
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray) -> None:
         self.pixels, self.labels = pixels, labels
-        self.transform = transforms.Compose(
-            [
-                transforms.RandomCrop(pixels.shape[1], padding=4),
-                transforms.RandomHorizontalFlip(),
-                TO_TENSOR,
-            ]
-        )
+        self.transform = augmentation(pixels.shape[1])
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -100,8 +100,8 @@ class PublishedLoop:
         """Cross-entropy."""
         return cross_entropy(logits, target)
 
-    def train(self, steps: int) -> None:
-        """``steps`` steps."""
+    def train(self, steps: int) -> float:
+        """``steps`` steps; returns their mean loss."""
         losses, top1, top5 = AverageMeter(), AverageMeter(), AverageMeter()
         for _ in range(steps):
             images, target = next(self.batches)
@@ -115,6 +115,7 @@ class PublishedLoop:
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
+        return losses.sum / losses.count
 
 
 class PublishedDistillation(PublishedLoop):
