@@ -4,10 +4,8 @@ A loop is a way to make batches and a way to step; the crosses say which of them
 from. Every run starts from the weights of its seed and leaves a row in a CSV file; runs that are
 there are not repeated, so the same command goes on. ``table.py`` makes the page.
 
-    python scripts/download.py --source cifar100 --out work/loops/raw.safetensors
-    python scripts/prepare.py --raw work/loops/raw.safetensors --out work/loops/prepared.safetensors \\
-        --summary work/loops/summary.json --settings '{"validation": 0, "student_images_per_class": 100}'
-    python benchmarks/loops.py --data work/loops/prepared.safetensors
+    snakemake --configfile benchmarks/loops.yaml -- data
+    python benchmarks/loops.py
 """
 
 import argparse
@@ -26,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from stagewise.data.batches import Split, TaskData, TrainingBatches, load_task
+from stagewise.declarations import Needs
 from stagewise.methods.base import make_method
 from stagewise.models.features import Batch, Network
 from stagewise.models.store import Architecture, build, seeded
@@ -33,7 +32,6 @@ from stagewise.process.epochs import Progress
 from stagewise.process.scripting import run_script
 from stagewise.recipes.base import make_phases
 from stagewise.runs.start import make_setup
-from stagewise.declarations import Needs
 from stagewise.study.spec import Training
 from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.schedules import steps as decay
@@ -179,7 +177,7 @@ def finished(out: Path) -> set[tuple[str, int]]:
 def main() -> None:
     """Train what is not there yet, seed by seed, every arm."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--data", type=Path, required=True, help="a study's prepared.safetensors")
+    options.add_argument("--data", type=Path, default=Path("data/loops/prepared.safetensors"))
     options.add_argument("--network", default="wrn16-1")
     options.add_argument("--epochs", type=int, default=12)
     options.add_argument("--seeds", type=int, nargs="+", default=list(range(8)))
