@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help install reproduce forecast test test-system lint lock readme zoo config-docs bench pull-records clean-work
+.PHONY: help install reproduce tune forecast test test-system lint lock readme zoo config-docs bench pull-records clean-work
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,6 +24,9 @@ install: .venv/installed  ## Make .venv from the hash-checked lock
 reproduce: install  ## Run the default study; ends with the verdicts and where the report is
 	snakemake
 	@python scripts/headline.py --claims results/digits/claims.csv --report results/digits/report.html
+
+tune: install  ## Choose the default study's learning rates on validation, until none is at its grid's edge
+	python scripts/tune.py config.yaml config/digits-tune.yaml
 
 forecast: install  ## Say what a study takes on this machine (time, memory, disk): make forecast STUDY=config.yaml
 	@python scripts/forecast.py --config $(STUDY)

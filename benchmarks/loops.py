@@ -32,7 +32,7 @@ from stagewise.process.epochs import Progress
 from stagewise.process.scripting import run_script
 from stagewise.recipes.base import make_phases
 from stagewise.runs.start import make_setup
-from stagewise.study.spec import Training
+from stagewise.study.spec import Images, Training
 from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.schedules import steps as decay
 from stagewise.training.trainer import Trainer, predict
@@ -186,7 +186,7 @@ def main() -> None:
     given = options.parse_args()
     torch.set_num_threads(1)
     settings = Training(epochs=given.epochs, schedule="steps", evaluate_every=given.epochs)
-    data = load_task(given.data, "all", "few", CPU)
+    data = load_task(given.data, Images(images="few"), CPU)
     there = finished(given.out)
     if not there:
         given.out.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")

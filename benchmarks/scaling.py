@@ -79,10 +79,10 @@ def load_images(count: int) -> float:
         import torch
 
         from stagewise.data.batches import TrainingBatches, load_task
-        from stagewise.study.spec import Training
+        from stagewise.study.spec import Images, Training
 
         start = time.perf_counter()
-        data = load_task(path, "all", "full", torch.device("cpu"))
+        data = load_task(path, Images(), torch.device("cpu"))
         batches = TrainingBatches(data, seed=0, settings=Training(batch_size=64))
         next(batches.epoch(0))
         return time.perf_counter() - start

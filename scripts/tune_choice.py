@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stagewise.analysis.claims.tuning import at_the_edge, choose_rates, rates_yaml
+from stagewise.analysis.claims.tuning import at_the_edge, choose_rates, rates_yaml, wider_yaml
 from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.records.study import read_study
 from stagewise.analysis.records.summary import EVALUATED
@@ -12,18 +12,25 @@ from stagewise.process.scripting import run_script
 
 
 def main() -> None:
-    """Read plan and ``evaluation.csv``; write ``choice.csv`` and ``learning_rates.yaml``."""
+    """Read plan and ``evaluation.csv``; write ``choice.csv``, ``learning_rates.yaml`` and
+    ``wider.yaml``."""
     arguments = study_parser(__doc__)
     arguments.add_argument("--evaluation", type=Path, required=True, help="from evaluate.py")
     arguments.add_argument("--out", type=Path, required=True, help="choice.csv to write")
     arguments.add_argument("--rates", type=Path, required=True, help="learning_rates.yaml to write")
+    arguments.add_argument("--wider", type=Path, required=True, help="wider.yaml to write")
     args = arguments.parse_args()
     evaluation = read_csv(args.evaluation, EVALUATED, key=("path", "exit", "split"))
-    table = choose_rates(read_study(args.plan, args.root), evaluation)
+    study = read_study(args.plan, args.root)
+    table = choose_rates(study, evaluation)
     write_text(args.out, table.to_csv(index=False))
     write_text(args.rates, rates_yaml(table))
-    if edge := at_the_edge(table):
-        print(f"best at the grid's edge, so perhaps beyond it: {', '.join(edge)}")
+    write_text(args.wider, wider_yaml(table, study.config["tune"].get("wider", {})))
+    if edges := at_the_edge(table):
+        print(
+            f"best at the grid's edge, so perhaps beyond it: {', '.join(edges)}; add {args.wider}"
+            " to the config files and run again"
+        )
 
 
 if __name__ == "__main__":

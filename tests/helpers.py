@@ -21,7 +21,7 @@ from stagewise.process.epochs import Progress
 from stagewise.recipes.base import Phase
 from stagewise.runs.start import Inputs, make_part, make_setup
 from stagewise.runs.train import train_run
-from stagewise.study.spec import Training, TrainSpec
+from stagewise.study.spec import Images, Training, TrainSpec
 from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.teachers import Teacher
 from stagewise.training.trainer import Trainer
@@ -301,4 +301,4 @@ def make_trainer(
 
 def loaded(path: Path, task: str = "all", images: str = "full") -> TaskData:
     """A task of prepared data on the CPU."""
-    return load_task(path, task, images, CPU)
+    return load_task(path, Images(task=task, images=images), CPU)

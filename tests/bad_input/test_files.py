@@ -305,7 +305,7 @@ def test_wrong_arrays_are_refused(
 ) -> None:
     old, _ = load_prepared(prepared)
     path = altered(prepared, tmp_path / "prepared.safetensors", {name: change(old[name])})
-    refused(path, lambda: load_task(path, "all", "few", CPU), part)
+    refused(path, lambda: load_task(path, Images(images="few"), CPU), part)
 
 
 def test_validation_images_that_were_held_out_cannot_be_missing(
@@ -327,6 +327,9 @@ def test_validation_images_that_were_held_out_cannot_be_missing(
         ({"tasks": None}, "states no 'tasks'"),
         ({"counts": None}, "states no 'counts'"),
         ({"counts": {}}, "entries, not None"),
+        ({"few": None}, "states no 'few'"),
+        ({"few": {"seed": 0, "per_class": {"all": "10", "target": 5}}}, "does not say how many"),
+        ({"few": {"seed": 0.5, "per_class": {"all": 10, "target": 5}}}, "does not say how many"),
         ({"tasks": {"all": "0123"}}, "task 'all' is no list"),
         ({"tasks": {"all": [0, 0, 1]}}, "task 'all' repeats classes"),
         ({"tasks": {"all": [0, 1, 2, 3], "target": [2, 3]}}, "'source' has 0 classes"),
@@ -339,7 +342,7 @@ def test_wrong_statements_are_refused(
     prepared: Path, tmp_path: Path, info: dict[str, Any], part: str
 ) -> None:
     path = altered(prepared, tmp_path / "prepared.safetensors", **info)
-    refused(path, lambda: load_task(path, "source", "full", CPU), part)
+    refused(path, lambda: load_task(path, Images(task="source"), CPU), part)
 
 
 @pytest.mark.parametrize("info", ["null", "[]", "{}", '{"sha256": 5}', '{"sha256": {"x": 1}}', "{"])

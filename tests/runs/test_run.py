@@ -14,7 +14,7 @@ from stagewise.errors import UserError
 from stagewise.files import read_json, sha256_file
 from stagewise.models.cost import total_macs
 from stagewise.models.store import load_architecture, load_network
-from stagewise.training.trainer import predict
+from stagewise.training.trainer import Diverged, predict
 
 Arms = dict[str, tuple[dict[str, Any], dict[str, Path]]]
 
@@ -204,3 +204,32 @@ def test_the_thread_count_of_the_spec_is_used(tmp_path: Path, prepared: Path) ->
     torch.set_num_threads(2)
     train(run_spec(), prepared, tmp_path / "out")
     assert torch.get_num_threads() == 1
+
+
+HOT = {"lr": 1e20, "epochs": 50}
+
+
+def test_a_run_may_end_where_it_diverges(tmp_path: Path, prepared: Path) -> None:
+    spec = run_spec(HOT, divergence="ends")
+    out = train(spec, prepared, tmp_path / "hot").parent
+    record = read_json(out / "record.json")
+    assert record["protocol"]["diverged"]
+    assert record["protocol"]["epochs"] < 50
+    assert record["final"]["train_loss"] is None
+    assert record["spec"]["divergence"] == "ends"
+    logits = np.load(out / "logits.npz")["test"]
+    assert logits.shape[1] == len(loaded(prepared).test.labels)
+
+
+def test_else_divergence_fails_the_run(tmp_path: Path, prepared: Path) -> None:
+    with pytest.raises(Diverged, match="lower it"):
+        train(run_spec(HOT), prepared, tmp_path / "hot")
+    assert not (tmp_path / "hot/record.json").exists()
+
+
+def test_another_draw_is_of_other_images(tmp_path: Path, prepared: Path) -> None:
+    data = {"task": "all", "images": "few"}
+    first = train(run_spec(data=data), prepared, tmp_path / "first")
+    same = train(run_spec(data={**data, "draw": 0}), prepared, tmp_path / "same")
+    other = train(run_spec(data={**data, "draw": 1}), prepared, tmp_path / "other")
+    assert sha256_file(first) == sha256_file(same) != sha256_file(other)

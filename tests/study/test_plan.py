@@ -7,10 +7,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
 
+from stagewise import catalogue
 from stagewise.errors import UserError
 from stagewise.study.config import resolve_config
 from stagewise.study.plan import make_plan
@@ -348,8 +350,8 @@ def test_tuning_gives_every_arm_the_same_grid() -> None:
     assert set(grids.values()) == {len(RATES)}
     expected = {
         run.arm
-        for run in plan().step("students", "distillation", "two_stage", "multi_exit", "recovery")
-        if run.labels.get("recovery") != "bn"
+        for run in plan().runs.values()
+        if run.step != "pruning" and run.labels.get("recovery") != "bn"
     }
     assert {name for name, _ in grids} == expected
 
@@ -360,8 +362,102 @@ def test_tuned_variants_differ_from_their_arm_in_the_rate_alone() -> None:
         if "tuned_arm" in run.labels:
             original = plain[f"runs/toy/{run.labels['tuned_arm']}/seed-{run.seed}"]
             training = replace(original.spec.training, lr=run.labels["rate"])
-            assert run.spec == replace(original.spec, training=training)
+            assert run.spec == replace(original.spec, training=training, divergence="ends")
             assert run.parents == original.parents
+
+
+def test_two_stages_are_tuned_with_every_rate_of_the_first() -> None:
+    tune = {"rates": RATES, "stage1_rates": [0.1, 0.3]}
+    arm = "two_stage/resnet.kd"
+    wider = {arm: {"rates": [0.9], "stage1_rates": [0.7]}}
+    runs = plan(edited("tune", {**tune, "wider": wider})).step("two_stage")
+    variants = [run for run in runs if run.labels.get("tuned_arm") == arm and run.seed == 0]
+    found = {(run.labels["rate"], run.labels["stage1_rate"]) for run in variants}
+    assert found == set(product([*RATES, 0.9], [0.1, 0.3, 0.7]))
+    assert len(variants) == len({run.path for run in variants}) == len(found)
+    for run in variants:
+        made = catalogue.recipe_options("two_stage") | run.spec.recipe
+        assert made["stage1_lr"] == run.labels["stage1_rate"]
+    one = "two_stage/resnet.one-stage.kd"
+    single = [run for run in runs if run.labels.get("tuned_arm") == one]
+    assert {run.labels["rate"] for run in single} == set(RATES)
+    assert not any("stage1_rate" in run.labels for run in single)
+
+
+@pytest.mark.parametrize("key", ["learning_rates", "stage1_rates", "tune"])
+def test_rates_of_an_arm_that_is_not_there_are_refused(key: str) -> None:
+    value: Any = {"students/resnet.basline": 0.1}
+    if key == "tune":
+        value = {"rates": RATES, "wider": {"students/resnet.basline": {"rates": [0.3]}}}
+    with pytest.raises(UserError, match=r"'students/resnet\.basline' is no arm"):
+        plan(edited(key, value))
+
+
+def test_an_arm_of_one_stage_has_no_rate_of_a_first() -> None:
+    with pytest.raises(UserError, match=r"stage1_rates: 'students/resnet\.baseline' is no arm"):
+        plan(edited("stage1_rates", {"students/resnet.baseline": 0.1}))
+
+
+def test_a_tuned_rate_of_stage_1_touches_its_own_arm_only() -> None:
+    arm = "two_stage/resnet.kd"
+    before, after = plan().runs, plan(edited("stage1_rates", {arm: 0.3})).runs
+    changed = {run.arm for path, run in after.items() if run.spec != before[path].spec}
+    assert changed == {arm}
+
+
+# -- what a seed replicates, and arms at common rates ----------------------------------------
+
+
+def chains() -> dict[str, PlannedRun]:
+    return plan(edited("replicates", "chains")).runs
+
+
+def test_a_chain_has_its_own_teachers_features_and_draws() -> None:
+    runs = chains()
+    for run in runs.values():
+        assert run.spec.data.draw == run.seed
+        for path in (*run.parents.values(), run.reference or run.path):
+            assert runs[path].seed == run.seed
+    assert len({run.seed for run in runs.values() if run.step == "teachers"}) > 1
+    assert len({run.seed for run in runs.values() if run.step == "pretraining"}) > 1
+
+
+def test_the_first_chain_is_the_study_of_students() -> None:
+    """Seed 0 draws nothing anew, and the teachers' seed is 0 there."""
+    before = plan().runs
+    for path, run in chains().items():
+        if run.seed == 0:
+            assert run == before[path]
+            assert run.spec == before[path].spec
+            assert run.parents == before[path].parents
+
+
+def test_arms_at_common_rates_differ_from_their_own_in_the_rate_alone() -> None:
+    def change(raw: dict[str, Any]) -> None:
+        raw["two_stage"]["common_rates"] = [0.3, 0.04]
+
+    before, after = plan().runs, plan(change).runs
+    added = [run for path, run in after.items() if path not in before]
+    assert before.keys() < after.keys()
+    arms = {"students/resnet.pretrained", "two_stage/resnet.one-stage.kd", "two_stage/resnet.kd"}
+    assert {run.arm for run in added} == {
+        f"{arm}.lr-{rate}" for arm in arms for rate in (0.3, 0.04)
+    }
+    for run in added:
+        arm, _, rate = run.arm.partition(".lr-")
+        own = before[f"runs/toy/{arm}/seed-{run.seed}"]
+        assert run.labels["common_rate"] == float(rate)
+        assert run.spec == replace(own.spec, training=replace(own.spec.training, lr=float(rate)))
+        assert run.parents == own.parents
+
+
+def test_common_rates_are_not_tuned() -> None:
+    def change(raw: dict[str, Any]) -> None:
+        raw["two_stage"]["common_rates"] = [RATES[0]]
+        raw["tune"] = {"rates": RATES}
+
+    runs = plan(change).runs.values()
+    assert not any("common_rate" in run.labels for run in runs)
 
 
 def test_tuning_runs_what_the_arms_descend_from_and_no_more() -> None:

@@ -292,7 +292,7 @@ def first_models(wildcards):
 def final_files():
     """What a study ends with: its report, or a tuning study's choice."""
     if SETTINGS.tune:
-        return [results("choice.csv"), results("learning_rates.yaml")]
+        return [results(f) for f in ("choice.csv", "learning_rates.yaml", "wider.yaml")]
     return [results("report.html")] + (
         [results("equivalence.csv")] if SETTINGS.equivalence else []
     )

@@ -274,6 +274,7 @@ rule choose_rates:
             labels={"table": "choice of learning rates"},
         ),
         rates=results("learning_rates.yaml"),
+        wider=results("wider.yaml"),
     log:
         f"logs/{STUDY}/choose_rates.log",
     localrule: True
@@ -284,7 +285,7 @@ rule choose_rates:
     shell:
         f"python {SCRIPTS}/tune_choice.py"
         " --plan {input.plan} --evaluation {input.evaluation}"
-        " --out {output.choice} --rates {output.rates} > {log} 2>&1"
+        " --out {output.choice} --rates {output.rates} --wider {output.wider} > {log} 2>&1"
 
 
 rule tables:

@@ -1,12 +1,17 @@
 # What is trained on a frozen teacher has the names that the plan gives it; "-" is no name.
 PARTS = (
     "|".join(
-        re.escape(run.name)
-        for run in PLAN.step("teachers")
-        if run.spec.init == "parent"
+        dict.fromkeys(
+            re.escape(run.name)
+            for run in PLAN.step("teachers")
+            if run.spec.init == "parent"
+        )
     )
     or "-"
 )
+
+# What a tuning study appends to an arm's name.
+TUNED = r"(\.lr-[^/]+)?"
 
 
 rule train_teacher:
@@ -18,7 +23,7 @@ rule train_teacher:
     log:
         log_file("teachers"),
     wildcard_constraints:
-        name=r"[^/.]+(\.target)?",
+        name=r"[^/.]+(\.target)?" + TUNED,
     threads: threads_of("teachers")
     resources:
         **job("teachers"),
@@ -39,7 +44,7 @@ use rule train_teacher as train_assistant with:
     log:
         log_file("teachers"),
     wildcard_constraints:
-        name=r"[^/.]+(\.target)?\.assistant-[0-9]+",
+        name=r"[^/.]+(\.target)?\.assistant-[0-9]+" + TUNED,
     threads: threads_of("teachers")
     resources:
         **job("teachers"),

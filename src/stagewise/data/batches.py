@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
 from stagewise.data.augment import mixup, rotate
+from stagewise.data.draws import drawn
 from stagewise.data.prepared import load_prepared
 from stagewise.errors import UserError
 from stagewise.models.features import Batch
-from stagewise.study.spec import Training
+from stagewise.study.spec import Images, Training
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class TaskData:
         return scaled.contiguous(memory_format=torch.channels_last)
 
 
-def load_task(path: Path | str, task: str, images: str, device: torch.device) -> TaskData:
-    """The data of a task (``all``, ``source``, ``target``) with ``full`` or ``few`` images.
+def load_task(path: Path | str, seen: Images, device: torch.device) -> TaskData:
+    """The data that a run sees.
 
     Validation and test sets always hold every image of the task's classes.
     """
     arrays, info = load_prepared(path)
-    numbers = info["tasks"].get(task, [])
+    task, found = seen.task, drawn(arrays, info, seen.draw)
+    numbers = found.tasks.get(task, [])
     if len(numbers) < 2:
         raise UserError(
             f"{path}: task '{task}' has {len(numbers)} classes; it needs at least two: change"
@@ -78,7 +80,7 @@ def load_task(path: Path | str, task: str, images: str, device: torch.device) ->
         return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
     return TaskData(
-        split("train", arrays[f"few.{task}"] if images == "few" else None),
+        split("train", found.few[task] if seen.images == "few" else None),
         split("validation"),
         split("test"),
         [info["classes"][number] for number in numbers],

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stagewise.data.arrays import save_arrays
+from stagewise.data.draws import Indices, few
 from stagewise.data.duplicates import Pictures, Repeated, pictures, repeated
 from stagewise.data.names import shown
 from stagewise.data.raw import Images, Labels, RawData
 from stagewise.errors import UserError
 
-Indices = NDArray[np.int64]
 CHUNK = 1000
 """Images that are computed with at a time: floats of a whole set would not fit."""
 
@@ -95,26 +95,6 @@ def _at_least(count: int, side: Indices, other: Indices, labels: Labels) -> tupl
             moved = other[labels[other] == number][: missing[number]]
             side, other = np.append(side, moved), np.setdiff1d(other, moved)
     return side, other
-
-
-def few(labels: Labels, per_class: int | None, classes: list[int], seed: int) -> Indices:
-    """``per_class`` images of each of ``classes`` (all where None), drawn from ``seed``.
-
-    Raises:
-        UserError: a class has fewer images than are asked for.
-    """
-    generator = np.random.default_rng(seed)
-    chosen = []
-    for number in classes:
-        members = np.flatnonzero(labels == number)
-        if per_class is not None and per_class > len(members):
-            raise UserError(
-                f"data: {per_class} images per class are asked for, but class {number} has"
-                f" {len(members)} for training; lower student_ or target_images_per_class"
-            )
-        order = generator.permutation(members)
-        chosen.append(order if per_class is None else order[:per_class])
-    return np.sort(np.concatenate(chosen))
 
 
 def chosen_classes(raw: RawData, wanted: int | list[int] | None) -> RawData:
@@ -256,6 +236,10 @@ def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[st
             " leave at least two"
         )
     labels, seed = raw.labels[train], settings["split_seed"]
+    per_class = {
+        "all": settings["student_images_per_class"],
+        "target": settings["target_images_per_class"],
+    }
     size = int(settings.get("image_size") or images.shape[2])
     arrays: dict[str, NDArray[Any]] = {
         "train.images": resize(images[train], size),
@@ -264,8 +248,8 @@ def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[st
         "validation.labels": raw.labels[validation],
         "test.images": resize(test_images, size),
         "test.labels": test_labels,
-        "few.all": few(labels, settings["student_images_per_class"], classes, seed),
-        "few.target": few(labels, settings["target_images_per_class"], target, seed),
+        "few.all": few(labels, per_class["all"], classes, seed),
+        "few.target": few(labels, per_class["target"], target, seed),
     }
     mean, std = channel_statistics(arrays["train.images"])
     info: dict[str, Any] = {
@@ -273,6 +257,7 @@ def prepare(raw: RawData, settings: dict[str, Any], path: Path | str) -> dict[st
         "tasks": {"all": classes, "source": settings["source_classes"], "target": target},
         "mean": mean,
         "std": _deviations(std),
+        "few": {"per_class": per_class, "seed": seed},
         "counts": {name: len(array) for name, array in arrays.items()},
     }
     save_arrays(arrays, info, path)

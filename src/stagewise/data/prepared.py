@@ -37,6 +37,7 @@ def load_prepared(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, 
 def _info_problem(info: dict[str, Any]) -> str:
     """What is wrong with classes, tasks and statistics; empty where nothing is."""
     stated = {"classes": list, "tasks": dict, "mean": list, "std": list, "counts": dict}
+    stated |= {"few": dict}
     for key, kind in stated.items():
         if not isinstance(info.get(key), kind):
             return f"states no '{key}'"
@@ -48,6 +49,8 @@ def _info_problem(info: dict[str, Any]) -> str:
             return f"task '{task}' is no list of class numbers"
         if not set(numbers) <= set(known) or len(set(numbers)) < len(numbers):
             return f"task '{task}' repeats classes, or names more than the {len(known)}"
+    if not _states_draws(info["few"]):
+        return "its 'few' does not say how many images of a class students see"
     if not all(isinstance(value, float) for value in (*info["mean"], *info["std"])):
         return "its 'mean' and 'std' are no numbers"
     if (
@@ -56,6 +59,15 @@ def _info_problem(info: dict[str, Any]) -> str:
     ):
         return "its 'mean' and 'std' are not finite, or a deviation is not above 0"
     return ""
+
+
+def _states_draws(few: dict[str, Any]) -> bool:
+    """Whether it says from what seed, and how many images a class, the few are drawn."""
+    counts = few.get("per_class")
+    if type(few.get("seed")) is not int or not isinstance(counts, dict):
+        return False
+    known = [counts.get(task, 0) for task in ("all", "target")]
+    return all(count is None or (type(count) is int and count > 0) for count in known)
 
 
 def _shape_problem(arrays: dict[str, NDArray[Any]], info: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ def prune_run(spec: PruneSpec, inputs: Inputs, out: Path, *, code: str) -> None:
     began = time.perf_counter()
     torch.set_num_threads(spec.threads)
     device = torch.device("cpu")
-    data = load_task(inputs.data, spec.data.task, spec.data.images, device)
+    data = load_task(inputs.data, spec.data, device)
     with BUILDING:
         network, architecture = load_parent(inputs, "init", data)
         pruned, measured = prune(

@@ -25,7 +25,7 @@ from stagewise.training.observer import Observer, Subject
 from stagewise.training.precision import plain_float32, precision
 from stagewise.training.table import TableFolder
 from stagewise.training.teachers import table_key, teacher_for
-from stagewise.training.trainer import Trainer
+from stagewise.training.trainer import Diverged, Trainer
 
 
 def train_run(
@@ -47,11 +47,12 @@ def train_run(
 
     Raises:
         UserError: inputs are missing or do not fit together.
+        Diverged: the loss is not finite, and the spec does not say that this ends the run.
         OutOfTime: the budget ended; calling again with the same arguments continues.
     """
     began = time.perf_counter()
     settings, name = spec.training, spec.method["method"]
-    data = load_task(inputs.data, spec.data.task, spec.data.images, device)
+    data = load_task(inputs.data, spec.data, device)
     needs, weights = catalogue.method_needs(name), catalogue.method_weights(name) | spec.weights
     plain_float32()
     with BUILDING:
@@ -92,13 +93,20 @@ def train_run(
             budget=budget,
         )
         started = time.perf_counter()
-        history = trainer.run()
+        diverged = False
+        try:
+            history = trainer.run()
+        except Diverged as error:
+            if spec.divergence == "fails":
+                raise
+            print(f"{error} (the run ends here, and is recorded)", flush=True)
+            history, diverged = trainer.history, True
         seconds = time.perf_counter() - started
         for name, observer in observers.items():
             write_text(out / f"{name}.csv", csv_text(observer.rows))
         write_text(out / "history.csv", csv_text(history))
         entry, part = trained_part(spec, method)
-        loss = history[-1]["train_loss"]
+        loss = math.nan if diverged else history[-1]["train_loss"]
         write_run(
             out,
             network,
@@ -113,6 +121,7 @@ def train_run(
                 "steps_per_epoch": len(batches),
                 "dtype": settings.dtype,
                 "device": device.type,
+                **({"diverged": True} if diverged else {}),
             },
             train_loss=loss if math.isfinite(loss) else None,  # JSON cannot hold a diverged one
             part=part,

@@ -1,13 +1,16 @@
 """From a configuration to the list of runs, each with its spec and its parents."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
+from stagewise import catalogue
 from stagewise.catalogue import nearest
 from stagewise.errors import UserError
 from stagewise.study.config import Config
-from stagewise.study.planned import Plan, PlannedRun
+from stagewise.study.config.results import Tune, Wider
+from stagewise.study.planned import Plan, PlannedRun, at_rate
 from stagewise.study.spec import TrainSpec
+from stagewise.study.steps.arms import with_stage1
 from stagewise.study.steps.compression import compression
 from stagewise.study.steps.distillation import distillation
 from stagewise.study.steps.multi_exit import multi_exit
@@ -21,40 +24,55 @@ MANY = 100
 STEPS = (teachers, students, distillation, two_stage, multi_exit, compression)
 """What yields the runs of a study, parents first."""
 
-TUNED = ("students", "distillation", "two_stage", "multi_exit", "recovery")
+TUNED = (
+    "pretraining",
+    "teachers",
+    "students",
+    "distillation",
+    "two_stage",
+    "multi_exit",
+    "recovery",
+)
 """Steps whose arms a tuning study gives every rate."""
+
+REESTIMATION = "reestimate_batch_norm"
+"""The recipe that moves no weight."""
 
 
 def make_plan(config: Config, name: str = "config") -> Plan:
     """All runs of a study.
 
     Raises:
-        UserError: ``learning_rates`` names an arm that the study does not have.
+        UserError: ``learning_rates``, ``stage1_rates`` or ``tune.wider`` names an arm that the
+            study does not have.
     """
     planned = [run for step in STEPS for run in step(config)]
-    arms = {run.arm for run in planned if isinstance(run.spec, TrainSpec)}
-    unknown = [arm for arm in config.learning_rates if arm not in arms]
-    if unknown:
-        lines = [f"'{arm}' is no arm of this study; {nearest(arm, arms)}" for arm in unknown[:MANY]]
-        more = [f"and {len(unknown) - MANY} more"] if len(unknown) > MANY else []
-        raise UserError("\n".join(f"{name}: learning_rates: {line}" for line in (*lines, *more)))
+    trained = {run.arm: run.spec for run in planned if isinstance(run.spec, TrainSpec)}
+    staged = [arm for arm, spec in trained.items() if _in_two_stages(spec)]
+    _known(f"{name}: learning_rates", config.learning_rates, trained)
+    _known(f"{name}: stage1_rates", config.stage1_rates, staged)
     if config.tune:
-        planned = _tuning_runs(planned, config.tune.rates)
+        _known(f"{name}: tune.wider", config.tune.wider, trained)
+        planned = _tuning_runs(planned, config.tune)
     return Plan(config, {run.path: run for run in planned})
 
 
-def _tuning_runs(runs: list[PlannedRun], rates: Iterable[float]) -> list[PlannedRun]:
+def _known(key: str, given: Iterable[str], arms: Collection[str]) -> None:
+    """Raises ``UserError`` where ``given`` names what is none of ``arms``."""
+    unknown = [arm for arm in given if arm not in arms]
+    if unknown:
+        lines = [f"'{arm}' is no arm of this study; {nearest(arm, arms)}" for arm in unknown[:MANY]]
+        more = [f"and {len(unknown) - MANY} more"] if len(unknown) > MANY else []
+        raise UserError("\n".join(f"{key}: {line}" for line in (*lines, *more)))
+
+
+def _tuning_runs(runs: list[PlannedRun], tune: Tune) -> list[PlannedRun]:
     """Each tunable arm once per rate, with the runs that these descend from."""
     variants = [
-        replace(
-            run,
-            arm=f"{run.arm}.lr-{rate:g}",
-            spec=replace(run.spec, training=replace(run.spec.training, lr=rate)),
-            labels={**run.labels, "tuned_arm": run.arm, "rate": rate},
-        )
+        variant
         for run in runs
-        if run.step in TUNED and isinstance(run.spec, TrainSpec) and _has_rate(run.spec)
-        for rate in rates
+        if run.step in TUNED and isinstance(run.spec, TrainSpec) and _has_rate(run)
+        for variant in _variants(run, run.spec, tune)
     ]
     by_path, needed = {run.path: run for run in runs}, set[str]()
     todo = [path for run in variants for path in (*run.parents.values(), run.reference)]
@@ -67,6 +85,31 @@ def _tuning_runs(runs: list[PlannedRun], rates: Iterable[float]) -> list[Planned
     return [run for run in runs if run.path in needed] + variants
 
 
-def _has_rate(spec: TrainSpec) -> bool:
-    """Whether the learning rate of a run has any effect."""
-    return bool(spec.recipe["recipe"] != "reestimate_batch_norm")
+def _variants(run: PlannedRun, spec: TrainSpec, tune: Tune) -> Iterator[PlannedRun]:
+    """A run at every rate; in two stages, with every rate of stage 1."""
+    wider = tune.wider.get(run.arm, Wider())
+    first = (*tune.stage1_rates, *wider.stage1_rates) if _in_two_stages(spec) else ()
+    for rate in dict.fromkeys((*tune.rates, *wider.rates)):
+        for stage1 in dict.fromkeys(first) or [None]:
+            arm, recipe, labels = at_rate(run.arm, rate), spec.recipe, {"rate": rate}
+            if stage1 is not None:
+                arm, recipe = f"{arm}.stage1-{stage1:g}", with_stage1(recipe, stage1)
+                labels["stage1_rate"] = stage1
+            settings = replace(spec.training, lr=rate)
+            yield replace(
+                run,
+                arm=arm,
+                spec=replace(spec, training=settings, recipe=recipe, divergence="ends"),
+                labels={**run.labels, "tuned_arm": run.arm, **labels},
+            )
+
+
+def _in_two_stages(spec: TrainSpec) -> bool:
+    """Whether a run has a stage 1, with a rate of its own."""
+    return "stage1_lr" in catalogue.recipe_options(spec.recipe["recipe"])
+
+
+def _has_rate(run: PlannedRun) -> bool:
+    """Whether the learning rate of a run has any effect, and is its own."""
+    fixed = isinstance(run.spec, TrainSpec) and run.spec.recipe["recipe"] == REESTIMATION
+    return not fixed and "common_rate" not in run.labels

@@ -58,6 +58,11 @@ class PlannedRun:
         return run_path(self.study, self.arm, self.seed)
 
 
+def at_rate(arm: str, rate: float) -> str:
+    """Name of an arm that is trained at a learning rate which is not its own."""
+    return f"{arm}.lr-{rate:g}"
+
+
 def run_path(study: str, arm: str, seed: int | str) -> str:
     """Folder of a run, relative to the project."""
     return f"runs/{study}/{arm}/seed-{seed}"

@@ -125,10 +125,12 @@ class Training(Written):
 @dataclass(frozen=True, kw_only=True)
 class Images(Written):
     """What a run sees: the classes of a ``task`` (``all``, ``source``, ``target``), with all
-    (``full``) or the ``few`` training images that students see."""
+    (``full``) or the ``few`` training images that students see; ``draw`` numbers the division into
+    source and target, and the draw of the few (0: the prepared one)."""
 
     task: str = stated("all")
     images: str = stated("full")
+    draw: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,8 @@ class TrainSpec(Written):
 
     ``init`` is its start (see ``runs.start``), ``exits`` the heads on its stages, ``weights`` those
     of loss terms that differ from the method's own, ``observers`` what watches it (files of
-    ``measure/``).
+    ``measure/``). ``divergence``: whether a loss that is not finite fails the run, or ends it, with
+    a record of what it came to.
     """
 
     seed: int
@@ -150,6 +153,7 @@ class TrainSpec(Written):
     network: Entry = field(default_factory=dict)
     exits: str = ""
     observers: tuple[str, ...] = ()
+    divergence: Literal["fails", "ends"] = "fails"
 
     def written(self) -> dict[str, Any]:
         """Without empty mappings, which are defaults too."""

@@ -38,6 +38,10 @@ STREAMS = threading.local()
 """Of each thread: its CUDA stream by device."""
 
 
+class Diverged(UserError):
+    """The loss is not finite."""
+
+
 class OutOfTime(Exception):
     """The time budget is spent; everything is saved, and the same command goes on."""
 
@@ -132,7 +136,8 @@ class Trainer:
         """Train from the last checkpoint, if any, to the end; returns the history, a row an epoch.
 
         Raises:
-            UserError: the loss is not finite, or a two-image trial shows that the parts do not fit.
+            Diverged: the loss is not finite; the history ends with the epoch before.
+            UserError: a two-image trial shows that the parts do not fit.
             OutOfTime: the budget ended; the checkpoint holds everything.
         """
         with own_stream(self.data.train.labels.device):
@@ -251,7 +256,7 @@ class Trainer:
         with self.clock("steps"):
             means = self.step.means()
         if not all(abs(mean) < float("inf") for mean in means.values()):
-            raise UserError(
+            raise Diverged(
                 f"{self.progress.title}: the loss is not finite in epoch {self.at.epoch + 1}"
                 f" at learning rate {phase.lr:g}; lower it"
             )

@@ -1,24 +1,34 @@
 """Learning rates from a tuning study: per arm the best on validation, never on test."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pandas as pd
+import yaml
 
 from stagewise.analysis.records.study import Study
 from stagewise.analysis.records.summary import main_outputs
 from stagewise.errors import UserError
 
-COLUMNS = ["arm", "rate", "n", "validation_accuracy", "validation_nll", "chosen"]
+RATES = ["rate", "stage1_rate"]
+"""What is tuned: the learning rate, and in two stages that of the first (NaN elsewhere)."""
+COLUMNS = ["arm", *RATES, "n", "validation_accuracy", "validation_nll", "chosen"]
+WIDER = {"rate": "rates", "stage1_rate": "stage1_rates"}
+"""Column to the key of ``tune.wider`` that takes further rates."""
+LEAST, MOST = 1e-5, 10.0
+"""Rates beyond these are not tried: no edge is widened past them."""
 
 
 def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
-    """A row per tuned arm and rate: n, mean validation accuracy and NLL, whether it is chosen.
+    """A row per tuned arm and rates: n, mean validation accuracy and NLL, whether it is chosen.
 
     The best mean accuracy of the main exit wins; equal ones go to the lower NLL, then to the lower
-    rate. A diverged run (NaN NLL) counts with its accuracy.
+    rate, then to the lower rate of stage 1. A diverged run (NaN NLL) counts with its accuracy.
 
     Raises:
         UserError: the study is no tuning study, or a run was not evaluated.
     """
-    runs = study.runs[study.runs["tuned_arm"] != ""][["path", "tuned_arm", "rate"]]
+    runs = study.runs[study.runs["tuned_arm"] != ""][["path", "tuned_arm", *RATES]]
     if runs.empty:
         raise UserError(f"{study.name}: no tuning study; its config needs 'tune: rates: [...]'")
     validation = evaluation[evaluation["split"] == "validation"]
@@ -28,11 +38,11 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
         raise UserError(f"{missing.iloc[0]}: not in the evaluation; evaluate the whole study again")
     table = (
         runs.merge(main[["path", "accuracy", "nll"]], on="path")
-        .groupby(["tuned_arm", "rate"], sort=False)
+        .groupby(["tuned_arm", *RATES], sort=False, dropna=False)
         .agg(
             n=("accuracy", "size"),
             validation_accuracy=("accuracy", "mean"),
-            validation_nll=("nll", "mean"),
+            validation_nll=("nll", lambda values: values.mean(skipna=False)),
         )
         .reset_index()
         .rename(columns={"tuned_arm": "arm"})
@@ -40,21 +50,55 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     # Means of equal counts may differ in the last bit; a tie is meant to be a tie.
     table["validation_accuracy"] = table["validation_accuracy"].round(9)
     ranked = table.sort_values(
-        ["validation_accuracy", "validation_nll", "rate"], ascending=[False, True, True]
+        ["validation_accuracy", "validation_nll", *RATES], ascending=[False, True, True, True]
     )
     best = ranked.drop_duplicates("arm").index
     table["chosen"] = table.index.isin(best)
     return table[COLUMNS]
 
 
-def at_the_edge(table: pd.DataFrame) -> list[str]:
-    """Arms whose chosen rate is the least or the largest tried: their best may lie beyond."""
-    ends = {table["rate"].min(), table["rate"].max()}
-    return [str(arm) for arm in table.loc[table["chosen"] & table["rate"].isin(ends), "arm"]]
+def at_the_edge(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Arm → tuned column → a further rate to try, where the arm's chosen rate is the least or the
+    largest that it tried: its best may lie beyond."""
+    found: dict[str, dict[str, float]] = {}
+    for arm, part in table.groupby("arm", sort=False):
+        for column in RATES:
+            further = _further(part, column)
+            if further is not None:
+                found.setdefault(str(arm), {})[column] = further
+    return found
+
+
+def _further(part: pd.DataFrame, column: str) -> float | None:
+    """A rate as far beyond the edge as the edge is from its neighbour; None where the chosen one
+    lies inside, or at the end of what is sensible."""
+    tried = sorted({float(rate) for rate in part[column].dropna()})
+    [chosen] = part.loc[part["chosen"], column]
+    if len(tried) < 2 or chosen not in (tried[0], tried[-1]):
+        return None
+    edge, neighbour = tried[:2] if chosen == tried[0] else tried[:-3:-1]
+    further = float(f"{edge * edge / neighbour:.2g}")
+    return further if LEAST <= further <= MOST and further not in tried else None
 
 
 def rates_yaml(table: pd.DataFrame) -> str:
-    """The chosen rates as a ``learning_rates:`` block to paste into a config."""
-    chosen = table[table["chosen"]]
-    lines = [f"  {row.arm}: {row.rate:g}" for row in chosen.itertuples()]
-    return "\n".join(["learning_rates:", *lines]) + "\n"
+    """The chosen rates as blocks to paste into a config."""
+    chosen = table[table["chosen"]].set_index("arm")
+    lines = ["learning_rates:", *_block(chosen["rate"])]
+    if (stage1 := chosen["stage1_rate"].dropna()).size:
+        lines += ["stage1_rates:", *_block(stage1)]
+    return "\n".join(lines) + "\n"
+
+
+def _block(rates: pd.Series) -> Iterator[str]:
+    return (f"  {arm}: {rate:g}" for arm, rate in rates.items())
+
+
+def wider_yaml(table: pd.DataFrame, given: dict[str, Any]) -> str:
+    """A config to lay over the tuning study's: every further rate that its ``tune.wider`` has
+    (``given``) or that an edge asks for."""
+    wider = {arm: {key: [*rates] for key, rates in entry.items()} for arm, entry in given.items()}
+    for arm, edges in at_the_edge(table).items():
+        for column, rate in edges.items():
+            wider.setdefault(arm, {}).setdefault(WIDER[column], []).append(rate)
+    return str(yaml.safe_dump({"tune": {"wider": wider}}, sort_keys=False))

@@ -27,7 +27,7 @@ def evaluate(study: Study) -> pd.DataFrame:
     refuse_others(study)
     bins = study.config["evaluation"]["ece_bins"]
 
-    @lru_cache(maxsize=16)  # a handful of teachers serve all runs
+    @lru_cache(maxsize=64)  # a teacher serves many runs
     def reference(path: str) -> Splits:
         return study.files(path).logits(*study.splits)
 

@@ -20,6 +20,8 @@ LABELS: dict[str, str | float] = {
     "recovery": "",
     "tuned_arm": "",
     "rate": NAN,
+    "stage1_rate": NAN,
+    "common_rate": NAN,
 }
 """Label of a run in the plan → what stands where it has none."""
 

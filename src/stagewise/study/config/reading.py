@@ -5,7 +5,7 @@ Every problem is reported at once, each with file, key, value and mend, before a
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
@@ -34,6 +34,31 @@ def load_config(path: Path | str) -> Config:
         UserError: lists every problem of the file.
     """
     return resolve_config(load_yaml(path), str(path))
+
+
+def laid_over(paths: Sequence[Path | str]) -> Config:
+    """A configuration of several files, the later ones laid over the former as Snakemake does with
+    ``--configfile A B``: mappings are merged, all else is replaced.
+
+    Raises:
+        UserError: lists every problem.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        content = load_yaml(path)
+        if not isinstance(content, dict):
+            raise UserError(f"{path}: must be a mapping of keys, not {type(content).__name__}")
+        _lay(content, merged)
+    return resolve_config(merged, " + ".join(map(str, paths)))
+
+
+def _lay(over: dict[str, Any], under: dict[str, Any]) -> None:
+    for key, value in over.items():
+        below = under.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            _lay(value, below)
+        else:
+            under[key] = value
 
 
 def resolve_config(raw: Any, name: str = "config") -> Config:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
-from stagewise.study.config.blocks import MOST, Block, StudyName, Unique
+from stagewise.study.config.blocks import MOST, Block, StudyName, Text, Unique, optional_mapping
 from stagewise.study.spec import Rate
 
 Batch = Annotated[int, Ge(1), Le(65_536)]
@@ -33,11 +33,26 @@ class Gate(Block):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wider(Block):
+    """Further rates of one arm."""
+
+    rates: Annotated[tuple[Rate, ...], MaxLen(MOST), Unique()] = ()
+    """Learning rates."""
+    stage1_rates: Annotated[tuple[Rate, ...], MaxLen(MOST), Unique()] = ()
+    """Learning rates of stage 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tune(Block):
     """Makes the study a tuning study: every arm once per rate, judged on validation."""
 
     rates: Annotated[tuple[Rate, ...], MinLen(2), MaxLen(MOST), Unique()]
     """Learning rates."""
+    stage1_rates: Annotated[tuple[Rate, ...], MaxLen(MOST), Unique()] = ()
+    """Learning rates of stage 1, each with each rate, in arms of two stages; none keeps the
+    config's."""
+    wider: Annotated[dict[Text, Wider], MaxLen(100 * MOST)] = optional_mapping()
+    """Arm to further rates; `scripts/tune_choice.py` writes them where the best is at an edge."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,21 @@
 """The blocks of the steps that train whole networks."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from stagewise.study.config.blocks import Block, Names, Overrides, Places, Seed, Share
+from annotated_types import MaxLen
+
+from stagewise.study.config.blocks import Block, Names, Overrides, Places, Seed, Share, Unique
 from stagewise.study.spec import Rate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teachers(Block):
-    """One teacher for each pair, from one seed."""
+    """One teacher for each pair; where `replicates` is `chains`, one for each seed."""
 
     seed: Seed = 0
-    """Seed of all teachers, of their assistants and of what is trained on them."""
+    """Seed of all teachers, of their assistants and of what is trained on them, where one serves
+    all seeds of the students."""
     same_data: bool = True
     """Also train the teacher's network on the student's images, as an arm."""
     training: Overrides = field(default_factory=dict)
@@ -42,7 +45,7 @@ class Pretraining(Block):
     """The student's network on the source classes, in regime `split`."""
 
     seed: Seed = 0
-    """Seed of the pretraining, one for all seeds of the students."""
+    """Seed of the pretraining, where one serves all seeds of the students."""
     training: Overrides = field(default_factory=dict)
     """Where its training differs."""
 
@@ -67,6 +70,9 @@ class TwoStage(Block):
     """Share of the epochs for stage 1."""
     stage1_lr: Rate = 0.1
     """Learning rate of stage 1."""
+    common_rates: Annotated[tuple[Rate, ...], MaxLen(10), Unique()] = ()
+    """Learning rates at which every arm is trained once more, all arms at the same ones: a shock
+    follows the rate, so arms are compared at equal rates too."""
     probe: bool = True
     """Log the gradient-shock quantities."""
 

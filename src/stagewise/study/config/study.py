@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import MaxLen, MinLen
 
@@ -17,6 +17,7 @@ from stagewise.study.config.blocks import (
     Text,
     Unique,
     optional,
+    optional_mapping,
 )
 from stagewise.study.config.compression import Pruning, Recovery
 from stagewise.study.config.data import Data
@@ -38,7 +39,11 @@ class Config(Block):
     claims_tested: Names = ()
     """Claims that this study's data can decide; all others are at most demonstrated."""
     seeds: Annotated[tuple[Seed, ...], MinLen(1), MaxLen(MOST), Unique()] = (0, 1, 2, 3, 4, 5)
-    """Seeds of all arms but teachers and pretraining."""
+    """Seeds of all arms; each is a replicate of what `replicates` says."""
+    replicates: Literal["students", "chains"] = "students"
+    """What a seed draws anew: the student alone (its weights, order and views of the images; one
+    teacher serves all), or its whole chain: teacher, pretrained features, which classes are the
+    source, and which images are the few."""
     data: Data
     """Images, and how they are split."""
     pairs: Annotated[dict[PairName, Pair], MinLen(1), MaxLen(MOST)]
@@ -47,6 +52,8 @@ class Config(Block):
     """How all runs are trained, where their step does not say otherwise."""
     learning_rates: Annotated[dict[Text, Rate], MaxLen(100 * MOST)] = field(default_factory=dict)
     """Arm (`step/name`) to learning rate; chosen on validation by the tuning study."""
+    stage1_rates: Annotated[dict[Text, Rate], MaxLen(100 * MOST)] = optional_mapping()
+    """Arm of two stages to the learning rate of its stage 1, chosen likewise."""
     methods: Annotated[dict[Label, MethodEntry], MaxLen(MOST)] = field(default_factory=dict)
     """Methods with settings of their own, and variants, by label."""
     teachers: Teachers = Teachers()
@@ -75,6 +82,17 @@ class Config(Block):
     """Where teachers' answers are kept."""
     figures: Figures = Figures()
     """How figures are drawn."""
+
+    @property
+    def teacher_seeds(self) -> tuple[int, ...]:
+        """Seeds of the teachers and of what is trained on them."""
+        return self.seeds if self.replicates == "chains" else (self.teachers.seed,)
+
+    @property
+    def pretraining_seeds(self) -> tuple[int, ...]:
+        """Seeds of the pretraining."""
+        one = self.two_stage.pretraining.seed
+        return self.seeds if self.replicates == "chains" else (one,)
 
     def method(self, label: str) -> MethodEntry:
         """The entry of a label, with its method; of the method's own name where there is none."""

@@ -44,10 +44,18 @@ def recipe_entry(config: Config, label: str) -> Entry:
     return {"recipe": name, **differing(given, catalogue.recipe_options(name))}
 
 
-def two_stages(share: float, lr: float) -> Entry:
-    """Paper A's recipe as a spec names it."""
-    options = {"stage1_share": share, "stage1_lr": lr}
+def two_stages(config: Config, arm: str, share: float, lr: float) -> Entry:
+    """Paper A's recipe as a spec names it; a tuned rate of the arm's stage 1 goes before ``lr``."""
+    options = {"stage1_share": share, "stage1_lr": config.stage1_rates.get(arm, lr)}
     return {"recipe": "two_stage", **differing(options, catalogue.recipe_options("two_stage"))}
+
+
+def with_stage1(recipe: Entry, lr: float) -> Entry:
+    """A recipe of two stages with another rate of stage 1."""
+    name = recipe["recipe"]
+    options = {option: value for option, value in recipe.items() if option != "recipe"}
+    defaults = catalogue.recipe_options(name)
+    return {"recipe": name, **differing({**options, "stage1_lr": lr}, defaults)}
 
 
 def title(config: Config, label: str) -> str:
@@ -66,6 +74,18 @@ def training(config: Config, arm: str, *overrides: dict[str, Any]) -> Training:
 def same_seed(config: Config, arm: str) -> str:
     """Folder of an arm's run of the seed that asks, as a parent in ``trained``."""
     return run_path(config.study, arm, "{seed}")
+
+
+def of_teachers(config: Config, arm: str) -> str:
+    """Folder of a teacher's run, or of what is trained on one, for the seed that asks."""
+    if config.replicates == "chains":
+        return same_seed(config, arm)
+    return run_path(config.study, arm, config.teachers.seed)
+
+
+def drawn(config: Config, seen: Images, seed: int) -> Images:
+    """What a run of a seed sees: where a seed is a whole chain, a draw of its own."""
+    return replace(seen, draw=seed) if config.replicates == "chains" else seen
 
 
 def imagenet_start(config: Config, pair: str, entry: NetworkEntry) -> tuple[str, dict[str, str]]:
@@ -96,7 +116,8 @@ def trained(
     labels: dict[str, Any],
 ) -> Iterator[PlannedRun]:
     """An arm's runs that train, one for each seed: ``init`` is their start (see ``runs.start``),
-    ``method`` a label; a teacher that the method does not need is left out of ``parents``."""
+    ``method`` a label; a teacher that the method does not need is left out of ``parents``. In paths
+    ``{seed}`` stands for the seed."""
     entry = config.method(method)
     weights = differing(entry.weights, catalogue.method_weights(entry.method))
     roles = dict(parents or {})
@@ -117,6 +138,6 @@ def trained(
     labels = {"method": method, "recipe": recipe["recipe"], **labels}
     for seed in seeds:
         found = {role: path.format(seed=seed) for role, path in roles.items()}
-        yield PlannedRun(
-            config.study, arm, seed, replace(spec, seed=seed), found, reference, labels
-        )
+        own = replace(spec, seed=seed, data=drawn(config, data, seed))
+        reference_path = reference.format(seed=seed)
+        yield PlannedRun(config.study, arm, seed, own, found, reference_path, labels)

@@ -8,7 +8,7 @@ from stagewise.study.config.compression import Pruning
 from stagewise.study.config.lessons import chain_task
 from stagewise.study.planned import PlannedRun, run_path
 from stagewise.study.spec import Images, PruneSpec
-from stagewise.study.steps.arms import network_entry
+from stagewise.study.steps.arms import drawn, network_entry
 from stagewise.study.steps.teachers import teacher_path
 
 
@@ -39,7 +39,7 @@ def pruned(
         spec = PruneSpec(
             network=network_entry(config.pairs[chain.pair].student),
             seed=seed,
-            data=Images(task=chain.task, images="few"),
+            data=drawn(config, Images(task=chain.task, images="few"), seed),
             criterion=criterion,
             ratio=ratio,
             min_channels=config.recovery.min_channels,
@@ -53,7 +53,7 @@ def pruned(
             seed,
             spec,
             {"init": run_path(config.study, chain.dense, seed)},
-            teacher_path(config, chain.pair, chain.task),
+            teacher_path(config, chain.pair, chain.task).format(seed=seed),
             {
                 "pair": chain.pair,
                 "task": chain.task,

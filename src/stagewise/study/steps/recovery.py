@@ -30,10 +30,10 @@ class _Way:
     anew: bool = False
 
 
-def _ways(config: Config) -> dict[str, _Way]:
-    """The ways of the config's ``recover``."""
+def _ways(config: Config, arm: str) -> dict[str, _Way]:
+    """The ways of the config's ``recover``; ``arm`` is what the names of its arms begin with."""
     block = config.recovery
-    stages = two_stages(block.stage1_share, block.stage1_lr)
+    stages = two_stages(config, f"{arm}.two_stage_kd", block.stage1_share, block.stage1_lr)
     return {
         "bn": _Way("ce", {"recipe": "reestimate_batch_norm"}, "BN re-estimated"),
         "ce": _Way("ce", ONE_STAGE, "recovered with CE"),
@@ -50,8 +50,9 @@ def recovered(
     at the same budget."""
     dense = criterion == "dense"
     shape = criterion if dense else f"{criterion}-{ratio:g}x"
+    stem = f"recovery/{chain.pair}.{chain.name}.{shape}"
     for name in ways:
-        way, arm = _ways(config)[name], f"recovery/{chain.pair}.{chain.name}.{shape}.{name}"
+        way, arm = _ways(config, stem)[name], f"{stem}.{name}"
         overrides = [config.recovery.training, config.method(way.method).training]
         if way.anew:
             overrides.append(_whole_budget(config, chain))

@@ -6,13 +6,14 @@ from stagewise import catalogue
 from stagewise.study.config import Config
 from stagewise.study.config.lessons import Lesson, lessons
 from stagewise.study.config.pairs import NetworkEntry
-from stagewise.study.planned import PlannedRun, run_path
+from stagewise.study.planned import PlannedRun
 from stagewise.study.regimes import REGIMES
 from stagewise.study.spec import Images
 from stagewise.study.steps.arms import (
     ONE_STAGE,
     imagenet_start,
     network_entry,
+    of_teachers,
     recipe_entry,
     trained,
     training,
@@ -39,8 +40,8 @@ def teachers(config: Config) -> Iterator[PlannedRun]:
 
 
 def teacher_path(config: Config, pair: str, task: str) -> str:
-    """Folder of a pair's teacher."""
-    return run_path(config.study, _teacher_arm(pair, task), config.teachers.seed)
+    """Folder of a pair's teacher, for the seed that asks (``{seed}`` where each has its own)."""
+    return of_teachers(config, _teacher_arm(pair, task))
 
 
 def taught_by(config: Config, pair: str, task: str, label: str) -> str:
@@ -75,7 +76,7 @@ def _path(config: Config, lesson: Lesson) -> str:
     arm, _, _ = _above(config, lesson)
     part = _part(config, lesson.label)
     arm = f"{arm}.{catalogue.teacher_part(part)}" if part else arm
-    return run_path(config.study, arm, config.teachers.seed)
+    return of_teachers(config, arm)
 
 
 def _teacher(config: Config, pair: str, task: str) -> Iterator[PlannedRun]:
@@ -85,7 +86,7 @@ def _teacher(config: Config, pair: str, task: str) -> Iterator[PlannedRun]:
     yield from trained(
         config,
         arm,
-        [config.teachers.seed],
+        config.teacher_seeds,
         data=Images(task=task, images="full"),
         init=init,
         network=network_entry(entry),
@@ -106,7 +107,7 @@ def _assistants(config: Config, pair: str, task: str) -> Iterator[PlannedRun]:
         yield from trained(
             config,
             arm,
-            [config.teachers.seed],
+            config.teacher_seeds,
             data=Images(task=task, images="full"),
             init=init,
             network=network_entry(entry),
@@ -122,7 +123,7 @@ def _assistants(config: Config, pair: str, task: str) -> Iterator[PlannedRun]:
                 "display": f"assistant {number}",
             },
         )
-        above = run_path(config.study, arm, config.teachers.seed)
+        above = of_teachers(config, arm)
 
 
 def _part_of_teacher(config: Config, lesson: Lesson) -> Iterator[PlannedRun]:
@@ -136,7 +137,7 @@ def _part_of_teacher(config: Config, lesson: Lesson) -> Iterator[PlannedRun]:
     yield from trained(
         config,
         arm,
-        [config.teachers.seed],
+        config.teacher_seeds,
         data=Images(task=lesson.task, images="full"),
         init="parent",
         network=network_entry(entry),
@@ -144,7 +145,7 @@ def _part_of_teacher(config: Config, lesson: Lesson) -> Iterator[PlannedRun]:
         recipe={"recipe": "frozen_backbone"},
         training=training(config, arm, config.teachers.training, exits, own),
         exits=config.multi_exit.head if needs.exits else "",
-        parents={"init": run_path(config.study, above, config.teachers.seed)},
+        parents={"init": of_teachers(config, above)},
         reference=teacher_path(config, lesson.pair, lesson.task),
         labels={
             "pair": lesson.pair,

@@ -1,11 +1,13 @@
 """Paper A's first half: students with features and a new classifier."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 from stagewise.study.config import Config
-from stagewise.study.planned import PlannedRun, run_path
+from stagewise.study.planned import PlannedRun, at_rate, run_path
 from stagewise.study.regimes import REGIMES
-from stagewise.study.spec import Images
+from stagewise.study.spec import Entry, Images
 from stagewise.study.steps.arms import (
     ONE_STAGE,
     imagenet_start,
@@ -19,34 +21,67 @@ from stagewise.study.steps.teachers import taught_by, teacher_path
 
 
 def two_stage(config: Config) -> Iterator[PlannedRun]:
-    """In every regime: standard training, and each method in one stage and in two."""
+    """In every regime: standard training, and each method in one stage and in two; then the same
+    arms at the common rates."""
     block = config.two_stage
-    task = REGIMES[block.regime].task
-    stages = two_stages(block.stage1_share, block.stage1_lr)
     for pair in block.pairs:
         yield from _pretraining(config, pair)
-        init, start = _student_start(config, pair)
-        arms = {f"students/{pair}.pretrained": ("ce", ONE_STAGE, "standard")}
-        for label in block.methods:
-            one, two = f"two_stage/{pair}.one-stage.{label}", f"two_stage/{pair}.{label}"
-            arms[one] = (label, ONE_STAGE, f"one-stage {title(config, label)}")
-            arms[two] = (label, stages, f"two-stage {title(config, label)}")
-        for arm, (label, recipe, display) in arms.items():
-            yield from trained(
-                config,
-                arm,
-                config.seeds,
-                data=Images(task=task, images="few"),
-                init=init,
-                network=network_entry(config.pairs[pair].student),
-                method=label,
-                recipe=recipe,
-                training=training(config, arm, block.training, config.method(label).training),
-                observers=("shock",) if block.probe else (),
-                parents={**start, "teacher": taught_by(config, pair, task, label)},
-                reference=teacher_path(config, pair, task),
-                labels={"pair": pair, "task": task, "network": "student", "display": display},
-            )
+        arms = _arms(config, pair)
+        for rate in (None, *block.common_rates):
+            for arm in arms:
+                yield from _students(config, pair, arm, rate)
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """``label``: of the method."""
+
+    name: str
+    label: str
+    recipe: Entry
+    display: str
+
+
+def _arms(config: Config, pair: str) -> list[_Arm]:
+    """A pair's arms at their own rates."""
+    block = config.two_stage
+    arms = [_Arm(f"students/{pair}.pretrained", "ce", ONE_STAGE, "standard")]
+    for label in block.methods:
+        one, two = f"two_stage/{pair}.one-stage.{label}", f"two_stage/{pair}.{label}"
+        stages = two_stages(config, two, block.stage1_share, block.stage1_lr)
+        method = title(config, label)
+        arms.append(_Arm(one, label, ONE_STAGE, f"one-stage {method}"))
+        arms.append(_Arm(two, label, stages, f"two-stage {method}"))
+    return arms
+
+
+def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Iterator[PlannedRun]:
+    """An arm's runs; at its own rate where ``rate`` is None."""
+    block = config.two_stage
+    task = REGIMES[block.regime].task
+    init, start = _student_start(config, pair)
+    settings = training(config, arm.name, block.training, config.method(arm.label).training)
+    labels = {"pair": pair, "task": task, "network": "student", "display": arm.display}
+    common: dict[str, Any] = {}
+    name = arm.name
+    if rate is not None:
+        name, settings = at_rate(name, rate), replace(settings, lr=rate)
+        common = {"common_rate": rate, "display": f"{arm.display}, rate {rate:g}"}
+    yield from trained(
+        config,
+        name,
+        config.seeds,
+        data=Images(task=task, images="few"),
+        init=init,
+        network=network_entry(config.pairs[pair].student),
+        method=arm.label,
+        recipe=arm.recipe,
+        training=settings,
+        observers=("shock",) if block.probe else (),
+        parents={**start, "teacher": taught_by(config, pair, task, arm.label)},
+        reference=teacher_path(config, pair, task),
+        labels=labels | common,
+    )
 
 
 def _pretraining(config: Config, pair: str) -> Iterator[PlannedRun]:
@@ -57,7 +92,7 @@ def _pretraining(config: Config, pair: str) -> Iterator[PlannedRun]:
         yield from trained(
             config,
             arm,
-            [block.seed],
+            config.pretraining_seeds,
             data=Images(task="source", images="full"),
             init="scratch",
             network=network_entry(config.pairs[pair].student),
@@ -76,6 +111,6 @@ def _pretraining(config: Config, pair: str) -> Iterator[PlannedRun]:
 def _student_start(config: Config, pair: str) -> tuple[str, dict[str, str]]:
     """``init`` of the students' specs, and the parent that it names."""
     if REGIMES[config.two_stage.regime].pretrains:
-        seed = config.two_stage.pretraining.seed
+        seed = "{seed}" if config.replicates == "chains" else config.pretraining_seeds[0]
         return "features", {"init": run_path(config.study, f"pretraining/{pair}", seed)}
     return imagenet_start(config, pair, config.pairs[pair].student)
