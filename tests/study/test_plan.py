@@ -18,11 +18,17 @@ from stagewise.study.config import resolve_config
 from stagewise.study.plan import make_plan
 from stagewise.study.planned import Plan, PlannedRun
 from stagewise.study.spec import PruneSpec, TrainSpec
+from stagewise.study.warnings import find_warnings
 
 FULL: dict[str, Any] = {
     "study": "toy",
     "seeds": [0, 1],
-    "data": {"source": "digits", "source_classes": [0, 1, 2]},
+    "data": {
+        "source": "digits",
+        "source_classes": [0, 1, 2],
+        "student_images_per_class": 10,
+        "target_images_per_class": 5,
+    },
     "pairs": {
         "resnet": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}},
         "vgg": {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8", "width": 16}},
@@ -50,7 +56,7 @@ FULL: dict[str, Any] = {
 }
 COUNTS = {
     "teachers": 4,  # two on all classes, one on the target's, one with exits
-    "students": 2 * (2 * 2 + 1),  # baseline and large for both pairs, one pretrained
+    "students": 2 * (2 * 2 + 2),  # baseline and large for both pairs, one pretrained, one large
     "distillation": 2 * 2 * 2,
     "pretraining": 1,
     "two_stage": 2 * 2,  # two-stage and its one-stage twin
@@ -123,7 +129,7 @@ def regime(name: str) -> Change:
 
     def change(raw: dict[str, Any]) -> None:
         raw["two_stage"]["regime"] = name
-        raw["data"] = {"source": "cifar100", "image_size": 64}
+        raw["data"] = {"source": "cifar100", "image_size": 64, "student_images_per_class": 10}
         raw["pairs"]["resnet"] = IMAGENET
 
     return change
@@ -131,7 +137,7 @@ def regime(name: str) -> Change:
 
 @pytest.mark.parametrize("name", ["imagenet", "scratch"])
 def test_a_regime_keeps_the_arms_but_those_of_the_source_and_target(name: str) -> None:
-    gone = {"pretraining/resnet", "teachers/resnet.target"}
+    gone = {"pretraining/resnet", "teachers/resnet.target", "students/resnet.large.target"}
     before, after = plan().runs, plan(regime(name)).runs
     assert {r.arm for r in before.values()} - {r.arm for r in after.values()} == gone
     assert {r.spec.data.task for r in after.values()} == {"all"}
@@ -219,7 +225,7 @@ ADDITIONS: dict[str, tuple[Change, int]] = {
     "a seed": (edited("seeds", [0, 1, 2]), sum(COUNTS.values()) // 2 - 2),
     "a ratio": (edited("pruning.0.ratios", [2, 3, 4]), 2 * (1 + 5)),
     "a method": (edited("distillation.methods", ["kd", "hot", "ce"]), 2 * 2),
-    "a pair": (edited("two_stage.pairs", ["resnet", "vgg"]), 2 * 3 + 2),
+    "a pair": (edited("two_stage.pairs", ["resnet", "vgg"]), 2 * 4 + 2),
     "a recovery": (edited("pruning.1.recover", ["ce", "kd"]), 2),
     "a criterion": (edited("pruning.1.criterion", "l2"), 2 * 2),
 }
@@ -496,3 +502,41 @@ def test_rows_are_plain_json() -> None:
     rows = plan().rows()
     assert json.loads(json.dumps(rows)) == rows
     assert len(rows) == sum(COUNTS.values())
+
+
+ALL_IMAGES = {"source": "digits", "source_classes": [0, 1, 2]}
+
+
+def test_the_teachers_network_stands_beside_its_students_where_they_see_less() -> None:
+    large = {"students/resnet.large", "students/vgg.large", "students/resnet.large.target"}
+    arms = {run.arm for run in plan().runs.values()}
+    assert large <= arms
+    everything = {run.arm for run in plan(edited("data", ALL_IMAGES)).runs.values()}
+    assert not large & everything
+    unwanted = {run.arm for run in plan(edited("teachers.same_data", False)).runs.values()}
+    assert unwanted == arms - large
+    target = arm("students/resnet.large.target").spec
+    assert target.network == arm("teachers/resnet.target").spec.network
+    assert target.training.epochs == arm("two_stage/resnet.kd").spec.training.epochs
+    assert (target.data.task, target.data.images) == ("target", "few")
+
+
+def warned(change: Change) -> list[str]:
+    return [line.partition(":")[0] for line in find_warnings(plan(change))]
+
+
+def test_teachers_that_see_more_images_without_a_control_are_warned_of() -> None:
+    assert "teachers.same_data" in warned(edited("teachers.same_data", False))
+    assert "teachers.same_data" not in warned(edited("teachers.same_data", True))
+
+
+def test_rates_that_are_chosen_on_few_seeds_are_warned_of() -> None:
+    def tuning(seeds: list[int], replicates: str) -> Change:
+        def change(raw: dict[str, Any]) -> None:
+            raw |= {"tune": {"rates": RATES}, "seeds": seeds, "replicates": replicates}
+
+        return change
+
+    assert [*warned(tuning([1, 2], "chains"))][:2] == ["seeds", "replicates"]
+    assert "replicates" in warned(tuning([1, 2, 3], "students"))
+    assert not {"seeds", "replicates"} & {*warned(tuning([1, 2, 3], "chains"))}

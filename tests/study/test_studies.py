@@ -21,7 +21,7 @@ COUNTS: dict[str, dict[str, int]] = {
     "two-stage": {
         "teachers": 2 * 4,  # on all classes, on the target's
         "pretraining": 4,
-        "students": 6 * 2 * 4,
+        "students": 6 * 3 * 4,  # alone, pretrained, the teacher's network on the few
         "distillation": 6 * 4,
         "two_stage": 6 * 2 * 4,
         "pruning": 6 * (2 + 1 + 2 + 2),
@@ -45,7 +45,7 @@ COUNTS: dict[str, dict[str, int]] = {
     "cifar100-cpu": {
         "teachers": 2 * 2 + 1,
         "pretraining": 2,
-        "students": 6 * 2 * 2,
+        "students": 6 * 4 * 2,
         "distillation": 6,
         "two_stage": 6 * 2 * 2,
         "multi_exit": 6 * 3,

@@ -8,10 +8,14 @@ from stagewise.study.config.source import class_count
 from stagewise.study.planned import Plan
 from stagewise.study.spec import TrainSpec
 
+TUNING_SEEDS = 3
+"""Seeds that a learning rate is to be chosen on."""
+
 
 def find_warnings(plan: Plan) -> list[str]:
     """One line a warning, with key, value and mend; a tuning study judges no claim."""
-    judged = [] if plan.config.tune else [*_seeds(plan), *_claims(plan)]
+    purpose = [_tuning] if plan.config.tune else [_seeds, _claims, _teachers_images]
+    judged = [line for find in purpose for line in find(plan)]
     return [*judged, *_methods(plan), *_assistants(plan), *_recovery(plan), *_batches(plan)]
 
 
@@ -20,6 +24,32 @@ def _seeds(plan: Plan) -> Iterator[str]:
     if count < least:
         few = "1 seed is" if count == 1 else f"{count} seeds are"
         yield f"seeds: {few} descriptive only; a verdict on a claim needs {least}"
+
+
+def _tuning(plan: Plan) -> Iterator[str]:
+    """One seed chooses by its noise."""
+    config, kinds = plan.config, {"seeds": "arms", "replicates": "teachers"}
+    counts = {"seeds": len(config.seeds), "replicates": len(config.teacher_seeds)}
+    for key, count in counts.items():
+        if count < TUNING_SEEDS:
+            mend = "give more" if key == "seeds" else "say chains, and give so many seeds"
+            seeds = f"{count} seed{'s' * (count != 1)}"
+            yield (
+                f"{key}: rates of {kinds[key]} are chosen on {seeds}, whose noise can move one by"
+                f" points; {TUNING_SEEDS} are needed: {mend}"
+            )
+
+
+def _teachers_images(plan: Plan) -> Iterator[str]:
+    """Teachers that see more images than their students, and no network that shows what they do."""
+    data = plan.config.data
+    few = data.student_images_per_class or data.target_images_per_class
+    if few and not plan.config.teachers.same_data:
+        yield (
+            "teachers.same_data: false, but teachers see more images than their students: without"
+            " the teacher's network on the student's images, nobody can tell how much of a gain is"
+            " the images'; say true"
+        )
 
 
 def _claims(plan: Plan) -> Iterator[str]:

@@ -17,7 +17,8 @@ class Teachers(Block):
     """Seed of all teachers, of their assistants and of what is trained on them, where one serves
     all seeds of the students."""
     same_data: bool = True
-    """Also train the teacher's network on the student's images, as an arm."""
+    """Where students see fewer images than teachers, also train the teacher's network on those, as
+    an arm; on the target classes of `two_stage` too."""
     training: Overrides = field(default_factory=dict)
     """Where their training differs."""
 
