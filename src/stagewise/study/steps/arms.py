@@ -44,9 +44,9 @@ def recipe_entry(config: Config, label: str) -> Entry:
     return {"recipe": name, **differing(given, catalogue.recipe_options(name))}
 
 
-def two_stages(share: float, lr: float) -> Entry:
+def two_stages(share: float, lr: float, *, estimate_first: int = 0) -> Entry:
     """Paper A's recipe as a spec names it."""
-    options = {"stage1_share": share, "stage1_lr": lr}
+    options = {"stage1_share": share, "stage1_lr": lr, "estimate_first": estimate_first}
     return {"recipe": "two_stage", **differing(options, catalogue.recipe_options("two_stage"))}
 
 

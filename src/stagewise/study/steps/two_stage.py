@@ -22,10 +22,12 @@ def two_stage(config: Config) -> Iterator[PlannedRun]:
     """In every regime: standard training, and each method in one stage and in two."""
     block = config.two_stage
     task = REGIMES[block.regime].task
-    stages = two_stages(block.stage1_share, block.stage1_lr)
     for pair in block.pairs:
         yield from _pretraining(config, pair)
         init, start = _student_start(config, pair)
+        # New weights come with batch norm that has seen no image.
+        unseen = int(init == "scratch")
+        stages = two_stages(block.stage1_share, block.stage1_lr, estimate_first=unseen)
         arms = {f"students/{pair}.pretrained": ("ce", ONE_STAGE, "standard")}
         for label in block.methods:
             one, two = f"two_stage/{pair}.one-stage.{label}", f"two_stage/{pair}.{label}"
