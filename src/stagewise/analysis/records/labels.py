@@ -20,6 +20,7 @@ LABELS: dict[str, str | float] = {
     "recovery": "",
     "tuned_arm": "",
     "rate": NAN,
+    "common_rate": NAN,
 }
 """Label of a run in the plan → what stands where it has none."""
 
@@ -34,6 +35,13 @@ def by_arm(rows: pd.DataFrame, *outer: str) -> Iterator[pd.DataFrame]:
     """Each arm's rows, in plan order, arms of equal ``outer`` columns together."""
     for _, part in rows.groupby(list(outer), sort=False):
         yield from (arm for _, arm in part.groupby("arm", sort=False))
+
+
+def by_rate(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Each arm's rows, pair by pair: arms of tuned rates, then those at each common rate."""
+    for _, pair in rows.groupby("pair", sort=False):
+        for _, part in pair.groupby(pair["common_rate"].fillna(0.0)):
+            yield from (arm for _, arm in part.groupby("arm", sort=False))
 
 
 def display(row: pd.Series) -> str:
