@@ -3,7 +3,8 @@
 import json
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from stagewise.analysis.records.summary import summarise
 from stagewise.study.config import resolve_config
 from stagewise.study.plan import make_plan
 from stagewise.study.planned import PlannedRun
+from stagewise.study.spec import TrainSpec
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 IMAGES, CLASSES, EXITS = 200, 10, 3
@@ -124,15 +126,21 @@ def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
             "step": steps,
             "phase": "all",
             "lr": 0.05,
-            "g_backbone": 1 + (peak - 1) * shape + rng.normal(0, 0.02, len(steps)),
             "displacement": 0.3 * (1 - shape),
             "cka_stage1": 1 - 0.1 * (1 - shape),
             "cka_stage2": 1 - 0.3 * (1 - shape),
-            "probe_accuracy": 90 - dip * np.exp(-((steps - 10) ** 2) / 40),
             "validation_loss": 1.0,
+            "update": 0.01 * (1 + (peak - 1) * shape),
         }
     )
-    log.loc[~log["step"].isin([0, 1, 2, 5, 10, 20, 50, 100]), "probe_accuracy"] = np.nan
+    gradient = 1 + (peak - 1) * shape + rng.normal(0, 0.02, len(steps))
+    probe = 90 - dip * np.exp(-((steps - 10) ** 2) / 40)
+    for kind, lag in (("_batch", 1), ("", 3)):  # running statistics make both larger
+        log[f"g_backbone{kind}"] = gradient**lag
+        log[f"probe_accuracy{kind}"] = 90 + lag * (probe - 90)
+        log[f"cka_stage2{kind}"] = 1 - 0.1 * lag * (1 - shape)
+        features = log["step"].isin([0, 1, 2, 5, 10, 20, 50, 100])
+        log.loc[~features, [f"probe_accuracy{kind}", f"cka_stage2{kind}"]] = np.nan
     log.to_csv(folder / "shock.csv", index=False)
 
 
@@ -148,17 +156,30 @@ def usual(arm: str) -> float:
     return 88.0 + learned - (1.5 if "4x" in arm else 0.0)
 
 
+def at_rates(runs: Iterable[PlannedRun], rates: Iterable[float]) -> Iterator[PlannedRun]:
+    """The runs that log the shock, at each rate."""
+    logging = [run for run in runs if isinstance(run.spec, TrainSpec) and run.spec.observers]
+    for rate in rates:
+        for run in logging:
+            spec = replace(run.spec, training=replace(run.spec.training, lr=rate))
+            labels = {**run.labels, "common_rate": rate}
+            yield replace(run, arm=f"{run.arm}.lr-{rate:g}", spec=spec, labels=labels)
+
+
 def write_study(
     root: Path,
     accuracy: Accuracy = usual,
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5),
     noise: float = 0.6,
     draw: int = 0,
+    common_rates: tuple[float, ...] = (),
     **changes: Any,
 ) -> Study:
-    """Write a study and read its plan: ``accuracy`` by arm, percent; ``changes`` to the config."""
+    """Write a study and read its plan: ``accuracy`` by arm, percent; ``changes`` to the config;
+    ``common_rates`` at which the arms that log the shock are repeated."""
     config = resolve_config({**CONFIG, "seeds": list(seeds), **changes})
     study = make_plan(config)
+    study.runs.update({run.path: run for run in at_rates(study.runs.values(), common_rates)})
     for run in study.runs.values():
         held_out = config.data.validation > 0
         write_run(root, run, accuracy(run.arm), draw, noise, held_out)
@@ -208,7 +229,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Shared by all tests: read it, change nothing.
     """
     folder = tmp_path_factory.mktemp("published")
-    write_study(folder, title="<script>alert(1)</script>")
+    write_study(folder, title="<script>alert(1)</script>", common_rates=(0.05, 0.1))
     latency = "arm,batch,milliseconds\nstudents/vgg.baseline,1,0.5\nstudents/vgg.baseline,128,9\n"
     (folder / "latency.csv").write_text(latency)
     plan, summary = ("--plan", "plan.json"), ("--summary", "summary.csv")

@@ -209,8 +209,17 @@ def test_the_probe_looks_as_often_as_its_rows() -> None:
     assert isinstance(probe, Steps)
     # one step an epoch: the first 20, those of the features, every tenth of the phase, the end
     rows = {*range(21), *range(0, EPOCHS, EPOCHS // 10)}
-    assert images == (len(rows) + 1) * probe.images
+    assert images == 2 * (len(rows) + 1) * probe.images  # for each kind of statistics
     assert not probes(counted(two_stage={"pairs": ["resnet"], "probe": False}))
+
+
+def test_the_probe_does_not_look_in_stage_one() -> None:
+    load = counted(two_stage={"pairs": ["resnet"], "stage1_share": 0.5})
+    found = arm(load, "two_stage/resnet.kd")
+    ((probe, images),) = ((k, n) for k, n in found.items() if isinstance(k, Steps) and k.batch > 25)
+    assert isinstance(probe, Steps)
+    rows = {*range(EPOCHS // 2)}  # one step an epoch: all are early ones
+    assert images == 2 * (len(rows) + 1) * probe.images
 
 
 def test_without_validation_only_test_images_are_answered() -> None:

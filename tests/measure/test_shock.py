@@ -1,23 +1,36 @@
 """Gradient-shock quantities: against their definitions, by a probe that only looks."""
 
 import copy
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
-from helpers import copied, make, make_trainer, network, task_data, whole_batch
-from torch import Tensor
-
-from stagewise.measure.shock import (
-    EARLY,
-    LIMIT,
-    Observer,
-    gradient_window,
-    linear_cka,
-    ridge_accuracy,
+from helpers import (
+    CLASSES,
+    changed,
+    copied,
+    make,
+    make_trainer,
+    network,
+    task_data,
+    whole_batch,
 )
+from torch import Tensor, nn
+
+from stagewise.catalogue import method_weights
+from stagewise.data.batches import Split, TaskData
+from stagewise.measure.features import linear_cka, ridge_accuracy
+from stagewise.measure.probe import LIMIT, batch_statistics, probe_batch, stratified
+from stagewise.measure.shock import EARLY, Clock, Observer, gradient_window, passes_in
 from stagewise.models.features import Network
-from stagewise.recipes.base import Phase
+from stagewise.recipes.base import BatchNormPhase, Phase, make_phases
+from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.observer import Moment, Subject
+from stagewise.training.trainer import OutOfTime
 
 KD = {"ce": 0.1, "kd": 0.9}
 
@@ -80,28 +93,159 @@ def test_ridge_knows_nothing_of_random_labels() -> None:
     assert ridge_accuracy(x, labels, check, truth) == pytest.approx(100 / 3, abs=8)
 
 
+# -- which images --------------------------------------------------------------------------------
+
+
+def test_a_draw_of_sorted_images_has_every_class_at_its_share() -> None:
+    labels = torch.arange(5).repeat_interleave(torch.tensor([400, 300, 200, 80, 20]))
+    drawn = stratified(labels, 100, 0)
+    assert len(drawn) == len(drawn.unique()) == 100
+    counts = labels[drawn].bincount(minlength=5)
+    assert (counts - torch.tensor([40, 30, 20, 8, 2])).abs().max() <= 1
+    assert counts.min() >= 1
+    assert drawn.tolist() == sorted(drawn.tolist())
+
+
+def test_a_draw_is_one_of_the_seed_and_never_the_first_images() -> None:
+    labels = torch.arange(4).repeat(100)
+    first, again, other = (stratified(labels, 40, seed) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.max() > 300
+
+
+def test_of_a_large_class_every_image_can_be_drawn() -> None:
+    labels = torch.arange(2).repeat(10)
+    seen = torch.cat([stratified(labels, 6, seed) for seed in range(60)])
+    assert len(seen.unique()) == 20
+
+
+def test_fewer_images_than_asked_for_are_all_taken_in_their_order() -> None:
+    assert stratified(torch.tensor([3, 1, 1, 0]), 4, 0).tolist() == [0, 1, 2, 3]
+    assert stratified(torch.empty(0, dtype=torch.int64), 4, 0).tolist() == []
+
+
+def sorted_data(each: int, classes: int = CLASSES) -> TaskData:
+    """Images that lie by class in every split, and whose pixels tell their number."""
+    data = task_data(each * classes)
+    labels = data.train.labels.sort().values
+    pixels = data.train.images.clone()
+    numbers = torch.arange(len(labels))
+    pixels[:, 0, 0, 0], pixels[:, 0, 0, 1] = numbers // 256, numbers % 256
+    split = Split(pixels, labels)
+    return replace(data, train=split, validation=split)
+
+
+def test_the_probe_of_sorted_data_has_every_class_of_both_splits() -> None:
+    batch, count = probe_batch(sorted_data(LIMIT // 2), 0)
+    assert (count, len(batch.labels)) == (LIMIT, 2 * LIMIT)
+    for part in (batch.labels[:count], batch.labels[count:]):
+        assert part.bincount().tolist() == [LIMIT // CLASSES] * CLASSES
+
+
+def test_the_probe_knows_training_images_by_their_number() -> None:
+    data = sorted_data(LIMIT // 2)
+    batch, count = probe_batch(data, 0)
+    assert (batch.index[count:] == -1).all()
+    own = batch.index[:count]
+    assert own.max() >= LIMIT
+    assert torch.equal(batch.labels[:count], data.train.labels[own])
+    assert torch.equal(batch.images[:count], data.normalise(data.train.images[own]))
+    assert not torch.equal(probe_batch(data, 1)[0].index, batch.index)
+
+
+def test_a_small_set_is_its_own_probe() -> None:
+    data = task_data(16)
+    batch, count = probe_batch(data, 5)
+    assert count == 16
+    assert torch.equal(batch.images, data.normalise(torch.cat([data.train.images] * 2)))
+    assert batch.index.tolist() == [*range(16), *[-1] * 16]
+
+
+# -- the clock -----------------------------------------------------------------------------------
+
+BACKBONE = ("stem", "stage1", "stage2", "stage3")
+
+
+def test_the_clock_starts_where_the_backbone_may_move_and_starts_once() -> None:
+    phases = [
+        BatchNormPhase("estimate", 1, 0.1),
+        Phase("stabilise", 1, 0.1, trains=("classifier", "method")),
+        Phase("hint", 2, 0.1, trains=("stem", "method.regressor")),
+        Phase("pause", 1, 0.1, trains={"classifier": 1.0}),
+        Phase("train", 1, 0.1),
+    ]
+    clock = Clock(phases, 2, BACKBONE)
+    found = [clock.at(step) for step in range(12)]
+    assert found == [None, None, None, None, 0, 1, 2, 3, None, None, 4, 5]
+    assert (clock.total, clock.end) == (6, 12)
+
+
+def test_a_frozen_backbone_has_the_last_row_alone() -> None:
+    phases = [Phase("stabilise", 3, 0.1, trains=("classifier",))]
+    assert passes_in(phases, 5, BACKBONE) == 2
+    student = network()
+    watching = watched(student, phases)
+    assert [row["step"] for row in watching.rows] == [0]
+    assert watching.rows[0]["displacement"] == 0
+
+
+@pytest.mark.parametrize("exits", [None, "sepatt"])
+def test_the_backbone_is_all_but_the_classifiers(exits: str | None) -> None:
+    student = network(exits=exits)
+    parts = student.backbone_parts()
+    assert set(student.parts()) - set(parts) == {"classifier"}
+    heads = sum(p.numel() for layer in student.classifiers() for p in layer.parameters())
+    own = sum(p.numel() for p in student.backbone_parameters().values())
+    assert own + heads == sum(p.numel() for p in student.parameters())
+
+
 # -- the probe -----------------------------------------------------------------------------------
 
 
 PHASE = Phase("train", 10, 0.1)
 
 
-def moment(step: int, steps: int, per_epoch: int) -> Moment:
-    return Moment(PHASE, step, steps, per_epoch, 0.1)
+def moment(step: int, phase: Phase = PHASE) -> Moment:
+    return Moment(phase, step, 0.1)
 
 
-def probe(student: Network, teacher: Network | None = None, images: int = 16) -> Observer:
-    method = make("kd" if teacher else "ce", student, teacher)
-    return Observer(
-        Subject(student, method, KD if teacher else {"ce": 1.0}, teacher, task_data(images))
-    )
+def subject(
+    student: Network,
+    teacher: Network | None = None,
+    *,
+    images: int = 16,
+    phases: Sequence[Phase] = (PHASE,),
+    per_epoch: int = 10,
+    name: str = "",
+    weights: dict[str, float] | None = None,
+) -> Subject:
+    method = make(name or ("kd" if teacher else "ce"), student, teacher)
+    given = weights or (KD if teacher else {"ce": 1.0})
+    data = task_data(images)
+    return Subject(student, method, given, teacher, data, phases, per_epoch, seed=0)
+
+
+def probe(student: Network, teacher: Network | None = None, **options: Any) -> Observer:
+    return Observer(subject(student, teacher, **options))
 
 
 def look(student: Network, teacher: Network | None = None, step: int = 0) -> dict[str, float]:
     watching = probe(student, teacher)
-    watching.before_step(moment(step, 100, 10))
+    watching.before_step(moment(step))
     (row,) = watching.rows
     return row
+
+
+def watched(
+    student: Network, phases: Sequence[Phase], images: int = 16, **options: Any
+) -> Observer:
+    """What was seen of a training in steps of 8 images."""
+    trainer = make_trainer(student, task_data(images), phases, **options)
+    watching = probe(student, phases=phases, per_epoch=len(trainer.batches), images=images)
+    trainer.observers = {"shock": watching}
+    trainer.run()
+    return watching
 
 
 def test_the_gradient_is_autograds() -> None:
@@ -142,7 +286,7 @@ def test_displacement_is_relative_to_the_first_weights() -> None:
     with torch.no_grad():
         for name, p in student.named_parameters():
             p.mul_(10 if name.startswith("classifier.") else 1.1)  # the classifier does not count
-    watching.before_step(moment(1, 100, 10))
+    watching.before_step(moment(1))
     assert watching.rows[0]["displacement"] == pytest.approx(0.1, rel=1e-4)
 
 
@@ -154,47 +298,216 @@ def test_the_probe_only_looks(exits: str | None) -> None:
     before, answer_before = copied(student), copied(teacher)
     for p in student.parameters():
         p.grad = torch.full_like(p, 3.0)
+    (student.backbone if exits else student).stem.requires_grad_(False)
     state = torch.get_rng_state()
-    watching = Observer(Subject(student, method, KD, teacher, task_data(16)))
-    watching.before_step(moment(0, 100, 10))
+    watching = Observer(Subject(student, method, KD, teacher, task_data(16), [PHASE], 10, seed=0))
+    watching.before_step(moment(0))
+    watching.after_step(moment(0))
     watching.after_phase(PHASE, last=True)
     assert torch.equal(torch.get_rng_state(), state)
     assert all((p.grad == 3).all() for p in student.parameters() if p.grad is not None)
     assert all(p.grad is not None for p in student.parameters())
+    assert [n for n, p in student.named_parameters() if not p.requires_grad] == [
+        n for n, _ in student.named_parameters() if ".stem." in f".{n}"
+    ]
     assert all(torch.equal(t, before[n]) for n, t in copied(student).items())
     assert all(torch.equal(t, answer_before[n]) for n, t in copied(teacher).items())
 
 
+def test_batch_statistics_leave_every_running_one_every_mode_and_momentum_alone() -> None:
+    student, names = network(), []
+    for number, (name, module) in enumerate(student.named_modules()):
+        if isinstance(module, nn.BatchNorm2d):
+            names.append(name)
+            module.train(number % 2 == 0)
+            module.momentum = None if number % 3 else 0.1
+    student.classifier.eval()
+
+    def modes() -> list[Any]:
+        return [
+            (m.training, getattr(m, "momentum", 0), getattr(m, "track_running_stats", 0))
+            for m in student.modules()
+        ]
+
+    before, was = copied(student), modes()
+    images = task_data(16).train.images.float() / 255
+    with batch_statistics([student]):
+        shown = student(images)
+        assert [m.training for m in student.modules() if not isinstance(m, nn.BatchNorm2d)] == [
+            training
+            for (training, *_), m in zip(was, student.modules(), strict=True)
+            if not isinstance(m, nn.BatchNorm2d)
+        ]
+    assert modes() == was
+    assert changed(before, student) == set()
+    plain = copy.deepcopy(student).train()(images)
+    assert torch.allclose(shown.logits, plain.logits, atol=1e-5)
+    with pytest.raises(RuntimeError), batch_statistics([student]):
+        raise RuntimeError
+    assert modes() == was
+    assert names
+
+
+@pytest.mark.parametrize("name", ["afd", "fitnet"])
+def test_the_probe_leaves_a_methods_statistics_alone(name: str) -> None:
+    student, teacher = network(), network("resnet14", seed=2).eval().requires_grad_(False)
+    watching = probe(student, teacher, name=name, weights=method_weights(name) | {"ce": 1.0})
+    watching.method.train()
+    before = copied(watching.method)
+    assert any("running_mean" in buffer for buffer in before)
+    watching.before_step(moment(0))
+    assert changed(before, watching.method) == set()
+
+
 def test_a_multi_exit_network_has_the_gradient_of_each_part() -> None:
     student = network(exits="sepatt")
-    method = make("exits_ce", student)
-    watching = Observer(Subject(student, method, {"ce": 1.0}, None, task_data(16)))
-    watching.before_step(moment(0, 100, 10))
+    watching = probe(student, name="exits_ce")
+    watching.before_step(moment(0))
     row = watching.rows[0]
     assert {"g_stem", "g_stage1", "g_stage2", "g_stage3", "g_exits.1", "g_exits.2"} <= row.keys()
-    parts = sum(value**2 for name, value in row.items() if name in watching_parts(student))
-    assert parts == pytest.approx(row["g_backbone"] ** 2, rel=1e-4)
-
-
-def watching_parts(student: Network) -> set[str]:
-    return {f"g_{part}" for part in student.parts()}
+    for kind in ("", "_batch"):
+        parts = sum(row[f"g_{part}{kind}"] ** 2 for part in student.backbone_parts())
+        assert parts == pytest.approx(row[f"g_backbone{kind}"] ** 2, rel=1e-4)
 
 
 def test_training_is_the_same_with_and_without_a_probe() -> None:
-    plain, watched = network(), network()
+    plain, seen = network(), network()
     phases = [Phase("train", 3, 0.1)]
     make_trainer(plain, task_data(16), phases).run()
-    trainer = make_trainer(watched, task_data(16), phases)
-    trainer.observers = {"shock": probe(watched)}
+    assert len(watched(seen, phases).rows) > 3
+    assert all(torch.equal(t, plain.state_dict()[n]) for n, t in copied(seen).items())
+
+
+def test_both_kinds_of_statistics_agree_where_the_running_ones_are_the_probes() -> None:
+    student = network()
+    watching = probe(student)
+    for module in student.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+            module.reset_running_stats()
+    with torch.no_grad():
+        student.train()(watching.batch.images)
+    watching.before_step(moment(0))
+    row = watching.rows[0]
+    both = [name for name in row if f"{name}_batch" in row]
+    assert {"probe_accuracy", "validation_loss", "cka_stage3"} <= {*both}
+    for name in both:
+        if not name.startswith("g_"):  # their gradients differ: one goes through the statistics
+            assert row[name] == pytest.approx(row[f"{name}_batch"], rel=1e-2)
+
+
+def test_running_statistics_lag_behind_weights_that_moved() -> None:
+    student = network()
+    watching = watched(student, [Phase("train", 2, 0.5)], batch_size=4)
+    first, *_, last = watching.rows
+    assert first["cka_stage3"] == pytest.approx(1, abs=1e-4)
+    assert first["cka_stage3_batch"] == pytest.approx(1, abs=1e-4)
+    for name in ("g_backbone", "g_stem", "cka_stage3", "validation_loss"):
+        assert last[name] != pytest.approx(last[f"{name}_batch"], rel=1e-3)
+
+
+def test_the_gradient_under_batch_statistics_is_that_of_training_mode() -> None:
+    student = network(seed=1)
+    row = look(student)
+    by_hand = copy.deepcopy(student).train()
+    batch, _ = probe_batch(task_data(16), 0)
+    loss = torch.nn.functional.cross_entropy(by_hand(batch.images).logits, batch.labels)
+    loss.backward()
+    squares = sum(
+        p.grad.double().square().sum().item()
+        for name, p in by_hand.named_parameters()
+        if p.grad is not None and not name.startswith("classifier.")
+    )
+    assert row["g_backbone_batch"] == pytest.approx(squares**0.5, rel=1e-4)
+
+
+def test_the_update_is_how_far_a_step_moved_the_backbone() -> None:
+    student, positions = network(), []
+
+    class Positions:
+        rows: ClassVar[list[Any]] = []
+
+        def before_step(self, moment: Moment) -> None:
+            positions.append(copied(student))
+
+        def after_step(self, moment: Moment) -> None:
+            positions.append(copied(student))
+
+        def after_phase(self, phase: Phase, *, last: bool) -> None: ...
+
+        def state(self) -> dict[str, Tensor]:
+            return {}
+
+        def restore(self, tensors: dict[str, Tensor], rows: list[Any]) -> None: ...
+
+    phases = [Phase("stabilise", 1, 0.1, trains=("classifier",)), Phase("distil", 2, 0.1)]
+    trainer = make_trainer(student, task_data(16), phases)
+    watching = probe(student, phases=phases, per_epoch=2)
+    trainer.observers = {"shock": watching, "positions": Positions()}
     trainer.run()
-    assert len(trainer.observers["shock"].rows) > 3
-    assert all(torch.equal(t, plain.state_dict()[n]) for n, t in copied(watched).items())
+    assert [row["step"] for row in watching.rows] == [0, 1, 2, 3, 4]
+    for number, row in enumerate(watching.rows[:-1], 2):  # after the two steps of stage 1
+        before, after = positions[2 * number], positions[2 * number + 1]
+        names = student.backbone_parameters()
+        moved = torch.cat([(after[n] - before[n]).flatten() for n in names]).norm().item()
+        size = torch.cat([before[n].flatten() for n in names]).norm().item()
+        assert moved > 0
+        assert row["update"] == pytest.approx(moved, rel=1e-4)
+        assert row["update_relative"] == pytest.approx(moved / size, rel=1e-4)
+    assert "update" not in watching.rows[-1]
+
+
+def test_a_step_that_is_not_looked_at_costs_no_copy() -> None:
+    watching = probe(network(), phases=[Phase("train", 1000, 0.1)], per_epoch=10)
+    watching.before_step(moment(33))
+    assert not watching.before
+    watching.after_step(moment(33))
+    assert watching.rows == []
+
+
+def test_a_phase_of_part_of_the_backbone_has_its_own_loss_and_all_gradients() -> None:
+    student, teacher = network(), network("resnet14", seed=2).eval().requires_grad_(False)
+    hint = Phase("hint", 1, 0.1, trains=("stem", "stage1"), weights={"hint": 1.0})
+    given = method_weights("fitnet")
+    watching = probe(student, teacher, name="fitnet", weights=given, phases=[hint, PHASE])
+    student.stage3.requires_grad_(False)
+    watching.before_step(moment(0, hint))
+    watching.before_step(moment(10))
+    alone, whole = watching.rows
+    assert [alone["step"], whole["step"]] == [0, 10]
+    assert alone["g_stage3"] == alone["g_stage3_batch"] == 0  # the hint lies before it
+    assert alone["g_stem"] > 0
+    assert whole["g_stage3"] > 0
+    assert not any(p.requires_grad for p in student.stage3.parameters())
+
+
+def test_the_loss_is_that_of_the_moment() -> None:
+    """DKD's own terms grow by a twentieth an epoch."""
+    student, teacher = network(), network("resnet14", seed=2).eval().requires_grad_(False)
+    weights = {"ce": 0.0, "tckd": 1.0, "nckd": 1.0}
+    watching = probe(student, teacher, name="dkd", weights=weights)
+    for step in (0, 90):
+        watching.before_step(moment(step))
+    early, late = (row["g_backbone"] for row in watching.rows)
+    assert late == pytest.approx(10 * early, rel=1e-4)
+
+
+def test_without_validation_images_the_quality_is_unknown() -> None:
+    student = network()
+    data = task_data(16)
+    none = Split(data.train.images[:0], data.train.labels[:0])
+    given = replace(subject(student), data=replace(data, validation=none))
+    watching = Observer(given)
+    watching.before_step(moment(0))
+    row = watching.rows[0]
+    assert math.isnan(row["probe_accuracy_batch"])
+    assert row["g_backbone_batch"] > 0
 
 
 def test_every_early_and_window_step_has_a_row() -> None:
-    watching = probe(network(), images=4)
+    watching = probe(network(), images=4, phases=[Phase("train", 325, 0.1)], per_epoch=4)
     for step in range(130):
-        watching.before_step(moment(step, 1300, 4))
+        watching.before_step(moment(step))
     steps = {row["step"] for row in watching.rows}
     assert set(range(EARLY + 1)) <= steps
     assert set(range(90, 101)) <= steps
@@ -221,15 +534,64 @@ def test_the_probe_has_at_most_1024_images_of_each_split() -> None:
 
 
 def test_stage_one_has_no_rows() -> None:
-    student = network()
     phases = [Phase("stabilise", 2, 0.1, trains=("classifier",)), Phase("distil", 2, 0.1)]
-    trainer = make_trainer(student, task_data(16), phases)
-    trainer.observers = {"shock": probe(student)}
-    trainer.run()
-    assert {row["phase"] for row in trainer.observers["shock"].rows} == {"distil"}
-    assert trainer.observers["shock"].rows[0]["step"] == 0
-    assert trainer.observers["shock"].rows[0]["displacement"] == 0
-    assert trainer.observers["shock"].rows[-1]["displacement"] > 0
+    rows = watched(network(), phases).rows
+    assert {row["phase"] for row in rows} == {"distil"}
+    assert [row["step"] for row in rows] == [0, 1, 2, 3, 4]
+    assert rows[0]["displacement"] == 0
+    assert rows[-1]["displacement"] > 0
+
+
+def test_estimating_batch_norm_first_does_not_start_the_clock() -> None:
+    entry = {"recipe": "two_stage", "stage1_share": 0.5, "estimate_first": 1}
+    rows = watched(network(), make_phases(entry, epochs=4, lr=0.1)).rows
+    assert {row["phase"] for row in rows} == {"distil"}
+    assert rows[0]["step"] == rows[0]["displacement"] == 0
+    assert rows[0]["cka_stage3"] == pytest.approx(1, abs=1e-4)
+    assert rows[0]["cka_stage3_batch"] == pytest.approx(1, abs=1e-4)
+
+
+def test_two_phases_that_move_the_backbone_have_one_clock() -> None:
+    phases = [Phase("first", 2, 0.1, trains=("stem", "stage1")), Phase("second", 2, 0.1)]
+    rows = watched(network(), phases).rows
+    assert [row["step"] for row in rows] == [*range(8), 8]
+    assert [row["phase"] for row in rows] == [*["first"] * 4, *["second"] * 5]
+    assert [row["step"] for row in rows if row["displacement"] == 0] == [0]
+    assert rows[4]["cka_stage3"] < 0.9999  # to the start of the first
+
+
+@pytest.mark.parametrize("stops", [1, 2, 3])
+def test_the_clock_goes_on_after_a_kill(tmp_path: Path, stops: int) -> None:
+    phases = [
+        Phase("stabilise", 1, 0.1, trains=("classifier",)),
+        Phase("first", 1, 0.1, trains=("stem",)),
+        Phase("second", 2, 0.1),
+    ]
+
+    def run(folder: Path, budget: float | None) -> Observer:
+        student = network()
+        trainer = make_trainer(student, task_data(16), phases)
+        watching = probe(student, phases=phases, per_epoch=2)
+        trainer.observers, trainer.checkpoint = {"shock": watching}, Checkpoint(folder)
+        trainer.deadline = None if budget is None else 0.0
+        trainer.run()
+        return watching
+
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = run(tmp_path / "whole", None).rows
+    for _ in range(stops):
+        with pytest.raises(OutOfTime):
+            run(tmp_path / "killed", 0.0)
+    assert run(tmp_path / "killed", None).rows == whole
+    assert [row["step"] for row in whole] == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_the_forecast_counts_the_passes_of_a_run() -> None:
+    phases = [Phase("stabilise", 1, 0.1, trains=("classifier",)), Phase("distil", 40, 0.1)]
+    watching = watched(network(), phases, batch_size=4)
+    assert 2 * len(watching.rows) == passes_in(phases, 4, network().backbone_parts())
+    assert len(watching.rows) < 160
 
 
 def test_quality_is_measured_on_validation_images() -> None:

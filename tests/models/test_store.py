@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers import ROOT, architecture, copied, network
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from stagewise.catalogue import networks
 from stagewise.errors import UserError
@@ -21,6 +22,7 @@ from stagewise.models.store import (
     load_network,
     new_classifier,
     save_network,
+    seeded,
 )
 
 
@@ -165,6 +167,31 @@ def test_arms_of_a_seed_get_the_same_new_classifier() -> None:
         new_classifier(built, 7, seed)
     assert torch.equal(first.classifier.weight, second.classifier.weight)
     assert not torch.equal(first.classifier.weight, other.classifier.weight)
+
+
+@pytest.mark.parametrize("name", sorted({p: n for n, p in reversed(networks().items())}.values()))
+def test_a_new_classifier_starts_as_its_family_does(name: str) -> None:
+    own, new = network(name, classes=60).classifier, network(name)
+    new_classifier(new, 60, seed=0)
+    fresh = new.classifier
+    # Kaiming's uniform bound 1/√C: a deviation of 0.2 or so, where the family starts at 0.01.
+    assert fresh.weight.std().item() == pytest.approx(own.weight.std().item(), rel=0.2)
+    assert bool(fresh.bias.any()) == bool(own.bias.any())
+
+
+@pytest.mark.parametrize("name", ["resnet8", "wrn16-1", "resnet10-imagenet"])
+def test_a_new_classifier_of_torchs_start_is_torchs_own_draw(name: str) -> None:
+    built = network(name)
+    new_classifier(built, 7, seed=3)
+    seeded(3, "classifier")
+    assert torch.equal(built.classifier.weight, nn.Linear(built.classifier.in_features, 7).weight)
+
+
+def test_a_new_classifier_of_a_vgg_starts_small() -> None:
+    built = network("vgg8", options={"width": 16})
+    new_classifier(built, 50, seed=0)
+    assert built.classifier.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert not built.classifier.bias.any()
 
 
 def test_an_architecture_is_plain_data() -> None:

@@ -42,6 +42,49 @@ def test_the_stages_have_their_own_rates_and_parts() -> None:
     ]
 
 
+def test_batch_norm_is_estimated_first_beyond_the_budget_on_request() -> None:
+    entry = {"recipe": "two_stage", "stage1_share": 0.1, "stage1_lr": 0.2}
+    estimate, *stages = make_phases({**entry, "estimate_first": 2}, epochs=125, lr=0.1)
+    assert stages == make_phases(entry, epochs=125, lr=0.1)
+    assert isinstance(estimate, BatchNormPhase)
+    assert estimate.epochs == 2
+    with pytest.raises(UserError, match="estimate_first"):
+        make_phases({**entry, "estimate_first": -1}, epochs=125, lr=0.1)
+
+
+def test_stage_one_stands_on_batch_norm_that_has_seen_the_images() -> None:
+    """Each batch weighs the same, and no weight moves."""
+    entry = {"recipe": "two_stage", "stage1_share": 0.5, "estimate_first": 1}
+    estimate, first, _ = make_phases(entry, epochs=4, lr=0.1)
+    student, data = network(), task_data(16)
+    assert trained(student, [estimate, first], crop=0) == {
+        *(name for name in student.state_dict() if "running" in name or "tracked" in name),
+        *("classifier.weight", "classifier.bias"),
+    }
+    with torch.no_grad():
+        raw = network().stem[0](data.normalise(data.train.images))
+    assert torch.allclose(student.stem[1].running_mean, raw.mean((0, 2, 3)), atol=1e-5)
+
+
+def test_the_estimate_has_a_row_of_the_history_like_any_epoch() -> None:
+    entry = {"recipe": "two_stage", "stage1_share": 0.5, "estimate_first": 1}
+    phases = make_phases(entry, epochs=4, lr=0.1)
+    rows = make_trainer(network(), task_data(16), phases).run()
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
+    assert [row["phase"] for row in rows] == ["estimate", *["stabilise"] * 2, *["distil"] * 2]
+
+
+def test_a_phase_says_whether_parts_move() -> None:
+    backbone = ["stem", "stage1"]
+    assert Phase("train", 1, 0.1).moves(backbone)
+    assert Phase("train", 1, 0.1, trains=("network",)).moves(backbone)
+    assert Phase("hint", 1, 0.1, trains=("stem", "method.regressor")).moves(backbone)
+    assert not Phase("stabilise", 1, 0.1, trains=("classifier", "method")).moves(backbone)
+    assert not Phase("train", 1, 0.1, trains={"network": 0.0, "classifier": 1.0}).moves(backbone)
+    assert Phase("train", 1, 0.1, trains={"network": 0.0, "stem": 1.0}).moves(backbone)
+    assert not BatchNormPhase("reestimate", 1, 0.1).moves(backbone)
+
+
 def test_the_hint_is_learnt_first_and_alone() -> None:
     guided = ("stem", "stage1", "stage2", "method.regressor")
     assert make_phases({"recipe": "hint_first"}, epochs=240, lr=0.1) == [

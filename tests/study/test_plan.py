@@ -174,6 +174,15 @@ def test_the_control_starts_from_new_weights() -> None:
     assert run.parents == {"teacher": "runs/toy/teachers/resnet/seed-0"}
 
 
+def test_stage_one_of_new_weights_gets_batch_norm_that_has_seen_images() -> None:
+    def options(runs: Plan) -> Any:
+        return arm("two_stage/resnet.kd", among=runs).spec.recipe
+
+    assert options(plan(regime("scratch")))["estimate_first"] == 1
+    assert "estimate_first" not in options(plan())  # features bring statistics of their own
+    assert "estimate_first" not in options(plan(regime("imagenet")))
+
+
 def test_specs_hold_settings_only() -> None:
     for run in plan().runs.values():
         assert isinstance(run.spec, PruneSpec if run.step == "pruning" else TrainSpec), run.path

@@ -47,12 +47,13 @@ class Net:
 
 @dataclass(frozen=True)
 class Counts:
-    """Of a network: ``macs`` of one image by part, ``parts`` and ``stages`` shallow to deep, bytes
-    of its weights, numbers of its layers and of the values of its answer, and of its pooled vector.
-    """
+    """Of a network: ``macs`` of one image by part, ``parts``, those of the ``backbone`` among them
+    and ``stages``, shallow to deep, bytes of its weights, numbers of its layers and of the values
+    of its answer, and of its pooled vector."""
 
     macs: Counter[str]
     parts: tuple[str, ...]
+    backbone: tuple[str, ...]
     stages: tuple[str, ...]
     bytes: int
     layers: int
@@ -77,6 +78,7 @@ def built(net: Net) -> Counts:
     return Counts(
         by_part,
         tuple(network.parts()),
+        network.backbone_parts(),
         network.stages,
         sum(tensor.numel() * tensor.element_size() for tensor in tensors),
         len(layers),

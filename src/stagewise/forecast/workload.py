@@ -5,8 +5,8 @@ A run is a sum of efforts: so many images of one kind of training step, so many 
 
 import importlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 from stagewise import catalogue
 from stagewise.data.batches import bounded, steps_of, views_of
@@ -21,7 +21,7 @@ from stagewise.training.teachers import BLOCK, answers_live
 from stagewise.training.trainer import EVALUATION_BATCH
 
 LOOK = canonical_json({"method": {"method": "ce"}, "weights": {}})
-"""What an observer's look takes, about: a step of plain cross-entropy."""
+"""What an observer's pass takes, about: a step of plain cross-entropy."""
 
 
 @dataclass
@@ -141,8 +141,8 @@ class _Counter:
             trains = None if phase.trains is None else tuple(phase.trains)
             here = replace(kind, phase=type(phase), trains=trains)
             self.work.amounts[here] += shown * phase.epochs
-            for observer in spec.observers:
-                self.observe(observer, spec, phase, steps)
+        for observer in spec.observers:
+            self.observe(observer, spec, phases, steps)
         due = {epochs, *range(training.evaluate_every, epochs + 1, training.evaluate_every)}
         self.evaluate(len(due) * self.data.images(spec.data.task, "validation"))
         self.work.disk += 2 * built(self.net).bytes  # the state, from which a killed run goes on
@@ -174,14 +174,15 @@ class _Counter:
         kind = Answers(teacher, BLOCK, training.dtype, training.threads)
         self.work.amounts[kind] += round(asked)
 
-    def observe(self, name: str, spec: TrainSpec, phase: Phase, per_epoch: int) -> None:
-        """Each look of an observer is a forward and a backward pass of its images."""
+    def observe(self, name: str, spec: TrainSpec, phases: Sequence[Phase], per_epoch: int) -> None:
+        """What an observer does: forward and backward passes of its images."""
+        module = importlib.import_module(catalogue.module_name(catalogue.observers()[name]))
+        passes = module.passes_in(phases, per_epoch, built(self.net).backbone)
         held_out = self.data.images(spec.data.task, "validation")
-        plain = replace(phase, trains=phase.trains and tuple(phase.trains), weights=None)
-        images, times = _looks(name, plain, per_epoch, self.data.training(spec.data), held_out)
+        images = module.images_of(self.data.training(spec.data), held_out)
         settings = replace(Training(), batch_size=images, threads=spec.training.threads)
         kind = Steps(self.net, LOOK, step_settings(settings), images, images)
-        self.work.amounts[kind] += times * images
+        self.work.amounts[kind] += images * passes
 
     def evaluate(self, images: int) -> None:
         """Answers to so many validation and test images."""
@@ -204,12 +205,3 @@ def step_settings(settings: Training) -> Training:
         schedule=plain.schedule,
         evaluate_every=plain.evaluate_every,
     )
-
-
-@cache
-def _looks(
-    name: str, phase: Phase, per_epoch: int, training: int, validation: int
-) -> tuple[int, int]:
-    """Images of each look of an observer in a phase, and how often it looks."""
-    module = importlib.import_module(catalogue.module_name(catalogue.observers()[name]))
-    return module.images_of(training, validation), module.looks_in(phase, per_epoch)

@@ -81,9 +81,24 @@ class Network(nn.Module):
             if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
                 module.reset_parameters()
 
+    def start_classifier(self, layer: nn.Linear) -> None:
+        """Turn a linear layer's start, drawn as torch does, into that of this family's classifiers;
+        here they are the same."""
+
     def parts(self) -> dict[str, nn.Module]:
         """Part name → module, shallow to deep; together they hold every parameter."""
         return dict(self.named_children())
+
+    def backbone_parameters(self) -> dict[str, nn.Parameter]:
+        """Name → parameter, of those outside every classifier."""
+        heads = {id(p) for layer in self.classifiers() for p in layer.parameters()}
+        return {name: p for name, p in self.named_parameters() if id(p) not in heads}
+
+    def backbone_parts(self) -> tuple[str, ...]:
+        """The parts that hold some of them, shallow to deep."""
+        own = {id(p) for p in self.backbone_parameters().values()}
+        parts = self.parts().items()
+        return tuple(n for n, part in parts if any(id(p) in own for p in part.parameters()))
 
     def classifiers(self) -> list[nn.Linear]:
         """Every layer whose outputs are class scores, the final one last; pruning keeps these."""

@@ -29,9 +29,7 @@ def kaiming_convolutions(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def small_classifier(network: nn.Module) -> None:
-    """Draw every linear layer from N(0, 0.01²), with zero biases."""
-    for module in network.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, 0.0, 0.01)
-            nn.init.zeros_(module.bias)
+def small_classifier(layer: nn.Linear) -> None:
+    """Draw a linear layer from N(0, 0.01²), with zero biases."""
+    nn.init.normal_(layer.weight, 0.0, 0.01)
+    nn.init.zeros_(layer.bias)

@@ -88,7 +88,11 @@ class MobileNetV2(Network):
         """N(0, 2/(k² C_out)) convolutions, N(0, 0.01) classifier, zero biases (CRD's code)."""
         super().initialise()
         kaiming_convolutions(self)
-        small_classifier(self)
+        self.start_classifier(self.classifier)
+
+    def start_classifier(self, layer: nn.Linear) -> None:
+        """N(0, 0.01), zero bias."""
+        small_classifier(layer)
 
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""

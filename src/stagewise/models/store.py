@@ -106,9 +106,10 @@ def _backbone(architecture: Architecture) -> Network:
 
 
 def new_classifier(network: Network, classes: int, seed: int) -> None:
-    """Replace the classifier by a new one for ``classes`` classes (torch's default start)."""
+    """Replace the classifier by a new one for ``classes`` classes, as its family starts them."""
     seeded(seed, "classifier")
     network.classifier = nn.Linear(network.classifier.in_features, classes)
+    network.start_classifier(network.classifier)
 
 
 def save_network(

@@ -93,7 +93,11 @@ class VGG(Network):
                 nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / (9 * module.out_channels)))
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        small_classifier(self)
+        self.start_classifier(self.classifier)
+
+    def start_classifier(self, layer: nn.Linear) -> None:
+        """N(0, 0.01), zero bias."""
+        small_classifier(layer)
 
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""

@@ -77,7 +77,11 @@ class WideResNet(Network):
         """N(0, 2/(k² C_out)) convolutions, a classifier without bias at first (CRD's code)."""
         super().initialise()
         kaiming_convolutions(self)
-        nn.init.zeros_(self.classifier.bias)
+        self.start_classifier(self.classifier)
+
+    def start_classifier(self, layer: nn.Linear) -> None:
+        """Torch's weights, zero bias."""
+        nn.init.zeros_(layer.bias)
 
     def exit_maps(self, taps: dict[str, Tensor]) -> list[Tensor]:
         """The stages' outputs behind batch norm and ReLU."""

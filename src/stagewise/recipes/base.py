@@ -58,10 +58,8 @@ class Phase:
         parts = list(parts)
         if self.trains is None:
             return dict.fromkeys(parts, 1.0)
-        given = self.trains
-        named = given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
         found: dict[str, float] = {}
-        for name, factor in named.items():
+        for name, factor in self._named().items():
             matching = matched(name, parts)
             if not matching and name not in MAY_BE_EMPTY:
                 raise UserError(
@@ -70,6 +68,19 @@ class Phase:
                 )
             found |= dict.fromkeys(matching, factor)
         return found
+
+    def moves(self, parts: Iterable[str]) -> bool:
+        """Whether any of these parts moves; unlike ``factors``, it need not know the others."""
+        parts = list(parts)
+        found = dict.fromkeys(parts, 1.0) if self.trains is None else {}
+        for name, factor in self._named().items():
+            found |= dict.fromkeys(matched(name, parts), factor)
+        return any(found.values())
+
+    def _named(self) -> Mapping[str, float]:
+        """``trains`` with the factors of its names; empty where all moves."""
+        given = self.trains or ()
+        return given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
 
     def in_training_mode(self, part: str, moving: Collection[str]) -> bool:
         """Whether a part is in training mode."""
@@ -94,6 +105,10 @@ class BatchNormPhase(Phase):
     def factors(self, parts: Iterable[str]) -> dict[str, float]:
         """None."""
         return {}
+
+    def moves(self, parts: Iterable[str]) -> bool:
+        """None does."""
+        return False
 
     def in_training_mode(self, part: str, moving: Collection[str]) -> bool:
         """Every part is: that is when batch norm counts."""

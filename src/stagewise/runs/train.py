@@ -67,7 +67,17 @@ def train_run(
         seeded(spec.seed, "training")
     batches = TrainingBatches(data, seed=spec.seed, settings=settings)
     phases = make_phases(spec.recipe, epochs=settings.epochs, lr=settings.lr)
-    subject = Subject(network, method, weights, teacher, data, needs.remembers)
+    subject = Subject(
+        network,
+        method,
+        weights,
+        teacher,
+        data,
+        phases,
+        len(batches),
+        spec.seed,
+        remembers=needs.remembers,
+    )
     observers = {name: make_observer(name, subject) for name in spec.observers}
     checksums = inputs.sha256()
     forward_precision = precision(settings.dtype, device)

@@ -1,5 +1,6 @@
 """Who may watch a run: what the trainer tells, and what it keeps for it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,28 +16,30 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Subject:
-    """What an observer looks at: a run's parts; ``weights`` are those of its loss terms.
+    """What an observer looks at: a run's parts; ``weights`` are those of its loss terms, ``phases``
+    come one after the other, with ``steps_per_epoch`` each epoch.
 
     ``remembers``: whether the method knows training images by their number.
     """
 
     network: Network
     method: DistillationMethod
-    weights: dict[str, float]
+    weights: Mapping[str, float]
     teacher: Network | None
     data: TaskData
+    phases: Sequence[Phase]
+    steps_per_epoch: int
+    seed: int
     remembers: bool = False
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Before a step: ``step`` of the phase, of ``steps``, of which an epoch has ``per_epoch``;
-    ``lr``: the rate of the step."""
+    """A step: the run's step number ``step``, counted from 0 over all phases, of the ``phase``, at
+    the rate ``lr``."""
 
     phase: Phase
     step: int
-    steps: int
-    per_epoch: int
     lr: float
 
 
@@ -44,13 +47,18 @@ class Observer(Protocol):
     """Looks, and changes nothing but the networks' modes, which the trainer sets again.
 
     ``rows`` is its table, which the run leaves as ``<name>.csv``: JSON values, which a checkpoint
-    keeps.
+    keeps. Checkpoints lie between epochs, so what is held from before a step until after it needs
+    no place in them.
     """
 
     rows: list[Row]
 
     def before_step(self, moment: Moment) -> None:
         """Called before every step."""
+        ...
+
+    def after_step(self, moment: Moment) -> None:
+        """Called after every step, with what ``before_step`` got: weights have moved."""
         ...
 
     def after_phase(self, phase: Phase, *, last: bool) -> None:

@@ -245,14 +245,8 @@ class Trainer:
         for number, part in enumerate(zip(index.split(size), view.split(size), strict=True)):
             done = self.at.epoch_in_phase * steps + number
             lr = phase.lr * schedule(done, steps, phase.epochs)
-            if self.observers:
-                with self.clock("observers"):
-                    moment = Moment(phase, done, phase.epochs * steps, steps, lr)
-                    for observer in self.observers.values():
-                        observer.before_step(moment)
-                    self._set_modes(phase)
-            with self.clock("steps"):
-                self.step(*part, lr, self.at.epoch * steps + number)
+            with self._observed(Moment(phase, self.at.epoch * steps + number, lr)) as moment:
+                self.step(*part, lr, moment.step)
         with self.clock("steps"):
             means = self.step.means()
         if not all(abs(mean) < float("inf") for mean in means.values()):
@@ -261,6 +255,21 @@ class Trainer:
                 f" at learning rate {phase.lr:g}; lower it"
             )
         return {"epoch": self.at.epoch + 1, "phase": phase.name, "lr": lr, **means}
+
+    @contextmanager
+    def _observed(self, moment: Moment) -> Iterator[Moment]:
+        """A step, between what observers do before it and after it."""
+        if self.observers:
+            with self.clock("observers"):
+                for observer in self.observers.values():
+                    observer.before_step(moment)
+                self._set_modes(moment.phase)
+        with self.clock("steps"):
+            yield moment
+        if self.observers:
+            with self.clock("observers"):
+                for observer in self.observers.values():
+                    observer.after_step(moment)
 
     def _validate(self, row: Row, *, due: bool) -> None:
         row |= {"validation_accuracy": None, "validation_loss": None}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stagewise import catalogue
@@ -14,6 +15,7 @@ from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import exits, overview, reliability, shock
 from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.files import write_figures
+from stagewise.analysis.records.study import read_study
 
 Make = Callable[..., Results]
 TINY = {"pruning": [], "two_stage": {"pairs": []}, "multi_exit": {}, "seeds": (0,)}
@@ -69,10 +71,49 @@ def test_exits_stand_at_their_cost(results: Results) -> None:
 
 def test_the_shock_has_its_boundary_and_four_quantities(results: Results) -> None:
     grid = shock.draw(results).axes
-    assert len(grid) == 4
+    assert len(grid) == 4 * 2
+    assert [axes.get_title() for axes in grid[:2]] == [
+        "resnet, tuned rates",
+        "resnet, all at 0.1",
+    ]
+    assert [axes.get_yscale() for axes in grid[::2]] == ["log", "log", "linear", "linear"]
     for axes in grid:
         assert axes.get_xlim()[0] < 0
         assert any(list(line.get_xdata()) == [0, 0] for line in axes.lines)
+
+
+def test_running_statistics_are_dashed_beside_those_of_the_probe(results: Results) -> None:
+    axes = shock.draw(results).axes[0]
+    runs = results.shock[results.shock["arm"] == "two_stage/resnet.one-stage.kd"]
+    logs = [results.study.files(path).shock.set_index("step") for path in runs["path"]]
+    tops = []
+    for column, dashed in (("g_backbone_batch", False), ("g_backbone", True)):
+        mean = np.exp(np.mean([np.log(log[column].loc[0]) for log in logs]))
+        drawn = [line for line in axes.lines if line.is_dashed() and line.get_linestyle() != ":"]
+        lines = drawn if dashed else [line for line in axes.lines if line.get_linestyle() == "-"]
+        starts = [line.get_ydata()[0] for line in lines if line.get_xdata()[0] == 0]
+        assert min(abs(start / mean - 1) for start in starts) < 1e-6
+        tops.append(mean)
+    assert tops[1] > 50 * tops[0]
+
+
+def test_an_arm_at_a_common_rate_looks_like_the_one_that_it_repeats(results: Results) -> None:
+    figure = shock.draw(results)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["standard", "one-stage KD", "two-stage KD", "running statistics"]
+
+
+def test_a_log_of_before_batch_statistics_is_drawn_as_it_is(make_results: Make) -> None:
+    results = make_results(pruning=[], multi_exit={})
+    for path in results.shock["path"]:
+        log = results.study.folder(path) / "shock.csv"
+        kept = pd.read_csv(log)
+        kept.drop(columns=[c for c in kept if c.endswith("_batch") or c == "update"]).to_csv(log)
+    old = Results(read_study(results.study.root / "plan.json", results.study.root), results.summary)
+    figure = shock.draw(old)
+    assert len(figure.axes) == 3  # no row for the update
+    assert len(figure.legends[0].get_texts()) == 3
+    assert len(figure.axes[0].lines) > 3
 
 
 def test_reliability_says_the_error_of_the_tables(results: Results) -> None:

@@ -152,7 +152,7 @@ def test_a_number_leads_to_its_runs_and_to_those_it_is_compared_with(
     assert [run.seed for run in behind.runs] == [0, 1, 2, 3, 4, 5]
     assert behind.runs[3].hashes["Code"] == "c" * 12
     shock = provenance.linked(make_table("shock", results))  # whose data have a row per run
-    assert all("href" in cell for cell in shock["Shock ratio"])
+    assert all("href" in cell for cell in shock["Peak"])
 
 
 def test_everything_is_shown_once(page: str) -> None:

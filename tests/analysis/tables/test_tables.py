@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from stagewise import catalogue
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.tables.cells import factor, spread
 from stagewise.analysis.tables.files import markdown, write_tables
 from stagewise.analysis.tables.table import make_table, make_tables
 
@@ -40,8 +42,61 @@ def test_tables_recompute_their_differences(results: Results) -> None:
     )
 
 
+def test_arms_at_common_rates_are_compared_at_their_rate(results: Results) -> None:
+    table = make_table("rates", results)
+    wide = results.main.pivot(index="seed", columns="arm", values="test_accuracy")
+    data = table.data.set_index("arm")
+    rates = {0.05, 0.1}
+    assert {*data["rate"]} == rates
+    assert len(data) == 3 * len(rates)
+    for rate in rates:
+        arm, standard = (
+            f"two_stage/resnet.kd.lr-{rate:g}",
+            f"students/resnet.pretrained.lr-{rate:g}",
+        )
+        assert data.loc[arm, "baseline"] == standard
+        assert data.loc[arm, "difference"] == pytest.approx((wide[arm] - wide[standard]).mean())
+        assert pd.isna(data.loc[standard, "difference"])
+    assert table.shown["Rate"].tolist() == ["0.05"] * 3 + ["0.1"] * 3
+
+
+def test_common_rates_have_a_table_of_their_own(results: Results) -> None:
+    for name in ("accuracy", "rates"):
+        arms = make_table(name, results).data["arm"]
+        assert arms.str.contains(".lr-", regex=False).all() == (name == "rates")
+        assert arms.str.contains(".lr-", regex=False).any() == (name == "rates")
+
+
+def test_the_shock_table_goes_from_tuned_arms_to_common_rates(results: Results) -> None:
+    table = make_table("shock", results)
+    assert table.shown["Rate"].tolist() == [
+        *["0.05, tuned"] * 3,
+        *["0.05, common"] * 3,
+        *["0.1, common"] * 3,
+    ]
+    shaken = table.shown[table.shown["Network"] == "one-stage KD"].iloc[0]
+    runs = results.shock[results.shock["arm"] == "two_stage/resnet.one-stage.kd"]
+    mean = np.exp(np.log(runs["shock_peak"]).mean())
+    assert shaken["Peak"].startswith(f"{mean:.1f} ×/÷ 1.")
+    assert shaken["Peak"].endswith("(6) [0]")
+    assert shaken["Start, running"].startswith("5")  # its cube, three digits
+    assert set(table.shown["Minus baseline, points"].iloc[3:]) == {"–"}
+
+
+def test_factors_have_two_digits_that_count() -> None:
+    assert factor(pd.Series([2.0, 8.0])) == "4.0 ×/÷ 2.67 (2)"
+    assert factor(pd.Series([0.123])) == "0.12 (1)"
+    assert factor(pd.Series([512.0, 512.0, float("nan")])) == "512 ×/÷ 1.00 (2)"
+    assert factor(pd.Series([float("nan"), 0.0])) == "–"
+
+
+def test_a_negative_mean_has_a_minus_sign() -> None:
+    assert spread(pd.Series([-1.0, -2.0])) == "−1.5 ± 0.7 (2)"
+
+
 def test_tables_bear_the_names_of_their_files(results: Results) -> None:
-    names = ["accuracy", "published", "pruning", "exits", "shock", "quality", "latency"]
+    names = ["accuracy", "published", "pruning", "exits", "shock", "rates"]
+    names += ["quality", "latency"]
     assert [table.name for table in make_tables(results)] == list(catalogue.tables()) == names
 
 

@@ -23,7 +23,8 @@ LINE = 20
 def draw(results: Results) -> Figure:
     """Accuracy by arm: every seed a dot, the mean with its interval."""
     main = results.main
-    main = main[~main["step"].isin([*COMPRESSION, "pretraining"])]
+    shown = ~main["step"].isin([*COMPRESSION, "pretraining"]) & main["common_rate"].isna()
+    main = main[shown]
     panels = [
         (str(pair), str(task), list(part.groupby("arm", sort=False)))
         for (pair, task), part in main.groupby(["pair", "task"], sort=False)

@@ -28,7 +28,7 @@ def draw(results: Results) -> Figure:
     """Validation accuracy over epochs: mean over seeds, band from the least to the largest."""
     runs = results.study.runs
     students = runs[runs["network"].eq("student") & ~runs["step"].isin([*COMPRESSION])]
-    students = students[students["step"] != "pretraining"]
+    students = students[(students["step"] != "pretraining") & students["common_rate"].isna()]
     if students.empty:
         return drawing.notice("this study trains no students")
     if not results.study.holds_out:

@@ -38,6 +38,13 @@ def by_arm(rows: pd.DataFrame, *outer: str) -> Iterator[pd.DataFrame]:
         yield from (arm for _, arm in part.groupby("arm", sort=False))
 
 
+def by_rate(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Each arm's rows, pair by pair: arms of tuned rates, then those at each common rate."""
+    for _, pair in rows.groupby("pair", sort=False):
+        for _, part in pair.groupby(pair["common_rate"].fillna(0.0)):
+            yield from (arm for _, arm in part.groupby("arm", sort=False))
+
+
 def display(row: pd.Series) -> str:
     """A network's name for readers, which says where its ensemble is meant."""
     return f"{row['display']} (ensemble)" if row["exit"] == ENSEMBLE else str(row["display"])

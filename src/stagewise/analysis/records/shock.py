@@ -1,51 +1,133 @@
 """The gradient shock in numbers, from ``shock.csv`` (science §2.3).
 
-Step 0 is the first step at which the backbone is trainable.
+Step 0 is the first at which the backbone may move. "Late" is a quantity's median in the last tenth
+of the first max(1 epoch, 100) steps. Batch norm takes the statistics of the probe itself; what ends
+in ``_running`` is the same under its running ones, which lag behind weights that move. Logs of
+before the columns of the former have the latter alone.
 
-- ``shock_ratio``: largest backbone gradient norm over steps 0-20, over its median in the last
-  tenth of the first max(1 epoch, 100) steps.
-- ``probe_loss``: largest fall of the linear probe's accuracy below step 0, points (never < 0,
-  as step 0 is among the steps).
+- ``shock_start``, ``shock_peak``: backbone gradient norm at step 0, and the largest over steps
+  0-20, over late; ``peak_step``: the step of the largest.
+- ``update_peak``: largest step of the backbone's weights over steps 0-20, over late: what the rate
+  and momentum make of the gradients.
+- ``probe_fall_10``, ``_50``, ``_100``: accuracy of the linear probe at step 0 minus that at the
+  step, points; negative where features became better.
 - ``displacement``: relative distance of the backbone's weights from step 0, at step 100.
 - ``similarity``: linear CKA of the deepest stage's features to step 0, at step 100.
 """
+
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from stagewise.analysis.records.study import Study
 
-MEASURES = ("shock_ratio", "probe_loss", "displacement", "similarity")
+NAN = float("nan")
 EARLY, WINDOW = 20, 100
+FALLS = (10, 50, 100)
+"""Steps at which the probe is compared with step 0."""
+BATCH = "_batch"
+"""Suffix of a log's columns under the statistics of the probe."""
+RUNNING = "_running"
+"""Suffix of measures under the running statistics."""
+
+
+class Measure(NamedTuple):
+    """``name``: for readers. ``unit``: a ``ratio`` is positive, and analysed by its logarithm."""
+
+    name: str
+    unit: Literal["ratio", "points", "relative", "steps"]
+
+
+_BOTH = {
+    "shock_start": Measure("gradient at step 0", "ratio"),
+    "shock_peak": Measure("gradient peak", "ratio"),
+    "peak_step": Measure("step of the gradient peak", "steps"),
+    **{f"probe_fall_{s}": Measure(f"fall of the probe at step {s}", "points") for s in FALLS},
+    "similarity": Measure("CKA at step 100", "relative"),
+}
+MEASURES = {
+    **_BOTH,
+    "update_peak": Measure("update peak", "ratio"),
+    "displacement": Measure("displacement at step 100", "relative"),
+    **{
+        f"{measure}{RUNNING}": Measure(f"{name} (running statistics)", unit)
+        for measure, (name, unit) in _BOTH.items()
+    },
+}
+"""What is measured of a run's shock."""
 
 
 def shock_measures(log: pd.DataFrame, steps_per_epoch: int = 1) -> dict[str, float]:
-    """The four quantities of one run; NaN where the log has no row to take one from."""
+    """``MEASURES`` of one run; NaN where the log has no column or no row to take one from."""
     window = max(steps_per_epoch, WINDOW)
-    step = log["step"]
-    early = log.loc[step <= EARLY, "g_backbone"].max()
-    late = log.loc[(step >= 0.9 * window) & (step <= window), "g_backbone"].median()
-    probe = log[["step", "probe_accuracy"]].dropna()
-    start = probe.loc[probe["step"] == 0, "probe_accuracy"]
+    update, _ = _peak(column(log, "update"), window)
+    running = _measures(log, "", window).items()
     return {
-        "shock_ratio": float(early / late) if late > 0 else float("nan"),
-        "probe_loss": float(start.iloc[0] - probe["probe_accuracy"].min())
-        if len(start)
-        else float("nan"),
-        "displacement": _at(WINDOW, step, log["displacement"]),
-        "similarity": _at(WINDOW, step, deepest_similarity(log)),
+        **_measures(log, BATCH, window),
+        "update_peak": update,
+        "displacement": _last(column(log, "displacement")),
+        **{f"{measure}{RUNNING}": value for measure, value in running},
     }
 
 
-def deepest_similarity(log: pd.DataFrame) -> pd.Series:
-    """Linear CKA of the deepest stage that was logged, by row; NaN where none was."""
-    stages = [column for column in log.columns if column.startswith("cka_")]
-    return log[stages[-1]] if stages else pd.Series(float("nan"), log.index)
+def _measures(log: pd.DataFrame, kind: str, window: int) -> dict[str, float]:
+    """What is measured under each kind of statistics; ``kind``: the suffix of its columns."""
+    gradient, probe = column(log, f"g_backbone{kind}"), column(log, f"probe_accuracy{kind}")
+    peak, step = _peak(gradient, window)
+    falls = {f"probe_fall_{at}": _at(probe, 0) - _at(probe, at) for at in FALLS}
+    return {
+        "shock_start": _over(_at(gradient, 0), _late(gradient, window)),
+        "shock_peak": peak,
+        "peak_step": step,
+        **falls,
+        "similarity": _last(deepest_similarity(log, kind)),
+    }
 
 
-def _at(last: int, steps: pd.Series, values: pd.Series) -> float:
-    """A value at the last logged step up to ``last``; NaN where none was logged after 0."""
-    known = values.set_axis(steps).dropna().sort_index().loc[1:last]
-    return float(known.iloc[-1]) if len(known) else float("nan")
+def column(log: pd.DataFrame, name: str) -> pd.Series:
+    """Step → value of a column, where it was logged; empty where the log has no such column."""
+    values = log[name] if name in log else pd.Series(NAN, log.index)
+    known = pd.to_numeric(values, errors="coerce").astype(float).set_axis(log["step"])
+    known = known.dropna().sort_index()
+    return known[~known.index.duplicated()]
+
+
+def deepest_similarity(log: pd.DataFrame, kind: str = BATCH) -> pd.Series:
+    """Step → linear CKA of the deepest stage that was logged; empty where none was.
+
+    ``kind``: the suffix of the columns of a kind of statistics.
+    """
+    stages = [c for c in log.columns if c.startswith("cka_") and c.endswith(BATCH) == bool(kind)]
+    return column(log, stages[-1] if stages else "")
+
+
+def _at(values: pd.Series, step: int) -> float:
+    """The value of this very step; NaN where it was not logged."""
+    return float(values.loc[step]) if step in values.index else NAN
+
+
+def _last(values: pd.Series) -> float:
+    """The value of the last logged step up to 100; NaN where none was logged after 0."""
+    known = values.loc[1:WINDOW]
+    return float(known.iloc[-1]) if len(known) else NAN
+
+
+def _late(values: pd.Series, window: int) -> float:
+    late = (values.index >= 0.9 * window) & (values.index <= window)
+    return float(values[late].median())
+
+
+def _over(value: float, late: float) -> float:
+    return value / late if late > 0 else NAN
+
+
+def _peak(values: pd.Series, window: int) -> tuple[float, float]:
+    """The largest early value over the late ones, and its step."""
+    early = values.loc[:EARLY]
+    if early.empty:
+        return NAN, NAN
+    first = early.index.to_numpy(dtype=float)[early.to_numpy().argmax()]
+    return _over(float(early.max()), _late(values, window)), float(first)
 
 
 def shock_runs(study: Study) -> pd.DataFrame:
@@ -54,11 +136,13 @@ def shock_runs(study: Study) -> pd.DataFrame:
 
 
 def shock_table(study: Study) -> pd.DataFrame:
-    """A row per logging run: path, arm, seed, pair, display and the four quantities."""
+    """A row per logging run: path, arm, seed, pair, display, common_rate, lr and ``MEASURES``."""
+    told = ("path", "arm", "seed", "pair", "display", "common_rate")
     rows = []
     for run in shock_runs(study).itertuples():
         files = study.files(str(run.path))
         steps = int(files.record.protocol.get("steps_per_epoch", 1))
-        names = {c: getattr(run, c) for c in ("path", "arm", "seed", "pair", "display")}
+        lr = files.record.settings.lr
+        names = {c: getattr(run, c) for c in told} | {"lr": NAN if lr is None else lr}
         rows.append({**names, **shock_measures(files.shock, steps)})
-    return pd.DataFrame(rows, columns=["path", "arm", "seed", "pair", "display", *MEASURES])
+    return pd.DataFrame(rows, columns=[*told, "lr", *MEASURES])

@@ -1,4 +1,4 @@
-"""Every network that was not pruned, against its task's baseline."""
+"""Every network that was not pruned, against its task's baseline; common rates have a table."""
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ POSITION = 0
 def make(results: Results) -> Table:
     """Every network that was not pruned, against its task's baseline."""
     main = results.main
-    main = main[~main["step"].isin(COMPRESSION)]
+    main = main[~main["step"].isin(COMPRESSION) & main["common_rate"].isna()]
     data, shown = [], []
     for part in by_arm(main, "pair", "task"):
         baseline, effect = against_baseline(main, part)

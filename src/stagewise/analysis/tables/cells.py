@@ -13,7 +13,7 @@ def plus_minus(mean: float, sd: float, n: float, digits: int = 1) -> str:
     """``mean ± sd (n)``, as far as these are known; a dash where there is no mean."""
     if not np.isfinite(mean):
         return "–"
-    parts = [f"{mean:.{digits}f}"]
+    parts = [number(mean, digits, signed=False)]
     parts += [f"± {sd:.{digits}f}"] if np.isfinite(sd) else []
     parts += [f"({n:.0f})"] if np.isfinite(n) else []
     return " ".join(parts)
@@ -22,6 +22,18 @@ def plus_minus(mean: float, sd: float, n: float, digits: int = 1) -> str:
 def spread(values: pd.Series, digits: int = 1) -> str:
     """``mean ± sd (n)`` of the values that are known."""
     return plus_minus(values.mean(), values.std(), values.count(), digits)
+
+
+def factor(values: pd.Series) -> str:
+    """``4.2 ×/÷ 1.30 (6)``: geometric mean of the known, positive values, with two digits that
+    count, the factor that their logarithm's sd is, and how many there are; a dash where none is."""
+    known = np.log(values[values > 0])
+    if known.empty:
+        return "–"
+    mean = np.exp(known.mean())
+    digits = max(0, 1 - int(np.floor(np.log10(mean))))
+    around = f" ×/÷ {np.exp(known.std()):.2f}" if len(known) > 1 else ""
+    return f"{mean:.{digits}f}{around} ({len(known)})"
 
 
 def interval(effect: Paired, digits: int = 1) -> str:

@@ -6,7 +6,7 @@ from stagewise.analysis.claims.results import Results
 from stagewise.analysis.tables.cells import costs
 from stagewise.analysis.tables.table import Table
 
-POSITION = 6
+POSITION = 7
 """Place among the tables."""
 
 

@@ -8,7 +8,7 @@ from stagewise.analysis.records.labels import by_arm
 from stagewise.analysis.tables.cells import costs, difference_columns, interval, loss, spread
 from stagewise.analysis.tables.table import Table
 
-POSITION = 5
+POSITION = 6
 """Place among the tables."""
 
 QUALITIES = {

@@ -44,9 +44,15 @@ def recipe_entry(config: Config, label: str) -> Entry:
     return {"recipe": name, **differing(given, catalogue.recipe_options(name))}
 
 
-def two_stages(config: Config, arm: str, share: float, lr: float) -> Entry:
+def two_stages(
+    config: Config, arm: str, share: float, lr: float, *, estimate_first: int = 0
+) -> Entry:
     """Paper A's recipe as a spec names it; a tuned rate of the arm's stage 1 goes before ``lr``."""
-    options = {"stage1_share": share, "stage1_lr": config.stage1_rates.get(arm, lr)}
+    options = {
+        "stage1_share": share,
+        "stage1_lr": config.stage1_rates.get(arm, lr),
+        "estimate_first": estimate_first,
+    }
     return {"recipe": "two_stage", **differing(options, catalogue.recipe_options("two_stage"))}
 
 

@@ -45,10 +45,13 @@ class _Arm:
 def _arms(config: Config, pair: str) -> list[_Arm]:
     """A pair's arms at their own rates."""
     block = config.two_stage
+    init, _ = _student_start(config, pair)
+    unseen = int(init == "scratch")  # new weights come with batch norm that has seen no image
     arms = [_Arm(f"students/{pair}.pretrained", "ce", ONE_STAGE, "standard")]
     for label in block.methods:
         one, two = f"two_stage/{pair}.one-stage.{label}", f"two_stage/{pair}.{label}"
-        stages = two_stages(config, two, block.stage1_share, block.stage1_lr)
+        share, lr = block.stage1_share, block.stage1_lr
+        stages = two_stages(config, two, share, lr, estimate_first=unseen)
         method = title(config, label)
         arms.append(_Arm(one, label, ONE_STAGE, f"one-stage {method}"))
         arms.append(_Arm(two, label, stages, f"two-stage {method}"))
