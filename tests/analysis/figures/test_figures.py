@@ -82,6 +82,16 @@ def test_the_shock_has_its_boundary_and_four_quantities(results: Results) -> Non
         assert any(list(line.get_xdata()) == [0, 0] for line in axes.lines)
 
 
+def test_no_course_leaves_its_panel(results: Results) -> None:
+    """Panels of a row share a scale that holds the courses of all of them."""
+    for axes in shock.draw(results).axes:
+        low, high = axes.get_ylim()
+        drawn = [line for line in axes.lines if list(line.get_xdata()) != [0, 0]]
+        values = np.concatenate([line.get_ydata() for line in drawn])
+        assert low <= values.min()
+        assert values.max() <= high
+
+
 def test_running_statistics_are_dashed_beside_those_of_the_probe(results: Results) -> None:
     axes = shock.draw(results).axes[0]
     runs = results.shock[results.shock["arm"] == "two_stage/resnet.one-stage.kd"]

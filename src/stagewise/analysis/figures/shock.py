@@ -24,8 +24,8 @@ from stagewise.analysis.records.shock import (
 POSITION = 4
 """Place in the report."""
 CAPTION = (
-    "Gradient shock on {classes}, means of {n}, geometric on logarithmic scales; the band spans "
-    "all seeds. Steps count from the first at which the backbone may move; two-stage arms have "
+    "Gradient shock on {classes}, means of {n}; the band spans all seeds. On logarithmic scales, "
+    "means are geometric. Steps count from the first at which the backbone may move; two-stage arms have "
     "trained their classifier alone before it (grey, not to scale). From top to bottom: gradient "
     "norm of the backbone, how far each step moves its weights, similarity of its deepest features "
     "to step 0 (linear CKA), and validation accuracy of a linear probe refitted on the features. "
@@ -81,7 +81,8 @@ def draw(results: Results) -> Figure:
     shown = [q for q in QUANTITIES if any(len(log[q.name]) for log in logs.values())]
     blocks = [panels[start : start + width] for start in range(0, len(panels), width)]
     figure = Figure(figsize=(WIDTH, ROW * len(shown) * len(blocks) + 0.5 * len(blocks) + 0.4))
-    grid = figure.subplots(len(shown) * len(blocks), width, squeeze=False, sharex=True)
+    size = (len(shown) * len(blocks), width)
+    grid = figure.subplots(*size, squeeze=False, sharex=True, sharey="row")
     band = STAGE_1 * width
     for number, block in enumerate(blocks):
         rows = grid[number * len(shown) : (number + 1) * len(shown)]
@@ -91,8 +92,11 @@ def draw(results: Results) -> Figure:
                 for each, quantity in zip(axes, shown, strict=True):
                     _courses(each, [logs[path] for path in arm["path"]], quantity, index)
             axes[0].set_title(panel.title)
+        for axes in rows[:, len(block) :].ravel():
+            axes.set_visible(False)
+        rows = rows[:, : len(block)]
         for axes, quantity in zip(rows, shown, strict=True):
-            _row(axes, quantity, band)
+            _row([*axes], quantity, band)
         for axes in rows[-1]:
             place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "center"}
             axes.annotate("stage 1", (-band / 2, 0.5), rotation=90, fontsize=7, **place)
@@ -157,8 +161,9 @@ def _courses(axes: Axes, logs: list[dict[str, pd.Series]], quantity: Quantity, i
     # Solid only where steps were logged: elsewhere the course is a guess.
     axes.plot(mean.index, mean, ":", color=colour, lw=0.7)
     for part in _logged(mean):
-        # A marker at even distances on paper, not at every step.
-        axes.plot(part.index, part, color=colour, marker=marker, ms=3.2, markevery=0.08)
+        # Of many steps, markers at even distances on paper.
+        every = 0.08 if len(part) > 8 else 1
+        axes.plot(part.index, part, color=colour, marker=marker, ms=3.2, markevery=every)
     if quantity.name == "gradient":
         for part in _logged(_over_seeds([log["running"] for log in logs], quantity.log)["mean"]):
             axes.plot(part.index, part, ls=DASHED, lw=0.9, color=colour)
@@ -179,18 +184,16 @@ def _logged(mean: pd.Series) -> list[pd.Series]:
 
 
 def _row(row: list[Axes], quantity: Quantity, band: float) -> None:
-    """Scale, boundary and label of a row of panels, which share their scale."""
+    """Boundary of each panel of a row; the scale, which they share, and its label."""
     for axes in row:
         axes.axvspan(-band, 0, color=GREY, alpha=0.2, lw=0)
         axes.axvline(0, color=INK, lw=0.9, zorder=1)
         axes.set_xlim(-band, WINDOW)
-        axes.sharey(row[0]) if axes is not row[0] else None
-        if quantity.log:
-            axes.set_yscale("log")
-            low, high = axes.get_ylim()
-            narrow = high < 30 * low
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(labelleft=axes is row[0])
     row[0].set_ylabel(quantity.label)
+    if quantity.log:
+        row[0].set_yscale("log")
+        low, high = row[0].get_ylim()
+        subs = (1, 2, 5) if high < 30 * low else (1,)
+        row[0].yaxis.set_major_locator(LogLocator(subs=subs))
+        row[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        row[0].yaxis.set_minor_formatter(NullFormatter())
