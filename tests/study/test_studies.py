@@ -145,4 +145,4 @@ def test_every_pair_has_published_values_of_its_methods(name: str) -> None:
 )
 def test_the_figure_of_gradient_shock_names_the_classes(name: str, classes: str) -> None:
     text = caption("shock", plan(name).config.as_dict())
-    assert text.startswith(f"Gradient shock on {classes}, means of 6 seeds, ")
+    assert text.startswith(f"Gradient shock on {classes}, means of 6 seeds;")
