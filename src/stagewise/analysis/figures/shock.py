@@ -25,9 +25,9 @@ POSITION = 4
 """Place in the report."""
 CAPTION = (
     "Gradient shock on {classes}, means of {n}; the band spans all seeds. On logarithmic scales, "
-    "means are geometric. Steps count from the first at which the backbone may move; two-stage arms have "
-    "trained their classifier alone before it (grey, not to scale). From top to bottom: gradient "
-    "norm of the backbone, how far each step moves its weights, similarity of its deepest features "
+    "means are geometric. Steps count from the first at which the backbone may move; two-stage "
+    "arms have trained their classifier alone before it (grey, not to scale). From top to bottom: "
+    "gradient norm of the backbone, how far each step moves its weights, similarity of its deepest features "
     "to step 0 (linear CKA), and validation accuracy of a linear probe refitted on the features. "
     "Batch norm takes the probe's own statistics; dashed: its running ones, which lag behind "
     "weights that move. Left, or alone: each arm at its tuned rate; right, where the study has "
