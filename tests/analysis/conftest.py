@@ -114,7 +114,8 @@ def write_run(
 
 
 def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
-    """A shock log with a ratio of about 8 (shaken) or 2, and a probe that falls by 4 or 1."""
+    """A shock log with a ratio of about 8 (shaken) or 2, and a probe that is 4 points lower or 1
+    lower at step 50."""
     steps = np.array([*range(21), 50, *range(90, 101)])
     peak, fall = (8.0, 4.0) if shaken else (2.0, 1.0)
     shape = np.exp(-steps / 8)
@@ -128,11 +129,14 @@ def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
             "displacement": 0.3 * (1 - shape),
             "cka_stage1": 1 - 0.1 * (1 - shape),
             "cka_stage2": 1 - 0.3 * (1 - shape),
-            "probe_accuracy": 90 - dip * np.exp(-((steps - 10) ** 2) / 40),
+            "probe_accuracy": 90 - dip * np.exp(-((steps - 50) ** 2) / 40),
             "validation_loss": 1.0,
         }
     )
-    log.loc[~log["step"].isin([0, 1, 2, 5, 10, 20, 50, 100]), "probe_accuracy"] = np.nan
+    for column in ("g_backbone", "probe_accuracy", "cka_stage1", "cka_stage2"):
+        log[f"{column}_batch"] = log[column]
+    log["update"] = log["lr"] * log["g_backbone"]
+    log.loc[~log["step"].isin([0, 1, 2, 5, 10, 20, 50, 100]), ["probe_accuracy", "probe_accuracy_batch"]] = np.nan
     log.to_csv(folder / "shock.csv", index=False)
 
 

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from stagewise.analysis.claims.judgement import judge_claims
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.claims.wording import number
+from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.figures import drawing
 from stagewise.analysis.figures.drawing import GREY, INK, PAPER, WIDTH
 from stagewise.papers.claims import HEADLINE

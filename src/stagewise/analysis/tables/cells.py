@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stagewise.analysis.claims.statistics import Paired
-from stagewise.analysis.claims.wording import number
+from stagewise.analysis.claims.numbers import number
 
 
 def plus_minus(mean: float, sd: float, n: float, digits: int = 1) -> str:

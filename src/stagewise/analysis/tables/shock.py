@@ -26,10 +26,10 @@ def make(results: Results) -> Table:
                 "Pair": first["pair"],
                 "Network": first["display"],
                 "Loss": loss(first),
-                "Shock ratio": spread(part["shock_ratio"]),
-                "Fall of the probe, points": spread(part["probe_loss"]),
+                "Shock ratio": spread(part["shock_peak_running"]),
+                "Fall of the probe, points": spread(part["probe_fall_50_running"]),
                 "Displacement at 100": spread(part["displacement"], 2),
-                "CKA at 100": spread(part["similarity"], 2),
+                "CKA at 100": spread(part["similarity_running"], 2),
                 "Test accuracy, %": spread(part["test_accuracy"]),
                 "Minus baseline, points": interval(effect),
                 **costs(first),
@@ -37,9 +37,9 @@ def make(results: Results) -> Table:
         )
     return Table(
         "shock",
-        "Gradient shock: mean ± sd (seeds). Shock ratio: largest backbone gradient norm in steps "
+        "Gradient shock under running batch-norm statistics: mean ± sd (seeds). Shock ratio: largest backbone gradient norm in steps "
         "0-20 over the median in the last tenth of the first max(1 epoch, 100) steps; probe: "
-        "largest fall of a linear probe on the features below step 0. Accuracy minus that of "
+        "fall of a linear probe on the features at step 50 below step 0. Accuracy minus that of "
         "standard training, with its 95 % t interval.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
