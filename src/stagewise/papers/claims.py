@@ -43,6 +43,10 @@ class Side:
     exit: str = "main"
     minus_exit: str = ""
 
+    def at_rate(self, rate: float) -> "Side":
+        """It with a rate in its arm."""
+        return replace(self, arm=self.arm.replace("{rate}", f"{rate:g}"))
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -87,12 +91,15 @@ class Contrast:
             yield self, NAN
             return
         for rate in rates:
-            treatment, *control = (
-                replace(side, arm=side.arm.replace("{rate}", f"{rate:g}")) for side in self.sides
-            )
             given = (self.given[0], at_rate(self.given[1], rate)) if self.given else ()
-            sides = {"treatment": treatment, "control": control[0] if control else None}
-            yield replace(self, name=at_rate(self.name, rate), given=given, **sides), rate
+            at = replace(
+                self,
+                name=at_rate(self.name, rate),
+                treatment=self.treatment.at_rate(rate),
+                control=self.control.at_rate(rate) if self.control else None,
+                given=given,
+            )
+            yield at, rate
 
     @property
     def decides(self) -> bool:
@@ -107,12 +114,13 @@ def at_rate(name: str, rate: float) -> str:
 
 @dataclass(frozen=True)
 class Reservation:
-    """``text`` is said of a claim that holds where the claim ``unless`` does not; ``contrast``: the
-    secondary contrast whose effects it tells."""
+    """What is said of a claim that holds where the claim ``unless`` does not: that the gain is not
+    shown to be the doing of ``own``, as ``alone`` has it too, by the secondary ``contrast``."""
 
     unless: str
     contrast: str
-    text: str
+    own: str
+    alone: str
 
 
 @dataclass(frozen=True)

@@ -116,8 +116,14 @@ def _reservation(claim: Claim, rows: pd.DataFrame, verdicts: dict[str, str]) -> 
     if not but or verdicts[claim.id] not in POSITIVE or verdicts.get(but.unless) in POSITIVE:
         return ""
     beside = rows[(rows["contrast"] == but.contrast) & (rows["n"] > 0)]
-    told = f"{but.text} {_tell(beside, False)}" if len(beside) else but.text.rpartition(":")[0]
-    return f"{told} ({but.unless}: {verdicts.get(but.unless, NOT_TESTABLE)})."
+    shown = verdicts.get(but.unless, NOT_TESTABLE)
+    told = (
+        f"The gain is KD's doing, not that of {but.own}"
+        if shown == NOT_REPRODUCED
+        else (f"That any of it is the doing of {but.own} is not shown")
+    )
+    seen = f": {but.alone} {_tell(beside, False)}" if len(beside) else ""
+    return f"{told} ({but.unless} {shown}){seen}."
 
 
 def _open(claim: Claim, rows: pd.DataFrame) -> str:
@@ -126,10 +132,6 @@ def _open(claim: Claim, rows: pd.DataFrame) -> str:
     parts = []
     for reason, part in rows.groupby("reason", sort=False):
         known = part[part["n"] > 0]
-        parts.append(f"{reason} ({_seen(known, named)})" if len(known) else str(reason))
+        parts.append(f"{_tell(known, named)}: {reason}" if len(known) else str(reason))
     question = claim.open[0].upper() + claim.open[1:]
-    return f"{question}: {'; '.join(parts) or 'the study has none of its arms'}."
-
-
-def _seen(rows: pd.DataFrame, named: bool) -> str:
-    return _tell(rows, named).replace(" (", " [").replace(")", "]")
+    return f"{question} is open: {'; '.join(parts)}."

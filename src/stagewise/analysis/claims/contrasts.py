@@ -50,7 +50,11 @@ class Measured:
     def differences(self) -> pd.Series:
         """Seed → treatment minus control, or the treatment's value alone, in order of seeds; of
         natural logarithms where it is on the log scale."""
-        sides = [self._scaled(side["value"]) for side in (self.treatment, self.control) if side is not None]
+        sides = [
+            self._scaled(side["value"])
+            for side in (self.treatment, self.control)
+            if side is not None
+        ]
         return differences(*sides) if len(sides) == 2 else sides[0].sort_index()
 
     @property
@@ -165,7 +169,9 @@ class _Study:
             values = by_seed(table[arm], side, contrast.measure)
             values = values[values["value"] > 0] if contrast.log else values
             if values.empty:
-                return OLD_LOGS if logged else f"its records lack the outputs of {arm} that it takes"
+                return (
+                    OLD_LOGS if logged else f"its records lack the outputs of {arm} that it takes"
+                )
             found.append(values)
         treatment, planned = found[0], {*self.runs[arms[0]]["seed"]}
         if len(found) == 1:

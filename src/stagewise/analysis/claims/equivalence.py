@@ -11,8 +11,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from stagewise.analysis.claims.statistics import ALPHA, NAN, critical, moments, seeds_to_equate
 from stagewise.analysis.claims.numbers import number
+from stagewise.analysis.claims.statistics import ALPHA, NAN, critical, moments, seeds_to_equate
 from stagewise.analysis.records.summary import main_outputs
 from stagewise.errors import UserError
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from stagewise.analysis.claims.contrasts import by_seed
+from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.records.study import Study
 from stagewise.papers.claims import Side
 
@@ -41,8 +42,8 @@ class Check:
         """The check in words, with its numbers."""
         if self.lead != self.lead:
             return f"{self.pair}: the study lacks {self.better} or {self.than}"
-        needed = f"{self.needed:+g} needed"
-        return f"{self.pair}: {self.what} by {self.lead:+.1f} points on validation ({needed})"
+        lead, needed = number(self.lead, 1), f"{self.needed:g}".replace("-", "−")
+        return f"{self.pair}: {self.what} by {lead} points on validation, {needed} are needed"
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import pandas as pd
 
 from stagewise.analysis.claims import rules
 from stagewise.analysis.claims.contrasts import Key, Measured
+from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import ALPHA, NAN, Paired, detectable_effect, holm
-from stagewise.analysis.claims.numbers import number
 from stagewise.papers.claims import Claim, ClaimBook, Contrast, load_claims
 
 COLUMNS = [
@@ -132,7 +132,10 @@ def _claim_entries(
     """A claim's entries. A headline contrast that a pair lacks is one too where the pair has
     another, or where no pair has it."""
     pairs, arms = list(results.study.config["pairs"]), results.arms
-    known = {**results.contrasts.lacking, **results.contrasts.measured}
+    known: dict[Key, Measured | str] = {
+        **results.contrasts.lacking,
+        **results.contrasts.measured,
+    }
     at_rates = [
         (pattern, contrast, rate)
         for pattern in claim.contrasts
@@ -154,19 +157,19 @@ def _claim_entries(
             elif value:
                 yield replace(absent, pair=pair, lacking=value)
             elif contrast.decides and not claim.guard and where and has[pair]:
-                yield replace(absent, pair=pair, lacking=_absence(contrast, pair, arms))
+                yield replace(absent, pair=pair, lacking=_absence(contrast, pair, pairs, arms))
         if contrast.decides and not claim.guard and not where:
-            yield replace(absent, lacking=_absence(contrast, "", arms))
+            yield replace(absent, lacking=_absence(contrast, "", pairs, arms))
 
 
-def _absence(contrast: Contrast, pair: str, arms: set[str]) -> str:
+def _absence(contrast: Contrast, pair: str, pairs: list[str], arms: set[str]) -> str:
     """Why a contrast's arms are not there; without a pair, in no pair."""
     if contrast.rated:
         return "the study has no arms at common rates (two_stage.common_rates)"
+    where = [pair] if pair else pairs
     sides = list(dict.fromkeys(side.arm for side in contrast.sides))
-    if pair:
-        sides = [arm for side in sides if (arm := side.format(pair=pair)) not in arms]
-    return f"the study lacks {' and '.join(sides)}"
+    lacking = [side for side in sides if not {side.format(pair=each) for each in where} & arms]
+    return f"the study lacks {' and '.join(lacking or sides)}".replace("{pair}", pair or "{pair}")
 
 
 def _corrected(entries: list[Entry]) -> list[Entry]:
@@ -268,7 +271,7 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _note(measured: Measured) -> str:
-    """What a reader must know of the numbers: seeds without a value, what the interval leaves out."""
+    """What a reader must know: seeds without a value, and what the interval leaves out."""
     gone = ", ".join(map(str, measured.missing))
     return "; ".join(filter(None, (f"without seeds {gone}" if gone else "", measured.note)))
 

@@ -144,14 +144,12 @@ def _more(seeds: float) -> str:
 
 def _unequal(case: Case) -> str:
     """Why neither a difference nor equivalence is shown, and what that would take."""
-    effect, open_ = case.paired, "neither a difference nor equivalence is shown"
+    effect, margin = case.paired, f"±{case.margin:g} points"
+    reason = f"neither a difference nor equivalence within {margin} is shown"
     if can_equate(effect.n, effect.sd, case.margin):
-        return open_
+        return reason
     needed = _more(seeds_to_equate(effect.sd, case.margin))
-    return (
-        f"{open_}; with {effect.n} seeds of this spread, no equivalence within"
-        f" ±{case.margin:g} points could be: it would take {needed}"
-    )
+    return f"{reason}; at this spread, equivalence would take {needed}"
 
 
 def _with_spread(rule: Rule) -> Rule:
@@ -182,8 +180,8 @@ def difference(case: Case) -> Verdict:
         if effect.mde > published:
             needed = _more(seeds_to_detect(published, effect.sd, case.level))
             return NOT_TESTABLE, (
-                f"could only detect {effect.mde:.2f} points, published is {published:g}:"
-                f" it would take {needed}"
+                f"could only detect {effect.mde:.2f} points, published is {published:g};"
+                f" at this spread, that would take {needed}"
             )
         return INCONCLUSIVE, f"neither zero nor the published {published:g} points can be excluded"
     if effect.p_equivalence < ALPHA:

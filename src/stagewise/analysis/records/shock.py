@@ -2,8 +2,8 @@
 
 Step 0 is the first step at which the backbone is trainable.
 
-- ``shock_start``, ``shock_peak``: the backbone's gradient norm at step 0, and its largest over steps
-  0-20, each over its median in the last tenth of the first max(1 epoch, 100) steps.
+- ``shock_start``, ``shock_peak``: the backbone's gradient norm at step 0, and its largest over
+  steps 0-20, each over its median in the last tenth of the first max(1 epoch, 100) steps.
 - ``update_peak``: the same of the applied update.
 - ``probe_fall_10``, ``_50``, ``_100``: fall of the linear probe's accuracy below step 0, points.
 - ``displacement``: relative distance of the backbone's weights from step 0, at step 100.
@@ -31,11 +31,13 @@ MEASURES = (
 def shock_measures(log: pd.DataFrame, steps_per_epoch: int = 1) -> dict[str, float]:
     """The quantities of one run; NaN where the log has no row or column to take one from."""
     window = max(steps_per_epoch, WINDOW)
-    found = {}
+    found: dict[str, float] = {}
     for kind, column in KINDS.items():
         start, peak = _ratios(log, f"g_backbone{column}", window)
         found |= {f"shock_start{kind}": start, f"shock_peak{kind}": peak}
-        probe = log.reindex(columns=["step", f"probe_accuracy{column}"]).set_index("step").iloc[:, 0]
+        probe = (
+            log.reindex(columns=["step", f"probe_accuracy{column}"]).set_index("step").iloc[:, 0]
+        )
         for step in FALLS:
             ends = [float(probe.get(at, float("nan"))) for at in (0, step)]
             found[f"probe_fall_{step}{kind}"] = ends[0] - ends[1]

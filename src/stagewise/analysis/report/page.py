@@ -82,7 +82,6 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         source=_source(study.config["data"]["source"]),
         claims=shown,
         tally=_tally(shown),
-        reasons=_reasons(shown),
         gate=results.gate,
         chapters=_chapters(book, shown, drawn, tables),
         methods=networks.method_table(first),
@@ -120,15 +119,6 @@ def _tally(claims: list[ClaimEntry]) -> dict[str, int]:
     """How often each verdict was given, from the strongest to the weakest."""
     counts = Counter(claim.verdict for claim in claims)
     return {verdict: counts[verdict] for verdict in SIGNS if counts[verdict]}
-
-
-def _reasons(claims: list[ClaimEntry]) -> dict[str, list[ClaimEntry]]:
-    """Why claims cannot be decided → those claims."""
-    found: dict[str, list[ClaimEntry]] = {}
-    for claim in claims:
-        if not claim.decided:
-            found.setdefault(claim.why, []).append(claim)
-    return found
 
 
 def _chapters(

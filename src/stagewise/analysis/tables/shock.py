@@ -37,7 +37,8 @@ def make(results: Results) -> Table:
         )
     return Table(
         "shock",
-        "Gradient shock under running batch-norm statistics: mean ± sd (seeds). Shock ratio: largest backbone gradient norm in steps "
+        "Gradient shock under running batch-norm statistics: mean ± sd (seeds). Shock ratio: "
+        "largest backbone gradient norm in steps "
         "0-20 over the median in the last tenth of the first max(1 epoch, 100) steps; probe: "
         "fall of a linear probe on the features at step 50 below step 0. Accuracy minus that of "
         "standard training, with its 95 % t interval.",
