@@ -1,5 +1,6 @@
 """The quantities of the gradient shock, by hand."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -9,9 +10,14 @@ from stagewise.analysis.records.shock import shock_measures
 def test_shock_measures_by_hand() -> None:
     log = pd.DataFrame({"step": [0, 1, 20, 21, 89, 90, 95, 100]})
     log["g_backbone"] = [2.0, 6, 3, 50, 9, 1, 2, 3]
+    log["g_backbone_batch"] = [1.0, 2, 5, 50, 9, 1, 2, 3]
     log["probe_accuracy"] = [80.0, 77, None, 85, None, None, None, 82]
     log["displacement"] = [0.0, 0.1, None, None, None, None, None, 0.4]
     found = shock_measures(log)
-    assert found["shock_ratio"] == pytest.approx(6 / 2)
-    assert found["probe_loss"] == pytest.approx(3)
+    assert found["shock_peak_running"] == pytest.approx(6 / 2)
+    assert found["shock_peak"] == pytest.approx(5 / 2)
+    assert found["shock_start"] == pytest.approx(1 / 2)
+    assert found["probe_fall_100_running"] == pytest.approx(-2)
+    assert np.isnan(found["probe_fall_100"])  # an older log: running statistics alone
+    assert np.isnan(found["update_peak"])
     assert found["displacement"] == pytest.approx(0.4)

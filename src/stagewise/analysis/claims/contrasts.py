@@ -221,16 +221,18 @@ def by_seed(rows: pd.DataFrame, side: Side, measure: str) -> pd.DataFrame:
     """Value and path by seed of one arm's ``rows``: of an output, or of its gain over another
     output of the same run; no row where the measure is not known."""
     if measure not in rows:
-        return rows[["path"]].iloc[:0].assign(value=NAN)
-    found = _at(rows, side.exit)
-    values = found[["path"]].assign(value=found[measure].astype(float))
+        return pd.DataFrame({"path": [], "value": []})
+    values = _at(rows, side.exit, measure)
     if side.minus_exit:
-        values["value"] -= _at(rows, side.minus_exit)[measure]
-    return values.dropna()
+        values["value"] -= _at(rows, side.minus_exit, measure)["value"]
+    return values[values["value"].notna()]
 
 
-def _at(rows: pd.DataFrame, output: str) -> pd.DataFrame:
-    return rows[rows["exit"] == output_called(rows["exit"], output)].set_index("seed")
+def _at(rows: pd.DataFrame, output: str, measure: str) -> pd.DataFrame:
+    """Path and value by seed of one output."""
+    found = rows[(rows["exit"] == output_called(rows["exit"], output)).to_numpy()]
+    values = {"path": found["path"].to_numpy(), "value": found[measure].to_numpy(dtype=np.float64)}
+    return pd.DataFrame(values, index=pd.Index(found["seed"].to_numpy(), name="seed"))
 
 
 def paired_to(treatment: pd.DataFrame, control: pd.DataFrame, column: str) -> Paired:
