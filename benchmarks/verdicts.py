@@ -188,7 +188,9 @@ def measure(scenario: Scenario, n: int, studies: int) -> Outcome:
     verdicts: Counter[str] = Counter()
     for _ in range(studies):
         claims = judge_claims(draw(scenario, n, rng))
-        row = claims[(claims["claim"] == scenario.claim) & (claims["contrast"] == scenario.contrast)]
+        row = claims[
+            (claims["claim"] == scenario.claim) & (claims["contrast"] == scenario.contrast)
+        ]
         verdicts[str(row["verdict"].iloc[0])] += 1
     return Outcome(scenario, n, studies, {v: count / studies for v, count in verdicts.items()})
 

@@ -136,7 +136,9 @@ def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
     for column in ("g_backbone", "probe_accuracy", "cka_stage1", "cka_stage2"):
         log[f"{column}_batch"] = log[column]
     log["update"] = log["lr"] * log["g_backbone"]
-    log.loc[~log["step"].isin([0, 1, 2, 5, 10, 20, 50, 100]), ["probe_accuracy", "probe_accuracy_batch"]] = np.nan
+    log.loc[
+        ~log["step"].isin([0, 1, 2, 5, 10, 20, 50, 100]), ["probe_accuracy", "probe_accuracy_batch"]
+    ] = np.nan
     log.to_csv(folder / "shock.csv", index=False)
 
 

@@ -47,7 +47,9 @@ def made_results(
     for arm in sorted(names):
         step, _, name = arm.partition("/")
         for seed in range(lengths[arm]):
-            own = {role: path.format(seed=seed) for role, path in (parents or {}).get(arm, {}).items()}
+            own = {
+                role: path.format(seed=seed) for role, path in (parents or {}).get(arm, {}).items()
+            }
             labels = {**LABELS, "pair": name.partition(".")[0]}
             path = f"runs/made/{arm}/seed-{seed}"
             runs.append({"path": path, "arm": arm, "step": step, "name": name, "seed": seed})
@@ -66,7 +68,9 @@ def made_results(
         cells = zip(logged["arm"], logged["seed"], strict=True)
         found = [by_arm[arm][seed] if arm in by_arm else None for arm, seed in cells]
         logged[measure] = pd.Series(found, dtype=float)
-    logged = logged[[any(arm in values for values in (shock or {}).values()) for arm in logged["arm"]]]
+    logged = logged[
+        [any(arm in values for values in (shock or {}).values()) for arm in logged["arm"]]
+    ]
     settings = {
         "pairs": {pair: {} for pair in dict.fromkeys(table["pair"])},
         "seeds": list(range(max(lengths.values()))),

@@ -126,7 +126,9 @@ def test_arms_that_share_a_parent_say_what_their_interval_leaves_out(
     assert bool(told) == bool(note)
 
 
-def shocked(made: Make, one: float, two: float, fall: float = 4.0, **options: object) -> pd.DataFrame:
+def shocked(
+    made: Make, one: float, two: float, fall: float = 4.0, **options: object
+) -> pd.DataFrame:
     """Claims of a study at a common rate: peaks of one and two stages, the fall of one stage."""
     arms = [f"{arm}{AT}" for arm in (TWO_KD, ONE_KD, ALONE)]
     peaks = {arms[0]: two * np.exp(NOISE), arms[1]: one * np.exp(NOISE[::-1]), arms[2]: [1.0] * 6}
@@ -267,7 +269,9 @@ def test_a_gain_that_distillation_alone_has_too_is_said_to_be_its(made: Make) ->
     told = {a.claim: a.sentence for a in answers(judge_claims(made(better, claims_tested=["A3"])))}
     assert "doing" not in told["A3a"]
     undecided = {**arms, ONE_KD: BASE + 5 + 9 * NOISE}
-    told = {a.claim: a.sentence for a in answers(judge_claims(made(undecided, claims_tested=["A3"])))}
+    told = {
+        a.claim: a.sentence for a in answers(judge_claims(made(undecided, claims_tested=["A3"])))
+    }
     assert "is not shown (A3b inconclusive)" in told["A3a"]
 
 

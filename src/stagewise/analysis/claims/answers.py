@@ -134,4 +134,5 @@ def _open(claim: Claim, rows: pd.DataFrame) -> str:
         known = part[part["n"] > 0]
         parts.append(f"{_tell(known, named)}: {reason}" if len(known) else str(reason))
     question = claim.open[0].upper() + claim.open[1:]
-    return f"{question} is open: {'; '.join(parts)}."
+    why = "; ".join(parts) or "the study has none of the arms that decide it"
+    return f"{question} is open: {why}."
