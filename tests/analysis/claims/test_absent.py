@@ -134,7 +134,7 @@ def shocked(
     peaks = {arms[0]: two * np.exp(NOISE), arms[1]: one * np.exp(NOISE[::-1]), arms[2]: [1.0] * 6}
     falls = {arms[0]: 1 + NOISE, arms[1]: 1 + fall + NOISE[::-1], arms[2]: NOISE + 1}
     shock = {"shock_peak": peaks, "probe_fall_50": falls}
-    accuracy = {arm: BASE for arm in arms}
+    accuracy = dict.fromkeys(arms, BASE)
     settings = {"claims_tested": ["A1", "A2"], **RATED, **options}
     return judge_claims(made(accuracy, shock, **settings))
 
@@ -177,7 +177,7 @@ def test_opposite_directions_at_two_rates_are_mixed(made: Make) -> None:
     for rate, sign in ((0.05, -1), (0.2, 1)):
         arms = [f"{arm}.lr-{rate:g}" for arm in (TWO_KD, ONE_KD, ALONE)]
         fall |= {arms[0]: 9 + 4 * sign + NOISE, arms[1]: 9 - NOISE, arms[2]: 1 + NOISE}
-        accuracy |= {arm: BASE for arm in arms}
+        accuracy |= dict.fromkeys(arms, BASE)
     results = made(
         accuracy,
         {"probe_fall_50": fall},

@@ -7,7 +7,7 @@ import pytest
 from helpers import ROOT
 from scipy import stats
 
-STUDIES, SEEDS = 80, 6
+STUDIES, SEEDS = 50, 6
 NOMINAL = 0.05
 """Rate of false verdicts that a rule may have."""
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from stagewise.analysis.claims.numbers import number
+from stagewise.analysis.claims.numbers import number, short
 from stagewise.analysis.claims.statistics import (
     detectable_effect,
     holm,
@@ -134,3 +134,17 @@ def test_seeds_to_detect_are_the_least_with_eighty_percent_power() -> None:
 )
 def test_numbers_have_true_signs(value: float, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "text"),
+    [
+        (-0.04, True, "−0.04 points"),
+        (-1.256, True, "−1.3 points"),
+        (4.81, False, "4.8 points"),
+        (0.456, False, "0.46 points"),
+        (123.4, True, "+123 points"),
+    ],
+)
+def test_numbers_in_sentences_are_short(value: float, signed: bool, text: str) -> None:
+    assert short(value, "points", signed) == text

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from stagewise.analysis.claims.statistics import MARGIN, NAN, Paired, paired
+from stagewise.analysis.claims.statistics import MARGIN, NAN, Paired, moments, paired
 from stagewise.analysis.records.labels import BASELINES
 from stagewise.analysis.records.logits import FINAL, output_called
 from stagewise.analysis.records.shock import MEASURES
@@ -93,6 +93,36 @@ class Measured:
     def _mean(self, side: pd.DataFrame) -> float:
         mean = float(self._scaled(side["value"]).mean())
         return float(np.exp(mean)) if self.log else mean
+
+
+@dataclass(frozen=True)
+class Kept(Measured):
+    """A contrast of which only the statistics were kept, and no seeds; not on the log scale.
+
+    ``means``: of treatment and control.
+    """
+
+    statistics: Paired = field(default_factory=lambda: Paired(0))
+    means: tuple[float, float] = (NAN, NAN)
+
+    @property
+    def treatment_mean(self) -> float:
+        """Mean of the treatment over the seeds."""
+        return self.means[0]
+
+    @property
+    def control_mean(self) -> float:
+        """Mean of the control over the seeds."""
+        return self.means[1]
+
+    def effect(self, margin: float = MARGIN, null: float = 0.0) -> Paired:
+        """The statistics, with the tests done again; the sign flips, which need the seeds, stand
+        as they were kept, against 0."""
+        kept = self.statistics
+        if not kept.sd > 0:
+            return kept
+        flips = {name: getattr(kept, name) for name in ("p_sign_flip", "p_sign_flip_minimum")}
+        return moments(kept.n, kept.mean, kept.sd, margin, null, **flips)
 
 
 def differences(treatment: pd.Series, control: pd.Series) -> pd.Series:

@@ -43,7 +43,7 @@ class Check:
         if self.lead != self.lead:
             return f"{self.pair}: the study lacks {self.better} or {self.than}"
         lead, needed = number(self.lead, 1), f"{self.needed:g}".replace("-", "−")
-        return f"{self.pair}: {self.what} by {lead} points on validation, {needed} are needed"
+        return f"{self.pair}: {self.what}: {lead} points on validation, at least {needed} needed"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Gate:
         """Why nothing can be said of some arms; empty where something can."""
         wanted = {*arms}
         reasons = [check.sentence for check in self.failed if check.arms & wanted]
-        return f"gate failed: {'; '.join(reasons)}" if reasons else ""
+        return f"gate failed for {'; '.join(reasons)}" if reasons else ""
 
     @property
     def sentences(self) -> list[str]:
@@ -101,7 +101,7 @@ def _checks(study: Study, summary: pd.DataFrame) -> Iterator[Check]:
         second |= own.index.isin([standard, f"{teacher}.target"])
         yield Check(
             pair,
-            "the teacher leads the student alone",
+            "teacher against the student alone",
             teacher,
             alone,
             lead(teacher, alone),
@@ -111,7 +111,7 @@ def _checks(study: Study, summary: pd.DataFrame) -> Iterator[Check]:
         if standard in own.index:
             yield Check(
                 pair,
-                "on the two-stage task, the teacher leads standard training",
+                "teacher against standard training, on the two-stage task",
                 target,
                 standard,
                 lead(target, standard),
@@ -121,7 +121,7 @@ def _checks(study: Study, summary: pd.DataFrame) -> Iterator[Check]:
         if exits in own.index:
             yield Check(
                 pair,
-                "without a teacher, the student with exits leads the plain one",
+                "student with exits, without a teacher, against the plain one",
                 exits,
                 alone,
                 lead(exits, alone),

@@ -11,9 +11,9 @@ def number(value: float, digits: int = 2, signed: bool = True) -> str:
 
 
 def short(value: float, unit: str, signed: bool) -> str:
-    """A number with its unit for a sentence: a digit behind the point, or two below one."""
-    digits = 1 if signed or abs(value) >= 1 else 2
-    return number(value, digits if abs(value) < 100 else 0, signed) + UNITS[unit].text
+    """A number with its unit for a sentence: as many digits as a reader can use."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= (0.1 if signed else 1) else 2
+    return number(value, digits, signed) + UNITS[unit].text
 
 
 def is_signed(unit: str, control: str) -> bool:

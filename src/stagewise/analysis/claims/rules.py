@@ -146,6 +146,8 @@ def _unequal(case: Case) -> str:
     """Why neither a difference nor equivalence is shown, and what that would take."""
     effect, margin = case.paired, f"±{case.margin:g} points"
     reason = f"neither a difference nor equivalence within {margin} is shown"
+    if effect.p_t < ALPHA:
+        return f"{reason}: by itself the interval excludes zero, but not after Holm's correction"
     if can_equate(effect.n, effect.sd, case.margin):
         return reason
     needed = _more(seeds_to_equate(effect.sd, case.margin))

@@ -28,10 +28,18 @@ REPLICATES = {
 """``replicates`` of the config → what is new with a seed."""
 
 
+def trained_arms(results: Results) -> pd.DataFrame:
+    """A row per arm that was trained: arm, step, name, and whether its rate was ``tuned``, that is,
+    is one of the config's ``learning_rates``."""
+    trained = results.summary.query("epochs > 0 and lr.notna()").drop_duplicates("arm")
+    listed = trained["arm"].isin(results.study.config.get("learning_rates", {}))
+    return trained[["arm", "step", "name"]].assign(tuned=listed)
+
+
 def tuned(results: Results) -> str:
     """For how many arms the rate was chosen on validation, and which are the others, by step."""
-    trained = results.summary[results.summary["lr"].notna()].drop_duplicates("arm")
-    listed = trained["arm"].isin(results.study.config.get("learning_rates", {}))
+    trained = trained_arms(results)
+    listed = trained["tuned"]
     others = []
     for step, part in trained.groupby("step", sort=False):
         names = [str(name) for name in part.loc[~listed[part.index], "name"]]
