@@ -1,4 +1,4 @@
-"""Write ``benchmarks/README.md`` from the results of the benchmarks; nothing in it is typed."""
+"""Write ``benchmarks/README.md`` and ``docs/verdicts.md`` from the results of the benchmarks."""
 
 import json
 from pathlib import Path
@@ -176,9 +176,58 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+TRUTHS = {
+    "difference": "a difference of {truth:g} points, sd {sd:g}",
+    "difference, published": "a difference of {truth:g} points, 1.5 published, sd {sd:g}",
+    "above": "a level of {truth:g}× against 3×, sd of its logarithm {sd:g}",
+    "above, paired": "a difference of {truth:g} points against 1, sd {sd:g}",
+    "halved": "{truth:g} of a harm of {level:g}× is left, sd of the logarithm {sd:g}",
+    "below": "a difference of {truth:g} points, sd {sd:g}",
+}
+"""Rule of ``verdicts.py`` → a scenario's truth in words."""
+
+
+def _by_seeds(outcomes: list[dict[str, Any]], columns: dict[str, str], share: str) -> str:
+    """A row per truth: a share of the studies at each number of seeds."""
+    table: dict[tuple[str, str, str], dict[str, str]] = {}
+    for outcome in outcomes:
+        truth = TRUTHS[outcome["rule"]].format(**outcome)
+        row = table.setdefault((outcome["rule"], truth, " or ".join(outcome["wrong"])), {})
+        value = outcome["false"] if share == "false" else outcome["shares"].get(share, 0.0)
+        row[f"{outcome['n']} seeds"] = f"{100 * value:.1f} %"
+    rows = [
+        {columns["rule"]: rule, columns["truth"]: truth}
+        | ({columns["wrong"]: wrong} if wrong else {})
+        | shares
+        for (rule, truth, wrong), shares in sorted(table.items(), key=lambda item: item[0][0])
+    ]
+    return markdown(pd.DataFrame(rows))
+
+
+def verdicts() -> str:
+    """``docs/verdicts.md``: how verdicts are made, how often they are wrong, what they find."""
+    template = (FOLDER / "verdicts.template.md").read_text(encoding="utf-8").strip()
+    outcomes = json.loads((FOLDER / "results/verdicts.json").read_text(encoding="utf-8"))
+    columns = {"rule": "Rule", "truth": "Truth", "wrong": "False here"}
+    false = [outcome for outcome in outcomes if outcome["wrong"]]
+    real = [outcome for outcome in outcomes if not outcome["wrong"]]
+    counts = " and ".join(f"{part[0]['studies']:,}" for part in (false, real))
+    return "\n\n".join(
+        [
+            template,
+            _by_seeds(false, columns, "false").strip(),
+            "## What is found",
+            "The share of studies whose verdict is *reproduced*, by the size of what is there.",
+            _by_seeds(real, columns, "reproduced").strip(),
+            f"{counts} studies of each truth and number of seeds; one claim is tested in each.\n",
+        ]
+    )
+
+
 def main() -> None:
-    """Write it."""
+    """Write them."""
     (FOLDER / "README.md").write_text(page(), encoding="utf-8")
+    (FOLDER.parent / "docs/verdicts.md").write_text(verdicts(), encoding="utf-8")
 
 
 if __name__ == "__main__":

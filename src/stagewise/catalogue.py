@@ -297,16 +297,29 @@ def least_seeds() -> int:
 
 
 @cache
-def claims() -> dict[str, list[list[str]]]:
-    """Claim → the arms, with ``{pair}`` in them, that each of its headline contrasts compares."""
+def split_claims() -> dict[str, list[str]]:
+    """A claim of older studies → those that it became."""
+    return dict(_claim_book()["split"])
+
+
+@cache
+def _claim_book() -> dict[str, Any]:
     import yaml
 
-    book = yaml.safe_load((PACKAGE / "papers/claims.yaml").read_text(encoding="utf-8"))
+    text = (PACKAGE / "papers/claims.yaml").read_text(encoding="utf-8")
+    book: dict[str, Any] = yaml.safe_load(text)
+    return book
+
+
+@cache
+def claims() -> dict[str, list[list[str]]]:
+    """Claim → the arms, with ``{pair}`` and maybe ``{rate}`` in them, that each of its headline
+    contrasts compares."""
     return {
         claim["id"]: [
             [contrast[side]["arm"] for side in ("treatment", "control") if side in contrast]
             for contrast in claim["contrasts"]
             if contrast["role"] == "headline"
         ]
-        for claim in book["claims"]
+        for claim in _claim_book()["claims"]
     }

@@ -27,7 +27,7 @@ IMAGES, CLASSES, EXITS = 200, 10, 3
 CONFIG: dict[str, Any] = {
     "study": "toy",
     "title": "A synthetic study",
-    "claims_tested": ["A4", "A5", "B1", "B2", "B4"],
+    "claims_tested": ["A4", "A5a", "A5b", "B1", "B2", "B4"],
     "data": {"source": "digits", "source_classes": [0, 1, 2, 3, 4]},
     "pairs": {
         "resnet": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}},
@@ -116,7 +116,8 @@ def write_run(
 
 
 def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
-    """A shock log with a ratio of about 8 (shaken) or 2, and a probe that falls by 4 or 1."""
+    """A shock log with a ratio of about 8 (shaken) or 2, and a probe that is 4 points lower or 1
+    lower at step 50."""
     steps = np.array([*range(21), 50, *range(90, 101)])
     peak, fall = (8.0, 4.0) if shaken else (2.0, 1.0)
     shape = np.exp(-steps / 8)
@@ -134,7 +135,7 @@ def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
         }
     )
     gradient = 1 + (peak - 1) * shape + rng.normal(0, 0.02, len(steps))
-    probe = 90 - dip * np.exp(-((steps - 10) ** 2) / 40)
+    probe = 90 - dip * np.exp(-((steps - 50) ** 2) / 40)
     for kind, lag in (("_batch", 1), ("", 3)):  # running statistics make both larger
         log[f"g_backbone{kind}"] = gradient**lag
         log[f"probe_accuracy{kind}"] = 90 + lag * (probe - 90)

@@ -42,7 +42,9 @@ def test_headline_script(
     run_script(published, "headline", "--claims", "claims.csv", "--report", "report.html")
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "report: report.html"
-    assert any(line.startswith("B4 ") for line in lines)
+    assert any(
+        line.startswith("  B4 reproduced. Here, the ensemble of exits beat") for line in lines
+    )
     assert json.loads((published / "metrics.json").read_text())["students"]["vgg.baseline"] > 80
 
 

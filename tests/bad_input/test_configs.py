@@ -102,6 +102,7 @@ CASES: list[Case] = [
     ("pruning.0.recover", ["kdd"], "pruning.0.recover.0|'kdd'|did you mean 'kd'?"),
     ("pruning.0.ratio", 2, "pruning.0|'ratio'|did you mean 'ratios'?"),
     ("claims_tested", ["A9"], "claims_tested.0|'A9'|known: A1"),
+    ("claims_tested", ["A4", "A3"], "claims_tested.1|'A3' is now several claims|list A3a, A3b"),
     ("learning_rates", {"distillation/p.kdd": 0.1}, "'distillation/p.kdd'|did you mean"),
     ("learning_rates", {"pruning/p.baseline.l2-2x": 0.1}, "'pruning/p.baseline.l2-2x'|did you"),
     # ranges
@@ -441,8 +442,17 @@ def warnings(**changes: Any) -> str:
         ({"seeds": [0, 1, 2]}, "seeds: 3 seeds are descriptive only|needs 6"),
         ({"claims_tested": ["A4", "B3"]}, "claims_tested.1: 'B3'|multi_exit/p.oto_star|drop"),
         (
-            {"claims_tested": ["A5"], "pruning": []},
-            "claims_tested.0: 'A5'|recovery/p.baseline.l2-2x.two_stage_kd|add the steps",
+            {"claims_tested": ["A5b"], "pruning": []},
+            "claims_tested.0: 'A5b'|recovery/p.baseline.l2-2x.two_stage_kd|add the steps",
+        ),
+        (
+            {"claims_tested": ["A1"]},
+            "claims_tested.0: 'A1'|two_stage/p.one-stage.kd.lr-*|add the steps",
+        ),
+        (
+            {"claims_tested": ["A3b"], "learning_rates": {"two_stage/p.kd": 0.1}},
+            "claims_tested.0: 'A3b' compares two_stage/p.kd, two_stage/p.one-stage.kd|"
+            "lists two_stage/p.kd alone; tune all of them, or none",
         ),
         (
             {"distillation": {"pairs": ["p"]}, "learning_rates": {}},
@@ -466,7 +476,10 @@ def test_a_tuning_study_is_not_warned_about_claims() -> None:
 
 
 def test_the_claim_that_is_in_reach_is_not_warned_about() -> None:
-    assert warnings(claims_tested=["A1", "A2", "A3", "A4", "A5", "B2", "B4", "B5"]) == ""
+    claims = ["A3a", "A3b", "A4", "A5a", "A5b", "B2", "B4", "B5"]
+    assert warnings(claims_tested=claims) == ""
+    both = {"two_stage/p.kd": 0.1, "two_stage/p.one-stage.kd": 0.1}
+    assert warnings(claims_tested=["A3b"], learning_rates=both) == ""
 
 
 # -- data from elsewhere -------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def test_tables_sort_by_keyboard(visit):
 
 def test_without_scripts_nothing_is_missing(visit):
     page, _ = visit(java_script_enabled=False)
-    assert page.locator("#claim-A5 .contrasts").first.is_visible()
+    assert page.locator("#claim-A5b .contrasts").first.is_visible()
     assert page.locator("#table-accuracy table").is_visible()
     assert not page.locator("#all-runs table").is_visible()
     page.locator("#table-accuracy a.from").first.click()

@@ -44,6 +44,13 @@ def test_the_page_of_benchmarks_is_what_the_results_give(monkeypatch):
     assert (PROJECT / "benchmarks/README.md").read_text(encoding="utf-8") == table.page()
 
 
+def test_the_page_of_verdicts_is_what_the_results_give(monkeypatch):
+    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
+    import table
+
+    assert (PROJECT / "docs/verdicts.md").read_text(encoding="utf-8") == table.verdicts()
+
+
 def test_links_and_pictures_exist():
     kept = (PROJECT / "evidence").glob("*/README.md")
     for file in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md"), *kept]:

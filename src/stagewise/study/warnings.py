@@ -1,5 +1,6 @@
 """Warnings: what a valid study does, or cannot show, without its author perhaps meaning it."""
 
+import fnmatch
 from collections.abc import Iterator
 
 from stagewise import catalogue
@@ -14,7 +15,7 @@ TUNING_SEEDS = 3
 
 def find_warnings(plan: Plan) -> list[str]:
     """One line a warning, with key, value and mend; a tuning study judges no claim."""
-    purpose = [_tuning] if plan.config.tune else [_seeds, _claims, _teachers_images]
+    purpose = [_tuning] if plan.config.tune else [_seeds, _claims, _rates, _teachers_images]
     judged = [line for find in purpose for line in find(plan)]
     return [*judged, *_methods(plan), *_assistants(plan), *_recovery(plan), *_batches(plan)]
 
@@ -57,16 +58,36 @@ def _claims(plan: Plan) -> Iterator[str]:
     arms, claims = {run.arm for run in plan.runs.values()}, catalogue.claims()
     for index, claim in enumerate(plan.config.claims_tested):
         contrasts = [
-            {side.format(pair=pair) for side in sides}
+            sorted(arm for arm in _sides(sides, pair) if not fnmatch.filter(arms, arm))
             for sides in claims[claim]
             for pair in plan.config.pairs
         ]
-        if not any(sides <= arms for sides in contrasts):
-            missing = min((sorted(sides - arms) for sides in contrasts), key=len)
+        if all(contrasts):
+            missing = min(contrasts, key=len)
             yield (
                 f"claims_tested.{index}: '{claim}' cannot be judged without the arms"
                 f" {', '.join(missing)}; add the steps that give them, or drop the claim"
             )
+
+
+def _sides(sides: list[str], pair: str) -> set[str]:
+    """The arms of a contrast in a pair, a common rate as ``*``."""
+    return {side.format(pair=pair, rate="*") for side in sides}
+
+
+def _rates(plan: Plan) -> Iterator[str]:
+    """Claims that would rest on a tuned arm against one that is not, so on the tuning too."""
+    arms, tuned = {run.arm for run in plan.runs.values()}, {*plan.config.learning_rates}
+    for index, claim in enumerate(plan.config.claims_tested):
+        for sides in catalogue.claims()[claim]:
+            for pair in plan.config.pairs:
+                compared = _sides(sides, pair)
+                if compared <= arms and 0 < len(compared & tuned) < len(compared):
+                    yield (
+                        f"claims_tested.{index}: '{claim}' compares {', '.join(sorted(compared))},"
+                        f" of which learning_rates lists {', '.join(sorted(compared & tuned))}"
+                        " alone; tune all of them, or none"
+                    )
 
 
 def _methods(plan: Plan) -> Iterator[str]:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from statsmodels.stats.weightstats import ttost_paired
 
-from stagewise.analysis.claims.equivalence import ALL_ARMS, compare, seeds_needed
+from stagewise.analysis.claims.equivalence import ALL_ARMS, compare
+from stagewise.analysis.claims.statistics import seeds_to_equate
 from stagewise.errors import UserError
 
 
@@ -56,7 +57,7 @@ def test_numbers_are_those_of_statsmodels() -> None:
 
 @pytest.mark.parametrize(("sd", "margin"), [(0.8, 1.0), (0.5, 0.3)])
 def test_the_seeds_needed_give_that_power(sd: float, margin: float) -> None:
-    n = int(seeds_needed(sd, margin))
+    n = int(seeds_to_equate(sd, margin))
     rng = np.random.default_rng(0)
 
     def power(count: int) -> float:
@@ -68,8 +69,8 @@ def test_the_seeds_needed_give_that_power(sd: float, margin: float) -> None:
 
     assert 0.78 < power(n) < 0.9
     assert power(n - 1) < 0.8
-    assert np.isnan(seeds_needed(float("nan"), margin))
-    assert np.isnan(seeds_needed(1000.0, 0.01))
+    assert np.isnan(seeds_to_equate(float("nan"), margin))
+    assert np.isnan(seeds_to_equate(1000.0, 0.01))
 
 
 def test_a_tight_margin_needs_records_from_gpus() -> None:

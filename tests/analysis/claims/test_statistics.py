@@ -6,9 +6,16 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
-from stagewise.analysis.claims.statistics import detectable_effect, holm, paired, sign_flip_p
-from stagewise.analysis.claims.wording import number
+from stagewise.analysis.claims.numbers import number, short
+from stagewise.analysis.claims.statistics import (
+    detectable_effect,
+    holm,
+    paired,
+    seeds_to_detect,
+    sign_flip_p,
+)
 
 SIX = np.array([1.2, 0.4, -0.3, 0.9, 1.5, 0.2])
 
@@ -71,12 +78,55 @@ def test_degenerate_samples_are_documented_results() -> None:
 
 
 def test_holm_by_hand_and_nan_outside_the_family() -> None:
-    adjusted = holm([0.01, float("nan"), 0.04, 0.03])
+    adjusted, levels = holm([0.01, float("nan"), 0.04, 0.03])
     assert adjusted[0] == pytest.approx(0.03)
     assert np.isnan(adjusted[1])
     assert adjusted[2] == pytest.approx(0.06)
     assert adjusted[3] == pytest.approx(0.06)
-    assert holm([]) == []
+    assert holm([]) == ([], [])
+    assert levels[0] == pytest.approx(0.05 / 3)
+    assert levels[3] == pytest.approx(0.05 / 2)
+    assert levels[2] == pytest.approx(0.05)
+    assert np.isnan(levels[1])
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    values = np.random.default_rng(0).uniform(size=30) ** 4
+    assert holm(values)[0] == pytest.approx(multipletests(values, method="holm")[1])
+
+
+@pytest.mark.parametrize("n", [2, 6, 11])
+def test_sign_flips_are_scipys(n: int) -> None:
+    for digits in (0, 1, 6):  # few digits: many patterns of signs have equal sums
+        values = np.round(np.random.default_rng(n).normal(0.4, 1, n), digits)
+        reference = stats.permutation_test(
+            (values,), np.mean, permutation_type="samples", n_resamples=2**n
+        )
+        assert sign_flip_p(values) == pytest.approx(min(1, reference.pvalue))
+
+
+def test_a_test_is_against_its_null_value() -> None:
+    found, moved = paired(SIX, null=0.5), paired(SIX - 0.5)
+    assert (found.p_t, found.p_sign_flip) == pytest.approx((moved.p_t, moved.p_sign_flip))
+    assert (found.mean, found.low) == pytest.approx((paired(SIX).mean, paired(SIX).low))
+    assert found.p_equivalence == paired(SIX).p_equivalence  # equivalence is about zero
+
+
+def test_a_stricter_level_detects_less() -> None:
+    for alpha in (0.05, 0.05 / 7):
+        edge = stats.t.ppf(1 - alpha / 2, 5)
+        shift = detectable_effect(6, 2.0, alpha) / 2.0 * np.sqrt(6)
+        assert stats.nct.sf(edge, 5, shift) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_seeds_to_detect_are_the_least_with_eighty_percent_power() -> None:
+    sd, effect = 0.7, 0.3
+    n = int(seeds_to_detect(effect, sd))
+    assert detectable_effect(n, sd) <= effect < detectable_effect(n - 1, sd)
+    assert seeds_to_detect(effect, sd, 0.01) > n
+    assert np.isnan(seeds_to_detect(1e-6, 1.0))
+    assert np.isnan(seeds_to_detect(0.3, float("nan")))
+    assert seeds_to_detect(0.3, 0.0) == 2
 
 
 @pytest.mark.parametrize(
@@ -84,3 +134,17 @@ def test_holm_by_hand_and_nan_outside_the_family() -> None:
 )
 def test_numbers_have_true_signs(value: float, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "text"),
+    [
+        (-0.04, True, "−0.04 points"),
+        (-1.256, True, "−1.3 points"),
+        (4.81, False, "4.8 points"),
+        (0.456, False, "0.46 points"),
+        (123.4, True, "+123 points"),
+    ],
+)
+def test_numbers_in_sentences_are_short(value: float, signed: bool, text: str) -> None:
+    assert short(value, "points", signed) == text

@@ -12,7 +12,7 @@ import pytest
 from stagewise import catalogue
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.tables.cells import factor, spread
-from stagewise.analysis.tables.files import markdown, write_tables
+from stagewise.analysis.tables.files import markdown, protocol_lines, write_tables
 from stagewise.analysis.tables.table import make_table, make_tables
 
 Make = Callable[..., Results]
@@ -105,8 +105,8 @@ def test_tables_on_disk(published: Path) -> None:
     files = {f"{name}.{end}" for name in catalogue.tables() for end in ("csv", "md", "tex")}
     assert names == files | {"study.md", "study.tex"}
     text = (published / "tables/study.md").read_text()
-    assert "in every pair: passed" in text
-    assert "made on validation images" in text
+    assert "vgg: teacher against the student alone: +" in text
+    assert "Learning rates tuned on validation: 0 of" in text
 
 
 def test_every_result_shows_spread_difference_loss_and_costs(results: Results) -> None:
@@ -150,3 +150,26 @@ def test_a_table_without_rows_says_so(make_results: Make, tmp_path: Path) -> Non
 def test_markdown_escapes_bars() -> None:
     text = markdown(pd.DataFrame({"a": ["x|y"], "b": [1]}))
     assert text.splitlines()[-1] == "| x\\|y | 1 |"
+
+
+def test_the_protocol_says_which_rates_were_tuned(results: Results) -> None:
+    trained = results.summary.query("epochs > 0 and lr.notna()")
+    arms = list(trained["arm"].unique())
+    students = [arm for arm in arms if arm.startswith("students/")]
+    config = {**results.study.config, "learning_rates": dict.fromkeys(students, 0.1)}
+    some = replace(results, study=replace(results.study, config=config))
+    line = protocol_lines(some)[1]
+    assert f"tuned on validation: {len(students)} of {len(arms)} arms" in line
+    assert "all teachers" in line
+    assert "students" not in line.partition("not tuned:")[2]
+    config["learning_rates"] = dict.fromkeys(arms[1:], 0.1)
+    others = protocol_lines(replace(results, study=replace(results.study, config=config)))[1]
+    assert f"not tuned: {arms[0]}." in others
+
+
+def test_the_protocol_says_what_every_seed_has_of_its_own(results: Results) -> None:
+    assert "one teacher per pair serves all seeds" in protocol_lines(results)[2]
+    chains = {**results.study.config, "replicates": "chains"}
+    told = protocol_lines(replace(results, study=replace(results.study, config=chains)))[2]
+    assert "every seed has a teacher" in told
+    assert "in the intervals" in told

@@ -10,10 +10,9 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from stagewise.analysis.claims.statistics import ALPHA, NAN, equivalence_p
-from stagewise.analysis.claims.wording import number
+from stagewise.analysis.claims.numbers import number
+from stagewise.analysis.claims.statistics import ALPHA, NAN, critical, moments, seeds_to_equate
 from stagewise.analysis.records.summary import main_outputs
 from stagewise.errors import UserError
 
@@ -21,7 +20,6 @@ ALL_ARMS = "all arms (mean)"
 CPU_MARGIN = 1.0
 """Least margin, in points, of a study that ran on CPUs: such studies are small, and a tighter claim
 about the papers' own scale would not follow from them."""
-MOST_SEEDS = 10_000
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame, margin: float) -> pd.DataFrame:
@@ -63,34 +61,17 @@ def _row(arm: str, part: pd.DataFrame, margin: float) -> dict[str, object]:
         "mean": mean,
         "sd": sd,
     }
-    half = stats.t.ppf(1 - ALPHA, n - 1) * sd / math.sqrt(n) if n > 1 else NAN
+    half = critical(n, 2 * ALPHA) * sd / math.sqrt(n) if n > 1 else NAN
     # Without any spread the tests have nothing to divide by; the difference speaks for itself.
-    p = equivalence_p(differences, margin) if sd > 0 else float(abs(mean) >= margin)
+    p = moments(n, mean, sd, margin).p_equivalence if sd > 0 else float(abs(mean) >= margin)
     p = p if n > 1 else NAN
     return row | {
         "low": mean - half,
         "high": mean + half,
         "p_equivalence": p,
         "verdict": "one seed" if n < 2 else "equivalent" if p < ALPHA else "not shown",
-        "seeds_needed": seeds_needed(sd, margin),
+        "seeds_needed": seeds_to_equate(sd, margin),
     }
-
-
-def seeds_needed(sd: float, margin: float, power: float = 0.8) -> float:
-    """Least number of pairs with which TOST shows equivalence with this power, if the true
-    difference is zero; NaN where the spread is unknown or more than 10,000 were needed."""
-    if not sd >= 0:
-        return NAN
-    for n in range(2, MOST_SEEDS):
-        if sd == 0 or _power(n, margin * math.sqrt(n) / sd) >= power:
-            return n
-    return NAN
-
-
-def _power(n: int, shift: float) -> float:
-    """Power of TOST at no difference; ``shift``: the margin in standard errors."""
-    critical = stats.t.ppf(1 - ALPHA, n - 1)
-    return max(0.0, 2 * float(stats.nct.sf(critical, n - 1, shift)) - 1)
 
 
 def _interval(mean: float, low: float, high: float) -> str:

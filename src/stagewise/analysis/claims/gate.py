@@ -1,53 +1,130 @@
-"""The study gate: can this study judge claims at all?"""
+"""The gates: where can this study judge claims at all?
 
+A claim about teaching says nothing where there is nothing to teach, one about exits nothing where
+the network with exits is no sound network. Each check binds the arms of its pair that rest on it,
+and looks at validation alone.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
 from stagewise.analysis.claims.contrasts import by_seed
+from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.records.study import Study
 from stagewise.papers.claims import Side
+
+EXIT_POINTS = 1.0
+"""Of studies that are older than ``gate.exit_points``."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """In ``pair``, ``better`` must lead ``than`` by ``needed`` points of mean validation accuracy;
+    ``lead`` is NaN where the study lacks a value. ``arms``: those that rest on it."""
+
+    pair: str
+    what: str
+    better: str
+    than: str
+    lead: float
+    needed: float
+    arms: frozenset[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the lead is there."""
+        return self.lead >= self.needed
+
+    @property
+    def sentence(self) -> str:
+        """The check in words, with its numbers."""
+        if self.lead != self.lead:
+            return f"{self.pair}: the study lacks {self.better} or {self.than}"
+        lead, needed = number(self.lead, 1), f"{self.needed:g}".replace("-", "−")
+        return f"{self.pair}: {self.what}: {lead} points on validation, at least {needed} needed"
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Whether the study can judge: per pair the teacher's lead on validation, points.
+    """Every check of a study, in the order of its pairs.
 
     ``judged``: whether images were held out for it; a gate that is not judged stops nothing.
     """
 
-    leads: dict[str, float]
-    needed: float
+    checks: tuple[Check, ...] = ()
     judged: bool = True
 
     @property
-    def reason(self) -> str:
-        """Why the study cannot judge; empty where it can."""
-        if not self.judged:
-            return ""
-        weak = [pair for pair, lead in self.leads.items() if not lead >= self.needed]
-        if not self.leads:
-            return "study gate: no pair has both a teacher and a baseline student"
-        if weak:
-            leads = ", ".join(f"{pair} {self.leads[pair]:+.1f}" for pair in weak)
-            return (
-                f"study gate failed: the teacher's lead on validation is {leads} points, "
-                f"{self.needed:g} are needed in every pair"
-            )
-        return ""
+    def failed(self) -> list[Check]:
+        """The checks that are not passed."""
+        return [check for check in self.checks if not check.passed]
+
+    def reason(self, arms: Iterable[str]) -> str:
+        """Why nothing can be said of some arms; empty where something can."""
+        wanted = {*arms}
+        reasons = [check.sentence for check in self.failed if check.arms & wanted]
+        return f"gate failed for {'; '.join(reasons)}" if reasons else ""
+
+    @property
+    def sentences(self) -> list[str]:
+        """Each check with its numbers and whether it is passed."""
+        return [f"{c.sentence}: {'passed' if c.passed else 'failed'}" for c in self.checks]
 
 
 def study_gate(study: Study, summary: pd.DataFrame) -> Gate:
-    """Teacher minus baseline student, mean validation accuracy, in every pair of the config."""
-    needed = float(study.config["gate"]["points"])
+    """The checks of every pair of the config; not judged where no images were held out."""
     if not study.holds_out:
-        return Gate({}, needed, judged=False)
-    leads = {}
-    for pair in study.config["pairs"]:
-        teacher, student = (
+        return Gate(judged=False)
+    return Gate(tuple(_checks(study, summary)))
+
+
+def _checks(study: Study, summary: pd.DataFrame) -> Iterator[Check]:
+    points = float(study.config["gate"]["points"])
+    exit_points = float(study.config["gate"].get("exit_points", EXIT_POINTS))
+    steps = study.runs.drop_duplicates("arm").set_index("arm")
+
+    def lead(better: str, than: str) -> float:
+        first, second = (
             by_seed(summary[summary["arm"] == arm], Side(arm), "validation_accuracy")["value"]
-            for arm in (f"teachers/{pair}", f"students/{pair}.baseline")
+            for arm in (better, than)
         )
-        if len(teacher) and len(student):
-            leads[pair] = float(teacher.mean() - student.mean())
-    return Gate(leads, needed)
+        return float(first.mean() - second.mean()) if len(first) and len(second) else float("nan")
+
+    for pair in study.config["pairs"]:
+        own = steps[steps["pair"] == pair]
+        alone, standard = f"students/{pair}.baseline", f"students/{pair}.pretrained"
+        teacher, exits = f"teachers/{pair}", f"multi_exit/{pair}.ce"
+        target = f"{teacher}.target" if f"{teacher}.target" in own.index else teacher
+        second = (own["step"] == "two_stage") | (own["chain"] == "two_stage")
+        second |= own.index.isin([standard, f"{teacher}.target"])
+        yield Check(
+            pair,
+            "teacher against the student alone",
+            teacher,
+            alone,
+            lead(teacher, alone),
+            points,
+            frozenset(own.index[~second]),
+        )
+        if standard in own.index:
+            yield Check(
+                pair,
+                "teacher against standard training, on the two-stage task",
+                target,
+                standard,
+                lead(target, standard),
+                points,
+                frozenset(own.index[second]),
+            )
+        if exits in own.index:
+            yield Check(
+                pair,
+                "student with exits, without a teacher, against the plain one",
+                exits,
+                alone,
+                lead(exits, alone),
+                -exit_points,
+                frozenset(own.index[own["step"] == "multi_exit"]),
+            )

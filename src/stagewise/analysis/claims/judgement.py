@@ -1,19 +1,25 @@
 """From a study's results to ``claims.csv``: each claim's contrasts in each pair, with verdicts.
 
 The claims are data (``papers/claims.yaml``); how they are judged stands in ``rules.py``.
+
+Of a ratio (unit ``ratio``) the file has geometric means: ``mean, low, high`` are the ratio and its
+interval, ``null`` the ratio that is tested, ``mde`` the factor that is detectable around it; ``sd``
+is that of the natural logarithms, as a ratio has none of its own.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import exp
 from typing import Any
 
 import pandas as pd
 
 from stagewise.analysis.claims import rules
-from stagewise.analysis.claims.contrasts import Measured
+from stagewise.analysis.claims.contrasts import Key, Measured
+from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.claims.statistics import NAN, Paired, holm
-from stagewise.papers.claims import Claim, Contrast, load_claims
+from stagewise.analysis.claims.statistics import ALPHA, NAN, Paired, detectable_effect, holm
+from stagewise.papers.claims import Claim, ClaimBook, Contrast, load_claims
 
 COLUMNS = [
     "claim",
@@ -21,6 +27,7 @@ COLUMNS = [
     "title",
     "claim_verdict",
     "pair",
+    "rate",
     "role",
     "contrast",
     "unit",
@@ -31,10 +38,12 @@ COLUMNS = [
     "treatment_mean",
     "control_mean",
     "n",
+    "missing",
     "mean",
     "sd",
     "low",
     "high",
+    "null",
     "p_t",
     "p_holm",
     "p_sign_flip",
@@ -45,135 +54,238 @@ COLUMNS = [
     "published_high",
     "verdict",
     "reason",
+    "note",
     "wording",
     "source",
 ]
+BESIDE = "shown beside the headline"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A contrast of a claim in one pair, or, without a pair, of a claim whose arms no pair has.
+    """A contrast of a claim at its rate (NaN where it has none) in one pair; without a pair, one
+    that no pair has.
 
-    ``tested``: the config lists the claim, or it is a guard.
+    ``pattern``: the contrast before its rate was put in. ``tested``: the config lists the claim, or
+    it is a guard. ``measured``: None where ``lacking`` says why. ``effect``: on the contrast's
+    scale, its ``mde`` at ``level``, that of its test.
     """
 
     claim: Claim
+    pattern: Contrast
     contrast: Contrast
+    rate: float
     tested: bool
     pair: str
     measured: Measured | None
+    lacking: str
     effect: Paired
+    level: float = ALPHA
+    p_holm: float = NAN
 
     @property
     def corrected(self) -> bool:
-        """Whether it is one of its paper's tests. A guard is not, nor the rule "above", which sets
-        a level and does not compare two arms."""
-        listed = self.tested and not self.claim.guard
-        return listed and self.contrast.decides and self.contrast.rule != "above"
+        """Whether it is one of its paper's tests; a guard is not."""
+        return self.tested and not self.claim.guard and self.contrast.decides
 
     @property
-    def treatment_mean(self) -> float:
-        """Mean of the treatment over the seeds; NaN where it was not measured."""
-        return float(self.measured.treatment["value"].mean()) if self.measured else NAN
+    def null(self) -> float:
+        """The value that is tested, on the contrast's scale."""
+        return rules.scaled(self.contrast, rules.null_value(self.contrast))
 
     @property
-    def control_mean(self) -> float:
-        """Mean of the control over the seeds; NaN where there is none."""
-        control = self.measured.control if self.measured else None
-        return NAN if control is None else float(control["value"].mean())
+    def key(self) -> Key:
+        """Claim, contrast and pair."""
+        return self.claim.id, self.contrast.name, self.pair
 
 
 def judge_claims(results: Results) -> pd.DataFrame:
-    """A row per claim, contrast and pair (one row without a pair where no pair has the arms).
+    """A row per claim, contrast and pair, and at every common rate; one without a pair where no
+    pair has the arms of a headline contrast.
 
     A guard stands among them where the study has its arms; no gate and no list binds it.
     """
-    entries = list(_entries(results))
-    rows = []
-    for entry, p_holm in zip(entries, _corrected(entries), strict=True):
-        verdict, reason = _verdict(entry, p_holm, results.gate.reason)
-        rows.append(_row(entry) | {"p_holm": p_holm, "verdict": verdict, "reason": reason})
-    table = pd.DataFrame(rows)
-    table["claim_verdict"] = table["claim"].map(_claim_verdicts(entries, table["verdict"]))
+    entries = _corrected(list(_entries(results)))
+    found = {entry.key: entry for entry in entries}
+    judged = [_judged(entry, results, found) for entry in entries]
+    combined = _claim_verdicts(judged)
+    table = pd.DataFrame(
+        [
+            _row(entry)
+            | {"verdict": verdict, "reason": reason, "claim_verdict": combined[entry.claim.id]}
+            for entry, (verdict, reason), _ in judged
+        ]
+    )
     return table[COLUMNS]
 
 
 def _entries(results: Results) -> Iterator[Entry]:
-    book, listed = load_claims(), results.study.config["claims_tested"]
+    book, config = load_claims(), results.study.config
+    listed = book.listed(config["claims_tested"])
     for claim in book.claims:
-        tested = claim.guard or claim.id in listed
-        found = [
-            Entry(claim, contrast, tested, pair, measured, measured.effect(book.margin))
-            for contrast in claim.contrasts
-            for pair in results.study.config["pairs"]
-            if (measured := results.contrasts.get((claim.id, contrast.name, pair)))
-        ]
-        nowhere = Entry(claim, claim.contrasts[0], tested, "", None, Paired(0))
-        yield from found or ([] if claim.guard else [nowhere])
+        yield from _claim_entries(results, book, claim, claim.guard or claim.id in listed)
 
 
-def _corrected(entries: list[Entry]) -> list[float]:
-    """Each entry's p after Holm's correction over the tested headline differences of its paper; NaN
-    where it is none of these."""
-    p_holm = [NAN] * len(entries)
+def _claim_entries(
+    results: Results, book: ClaimBook, claim: Claim, tested: bool
+) -> Iterator[Entry]:
+    """A claim's entries. A headline contrast that a pair lacks is one too where the pair has
+    another, or where no pair has it."""
+    pairs, arms = list(results.study.config["pairs"]), results.arms
+    known: dict[Key, Measured | str] = {
+        **results.contrasts.lacking,
+        **results.contrasts.measured,
+    }
+    at_rates = [
+        (pattern, contrast, rate)
+        for pattern in claim.contrasts
+        for contrast, rate in [*pattern.at_rates(results.rates)] or [(pattern, NAN)]
+    ]
+    has = {
+        pair: any(c.decides and (claim.id, c.name, pair) in known for _, c, _ in at_rates)
+        for pair in pairs
+    }
+    for pattern, contrast, rate in at_rates:
+        absent = Entry(claim, pattern, contrast, rate, tested, "", None, "", Paired(0))
+        where = [pair for pair in pairs if (claim.id, contrast.name, pair) in known]
+        for pair in pairs:
+            value = known.get((claim.id, contrast.name, pair))
+            if isinstance(value, Measured):
+                null = rules.scaled(contrast, rules.null_value(contrast))
+                margin = NAN if contrast.log else book.margin
+                yield replace(absent, pair=pair, measured=value, effect=value.effect(margin, null))
+            elif value:
+                yield replace(absent, pair=pair, lacking=value)
+            elif contrast.decides and not claim.guard and where and has[pair]:
+                yield replace(absent, pair=pair, lacking=_absence(contrast, pair, pairs, arms))
+        if contrast.decides and not claim.guard and not where:
+            yield replace(absent, lacking=_absence(contrast, "", pairs, arms))
+
+
+def _absence(contrast: Contrast, pair: str, pairs: list[str], arms: set[str]) -> str:
+    """Why a contrast's arms are not there; without a pair, in no pair."""
+    if contrast.rated:
+        return "the study has no arms at common rates (two_stage.common_rates)"
+    where = [pair] if pair else pairs
+    sides = list(dict.fromkeys(side.arm for side in contrast.sides))
+    lacking = [side for side in sides if not {side.format(pair=each) for each in where} & arms]
+    return f"the study lacks {' and '.join(lacking or sides)}".replace("{pair}", pair or "{pair}")
+
+
+def _corrected(entries: list[Entry]) -> list[Entry]:
+    """The entries with p and level after Holm's correction over the tested headline rows of their
+    paper, those included that cannot be judged; and with what is detectable at that level."""
+    changed = list(entries)
     tests = [place for place, entry in enumerate(entries) if entry.corrected]
     for paper in {entries[place].claim.paper for place in tests}:
         family = [place for place in tests if entries[place].claim.paper == paper]
-        corrected = holm([entries[place].effect.p_t for place in family])
-        for place, p in zip(family, corrected, strict=True):
-            p_holm[place] = p
-    return p_holm
+        p_holm, levels = holm([entries[place].effect.p_t for place in family])
+        for place, p, level in zip(family, p_holm, levels, strict=True):
+            if level == level:
+                entry = entries[place]
+                mde = detectable_effect(entry.effect.n, entry.effect.sd, level)
+                mde = mde if entry.effect.sd > 0 else NAN
+                effect = replace(entry.effect, mde=mde)
+                changed[place] = replace(entry, p_holm=p, level=level, effect=effect)
+    return changed
 
 
-def _verdict(entry: Entry, p_holm: float, gate_reason: str) -> rules.Verdict:
-    """Verdict and reason; secondary contrasts carry no verdict."""
-    if not entry.measured:
-        return rules.NOT_TESTABLE, "the study has no such arms"
+Judged = tuple[Entry, rules.Verdict, int]
+"""An entry, its verdict, and its significant direction (0 where it has none, or is not judged)."""
+
+
+def _judged(entry: Entry, results: Results, found: dict[Key, Entry]) -> Judged:
+    """An entry with its verdict; secondary contrasts carry none."""
     if not entry.contrast.decides:
-        return "", "shown beside the headline"
+        return entry, ("", entry.lacking or BESIDE), 0
+    if entry.lacking:
+        return entry, (rules.NOT_TESTABLE, entry.lacking), 0
+    assert entry.measured is not None
     case = rules.Case(
         paired=entry.effect,
-        p_holm=p_holm,
-        treatment_mean=entry.treatment_mean,
-        control_mean=entry.control_mean,
+        p_holm=entry.p_holm,
+        null=entry.null,
+        level=entry.level,
         published_low=entry.contrast.published[0],
-        threshold=entry.contrast.threshold,
         tested=entry.tested,
-        gate_reason="" if entry.claim.guard else gate_reason,
+        gate_reason="" if entry.claim.guard else results.gate.reason(entry.measured.arms),
+        unharmed=_unharmed(entry, found),
     )
-    return rules.judge(entry.contrast.rule, case)
+    verdict = rules.judge(entry.contrast.rule, case)
+    return entry, verdict, 0 if verdict[0] == rules.NOT_TESTABLE else case.direction
+
+
+def _unharmed(entry: Entry, found: dict[Key, Entry]) -> str:
+    """Why there is no harm that could be removed; empty where it is shown, or none is needed."""
+    if not entry.contrast.given:
+        return ""
+    claim, name = entry.contrast.given
+    harm = found.get((claim, name, entry.pair))
+    if not harm or not harm.measured:
+        return f"no shock to remove is shown: {claim} has no row here"
+    if harm.effect.low > harm.null:
+        return ""
+    shown = _columns(harm)
+    low, high = (number(shown[end], signed=False) for end in ("low", "high"))
+    return (
+        f"no shock to remove: {claim}, {name} is {number(shown['mean'], signed=False)}, between"
+        f" {low} and {high}, not above {harm.contrast.threshold:g}"
+    )
+
+
+def _columns(entry: Entry) -> dict[str, float]:
+    """The entry's statistics in the contrast's unit."""
+    columns = {**entry.effect.columns(), "null": rules.null_value(entry.contrast)}
+    if entry.contrast.log:
+        columns |= {name: exp(columns[name]) for name in ("mean", "low", "high", "mde")}
+    return columns
 
 
 def _row(entry: Entry) -> dict[str, Any]:
     """What ``claims.csv`` says of an entry beside its verdict. Without a pair its arms are patterns
     and its published effect is left out."""
     claim, contrast, measured = entry.claim, entry.contrast, entry.measured
-    patterns = contrast.treatment.arm, contrast.control.arm if contrast.control else ""
-    treatment, control = measured.arms if measured else patterns
+    arms = [side.arm.format(pair=entry.pair) if entry.pair else side.arm for side in contrast.sides]
     low, high = contrast.published if measured else (NAN, NAN)
     return {
         "claim": claim.id,
         **{key: getattr(claim, key) for key in ("paper", "title", "wording", "source")},
         "pair": entry.pair,
+        "rate": entry.rate,
         "role": contrast.role,
         "contrast": contrast.name,
         "unit": contrast.unit,
-        "treatment": treatment,
+        "treatment": arms[0],
         "treatment_exit": contrast.treatment.exit,
-        "control": control,
+        "control": arms[1] if contrast.control else "",
         "control_exit": contrast.control.exit if contrast.control else "main",
-        "treatment_mean": entry.treatment_mean,
-        "control_mean": entry.control_mean,
-        **entry.effect.columns(),
+        "treatment_mean": measured.treatment_mean if measured else NAN,
+        "control_mean": measured.control_mean if measured else NAN,
+        **_columns(entry),
+        "p_holm": entry.p_holm,
+        "missing": ", ".join(map(str, measured.missing)) if measured else "",
+        "note": _note(measured) if measured else "",
         "published_low": low,
         "published_high": high,
     }
 
 
-def _claim_verdicts(entries: list[Entry], verdicts: pd.Series) -> dict[str, str]:
+def _note(measured: Measured) -> str:
+    """What a reader must know: seeds without a value, and what the interval leaves out."""
+    gone = ", ".join(map(str, measured.missing))
+    return "; ".join(filter(None, (f"without seeds {gone}" if gone else "", measured.note)))
+
+
+def _claim_verdicts(judged: Iterable[Judged]) -> dict[str, str]:
     """Claim to its verdict over its headline entries."""
-    found: dict[str, list[str]] = {entry.claim.id: [] for entry in entries}
-    for entry, verdict in zip(entries, verdicts, strict=True):
+    verdicts: dict[str, list[str]] = {}
+    directions: dict[tuple[str, str], set[int]] = {}
+    for entry, (verdict, _), direction in judged:
+        found = verdicts.setdefault(entry.claim.id, [])
         if entry.contrast.decides:
-            found[entry.claim.id].append(verdict)
-    return {claim: rules.combine(verdicts) for claim, verdicts in found.items()}
+            found.append(verdict)
+            directions.setdefault((entry.claim.id, entry.pattern.name), set()).add(direction)
+    opposed = {claim for (claim, _), seen in directions.items() if {1, -1} <= seen}
+    return {
+        claim: rules.combine(found, opposed=claim in opposed) for claim, found in verdicts.items()
+    }

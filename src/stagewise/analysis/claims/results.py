@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stagewise.analysis.claims.contrasts import Key, Measured, measure_contrasts
+from stagewise.analysis.claims.contrasts import Contrasts, measure_contrasts
 from stagewise.analysis.claims.gate import Gate, study_gate
 from stagewise.analysis.records.csv_files import TEXT, read_csv
 from stagewise.analysis.records.shock import shock_table
@@ -43,11 +43,26 @@ class Results:
         """Whether the study can judge."""
         return study_gate(self.study, self.summary)
 
+    @property
+    def rates(self) -> list[float]:
+        """The learning rates that all arms of paper A have in common; older studies have none."""
+        return list(self.study.config.get("two_stage", {}).get("common_rates", []))
+
     @cached_property
-    def contrasts(self) -> dict[Key, Measured]:
-        """The contrasts of the claims that the study has."""
+    def arms(self) -> set[str]:
+        """Every arm of the plan."""
+        return {*self.study.runs["arm"]}
+
+    @cached_property
+    def contrasts(self) -> Contrasts:
+        """The contrasts of the claims that the study has the arms of."""
         return measure_contrasts(
-            load_claims(), list(self.study.config["pairs"]), self.summary, self.shock
+            load_claims(),
+            list(self.study.config["pairs"]),
+            self.rates,
+            self.study.runs,
+            self.summary,
+            self.shock,
         )
 
 

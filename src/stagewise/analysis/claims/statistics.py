@@ -1,40 +1,51 @@
-"""Paired statistics over seeds (science §7.2): scipy and statsmodels do the arithmetic.
+"""Paired statistics over seeds (science §7.2): scipy's distributions do the arithmetic.
 
-Degenerate samples give stated results instead of warnings:
+Every test is against a null value: 0 for a difference, a threshold's value for a level. Degenerate
+samples give stated results instead of warnings:
 
-====================  ==========================================================================
-no value              everything NaN
-one value             its mean; sd, interval, p-values and detectable effect NaN
-all values zero       interval [0, 0], both p-values 1, detectable effect NaN
-all equal, not zero   t interval and p-value NaN (no variation to judge by); sign-flip p stands
-====================  ==========================================================================
+=======================  =======================================================================
+no value                 everything NaN
+one value                its mean; sd, interval, p-values and detectable effect NaN
+all at the null value    interval of no width there, both p-values 1, detectable effect NaN
+all equal, not at it     t interval and p-value NaN (no variation to judge by); sign-flip p stands
+=======================  =======================================================================
 """
 
-from collections.abc import Sequence
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
+from scipy import optimize, special, stats
 
 NAN = float("nan")
 ALPHA = 0.05
+POWER = 0.8
+MARGIN = 0.3
 EXACT_FLIPS = 2**16
+MOST_SEEDS = 10_000
+"""More seeds than these are not looked for."""
+FAR = 1e4
+"""Standard errors beyond which scipy's tail is not trusted; all is found there."""
 
-Values = Sequence[float] | NDArray[np.float64] | pd.Series
+Array = NDArray[np.float64]
+Values = Sequence[float] | Array | pd.Series
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A paired difference over ``n`` seeds, in the unit of the values.
+    """A paired difference over ``n`` seeds, in the unit of the values (for ratios: their natural
+    logarithms).
 
-    ``low``/``high``: 95 % t interval. ``p_sign_flip_minimum``: the least p that the sign-flip test
-    can give at this n. ``mde``: the effect found with 80 % power at this n and sd, two-sided 5 %.
-    ``p_equivalence``: TOST p for a difference within ± margin.
+    ``low``/``high``: 95 % t interval. ``p_t``, ``p_sign_flip``: two-sided, against the null value.
+    ``p_sign_flip_minimum``: the least p that the sign-flip test can give at this n. ``mde``: the
+    distance from the null value found with 80 % power at this n and sd, two-sided 5 %.
+    ``p_equivalence``: TOST p for a difference within ± margin of zero; NaN without a margin.
     """
 
     n: int
@@ -53,34 +64,50 @@ class Paired:
         return asdict(self)
 
 
-def paired(differences: Values, margin: float = 0.3) -> Paired:
+def paired(differences: Values, margin: float = MARGIN, null: float = 0.0) -> Paired:
     """Statistics of per-seed differences; see the module's table for degenerate samples."""
-    values: NDArray[np.float64] = np.asarray(differences, dtype=np.float64)
+    values: Array = np.asarray(differences, dtype=np.float64)
     n = len(values)
     if n == 0 or not np.isfinite(values).all():
         return Paired(n)
     mean = float(values.mean())
     if n == 1:
         return Paired(n, mean, p_sign_flip=1.0, p_sign_flip_minimum=1.0)
-    flips = {"p_sign_flip": sign_flip_p(values), "p_sign_flip_minimum": sign_flip_minimum(n)}
+    flips = {
+        "p_sign_flip": sign_flip_p(values - null),
+        "p_sign_flip_minimum": sign_flip_minimum(n),
+    }
     if np.ptp(values) <= 1e-9:  # accuracies are sums of floats: equal up to rounding
-        if abs(mean) <= 1e-9:
-            return Paired(n, 0.0, 0.0, 0.0, 0.0, 1.0, **flips)
+        if abs(mean - null) <= 1e-9:
+            return Paired(n, null, 0.0, null, null, 1.0, **flips)
         return Paired(n, mean, 0.0, **flips)
-    sd = float(values.std(ddof=1))
-    test = stats.ttest_1samp(values, 0.0)
-    interval = test.confidence_interval(1 - ALPHA)
+    return moments(n, mean, float(values.std(ddof=1)), margin, null, **flips)
+
+
+def moments(
+    n: int, mean: float, sd: float, margin: float = MARGIN, null: float = 0.0, **flips: float
+) -> Paired:
+    """The same from n > 1, mean and sd (above 0) alone; ``flips``: what the sign flips gave."""
+    error = sd / math.sqrt(n)
+    half = critical(n, ALPHA) * error
+    p_t = 2 * float(special.stdtr(n - 1, -abs(mean - null) / error))
     return Paired(
         n,
         mean,
         sd,
-        float(interval.low),
-        float(interval.high),
-        float(test.pvalue),
+        mean - half,
+        mean + half,
+        p_t,
         **flips,
         mde=detectable_effect(n, sd),
-        p_equivalence=equivalence_p(values, margin),
+        p_equivalence=float(special.stdtr(n - 1, (abs(mean) - margin) / error)),
     )
+
+
+@cache
+def critical(n: int, alpha: float) -> float:
+    """The two-sided critical value of t at n values."""
+    return float(stats.t.ppf(1 - alpha / 2, n - 1))
 
 
 def sign_flip_minimum(n: int) -> float:
@@ -90,8 +117,24 @@ def sign_flip_minimum(n: int) -> float:
 
 def sign_flip_p(values: Values) -> float:
     """Two-sided sign-flip p of the mean: exact up to 16 values, then 65,536 random flips."""
+    given: Array = np.asarray(values, dtype=np.float64)
+    if 2 ** len(given) > EXACT_FLIPS:
+        return _random_flips_p(given)
+    sums = _signs(len(given)) @ given
+    # Sums that are equal but for the order of their terms must count as equal.
+    slack = 1e-12 * float(np.abs(given).sum())
+    return float((np.abs(sums) >= abs(float(given.sum())) - slack).mean())
+
+
+@lru_cache(maxsize=4)
+def _signs(n: int) -> Array:
+    """(2^n, n): every pattern of signs."""
+    return np.array(list(product((1.0, -1.0), repeat=n)))
+
+
+def _random_flips_p(values: Array) -> float:
     result = stats.permutation_test(
-        (np.asarray(values, dtype=np.float64),),
+        (values,),
         lambda x, axis: np.mean(x, axis=axis),
         permutation_type="samples",
         vectorized=True,
@@ -101,30 +144,69 @@ def sign_flip_p(values: Values) -> float:
     return float(min(1.0, result.pvalue))
 
 
-def detectable_effect(n: int, sd: float, power: float = 0.8) -> float:
-    """Least true mean difference that a two-sided 5 % paired t-test finds with this power."""
-    return _detectable_size(n, power) * sd
+def detectable_effect(n: int, sd: float, alpha: float = ALPHA) -> float:
+    """Least true distance from the null value that a two-sided paired t-test at level ``alpha``
+    finds with 80 % power."""
+    return _detectable_size(n, alpha) * sd
 
 
 @cache
-def _detectable_size(n: int, power: float) -> float:
+def _detectable_size(n: int, alpha: float) -> float:
     """The same in standard deviations."""
-    size = TTestPower().solve_power(nobs=n, alpha=ALPHA, power=power, alternative="two-sided")
-    return float(np.squeeze(size))
+    return float(optimize.brentq(lambda size: _power(n, size, alpha) - POWER, 1e-3, 1e3))
 
 
-def equivalence_p(values: NDArray[np.float64], margin: float) -> float:
-    """TOST p: the larger of the one-sided p-values against -margin and +margin."""
-    above = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(values, margin, alternative="less").pvalue
-    return float(max(above, below))
+def _power(n: int, size: float, alpha: float) -> float:
+    """Power of the two-sided paired t-test at a true effect of ``size`` standard deviations."""
+    # What is found by luck on the other side is next to nothing where 80 % are found on this one.
+    return _beyond(n, alpha, size * math.sqrt(n))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm-adjusted p-values; NaN stays NaN and does not count in the family."""
-    values = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(len(values), NAN)
-    known = np.isfinite(values)
-    if known.any():
-        adjusted[known] = multipletests(values[known], alpha=ALPHA, method="holm")[1]
-    return [float(p) for p in adjusted]
+def _beyond(n: int, alpha: float, shift: float) -> float:
+    """Probability that t exceeds its upper critical value, ``shift`` standard errors from null."""
+    return float(stats.nct.sf(critical(n, alpha), n - 1, min(shift, FAR)))
+
+
+def seeds_to_detect(effect: float, sd: float, alpha: float = ALPHA) -> float:
+    """Least number of pairs with which a true ``effect`` (not 0) is found with 80 % power; NaN
+    where the spread is unknown or more than 10,000 were needed."""
+    return _least_seeds(sd, lambda n: _power(n, abs(effect) / sd, alpha))
+
+
+def seeds_to_equate(sd: float, margin: float = MARGIN) -> float:
+    """Least number of pairs with which TOST shows equivalence with 80 % power, if the true
+    difference is zero; NaN where the spread is unknown or more than 10,000 were needed."""
+    return _least_seeds(sd, lambda n: _equivalence_power(n, margin * math.sqrt(n) / sd))
+
+
+def _least_seeds(sd: float, power: Callable[[int], float]) -> float:
+    """Least n of which ``power``, which grows with it, reaches 80 %."""
+    if not sd >= 0:
+        return NAN
+    if sd == 0:
+        return 2
+    counts = range(2, MOST_SEEDS)
+    place = bisect_left(counts, POWER, key=power)
+    return counts[place] if place < len(counts) else NAN
+
+
+def _equivalence_power(n: int, shift: float) -> float:
+    """Power of TOST at no difference; ``shift``: the margin in standard errors."""
+    return max(0.0, 2 * _beyond(n, 2 * ALPHA, shift) - 1)
+
+
+def can_equate(n: int, sd: float, margin: float = MARGIN) -> bool:
+    """Whether TOST could show equivalence at this n and sd, were the mean exactly zero."""
+    return n > 1 and critical(n, 2 * ALPHA) * sd / math.sqrt(n) < margin
+
+
+def holm(p_values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Holm-adjusted p-values, and the level at which each is tested: alpha / (m − rank), rank 0 for
+    the smallest of the m. NaN stays NaN and does not count in the family."""
+    values: Array = np.asarray(p_values, dtype=np.float64)
+    adjusted, levels = np.full((2, len(values)), NAN)
+    order = np.argsort(values)[: int(np.isfinite(values).sum())]
+    left = len(order) - np.arange(len(order))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(values[order] * left))
+    levels[order] = ALPHA / left
+    return [float(p) for p in adjusted], [float(level) for level in levels]

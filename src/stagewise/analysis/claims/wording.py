@@ -1,32 +1,30 @@
 """``claims.csv`` read back, and its numbers and verdicts in plain words for terminal and pages."""
 
+import textwrap
 from collections.abc import Hashable
 from pathlib import Path
 
 import pandas as pd
 
+from stagewise.analysis.claims.answers import answers
 from stagewise.analysis.claims.judgement import COLUMNS
+from stagewise.analysis.claims.numbers import is_signed, number
 from stagewise.analysis.records.csv_files import read_csv
-from stagewise.papers.claims import HEADLINE
+from stagewise.papers.claims import UNITS
+
+WIDTH = 100
+"""Columns of a terminal's lines."""
 
 
 def read_claims(file: Path) -> pd.DataFrame:
     """``claims.csv``; raises ``UserError`` where it is missing or broken."""
-    return read_csv(file, tuple(COLUMNS), {"unit": ("points", "ratio", "relative")})
-
-
-def number(value: float, digits: int = 2, signed: bool = True) -> str:
-    """A number with a true minus sign, and a plus where ``signed``; no minus before zero."""
-    text = f"{value:{'+' if signed else ''}.{digits}f}"
-    text = text.replace("-", "+" if signed else "") if float(text) == 0 else text
-    return text.replace("-", "−")
+    return read_csv(file, tuple(COLUMNS), {"unit": tuple(UNITS)})
 
 
 def effect(row: pd.Series) -> str:
     """One row's effect, such as ``+1.20 points (95 % interval +0.30 to +2.10, n = 6)``."""
-    signed = bool(row["control"])
-    unit = {"points": " points", "ratio": "×", "relative": ""}[row["unit"]]
-    value = number(row["mean"], signed=signed) + unit
+    signed = is_signed(row["unit"], row["control"])
+    value = number(row["mean"], signed=signed) + UNITS[row["unit"]].text
     if pd.isna(row["low"]):
         return f"{value} (n = {row['n']:.0f})"
     low, high = number(row["low"], signed=signed), number(row["high"], signed=signed)
@@ -35,9 +33,8 @@ def effect(row: pd.Series) -> str:
 
 def contrast_line(row: pd.Series) -> str:
     """A contrast with its pair and its effect, or why there is none."""
-    if not row["pair"]:
-        return f"{row['contrast']}: {row['reason']}"
-    return f"{row['pair']}: {row['contrast']}: {effect(row)}"
+    name = f"{row['pair']}: {row['contrast']}" if row["pair"] else row["contrast"]
+    return f"{name}: {effect(row) if row['n'] else row['reason']}"
 
 
 def by_claim(claims: pd.DataFrame) -> list[tuple[Hashable, pd.DataFrame]]:
@@ -46,22 +43,13 @@ def by_claim(claims: pd.DataFrame) -> list[tuple[Hashable, pd.DataFrame]]:
 
 
 def headline(claims: pd.DataFrame) -> list[str]:
-    """The few lines that ``make reproduce`` prints: one per claim that this study could judge.
-
-    Where it could judge none, one line says why.
-    """
-    lines, untested = [], []
-    for claim, rows in by_claim(claims):
-        main = rows[rows["role"] == HEADLINE]
-        first = rows.iloc[0]
-        if (main["verdict"] == "not testable here").all():
-            untested.append(str(claim))
-            continue
-        lines.append(f"{claim} {first['title']}: {first['claim_verdict']}")
-        lines += [f"   {contrast_line(row)}: {row['verdict']}" for _, row in main.iterrows()]
-    gate = claims.loc[claims["reason"].str.startswith("study gate"), "reason"]
-    if len(gate):
-        lines.append(str(gate.iloc[0]))
-    if untested:
-        lines.append(f"not testable here: {', '.join(untested)} (the report says why)")
+    """The lines that ``make reproduce`` ends with: what was answered, then what was not and why."""
+    found = answers(claims)
+    lines: list[str] = []
+    for title, decided in (("What this study answers:", True), ("What it leaves open:", False)):
+        chosen = [answer for answer in found if answer.decided == decided]
+        lines += [title] if chosen else []
+        for answer in chosen:
+            text = f"{answer.claim} {answer.verdict}. {answer.sentence}"
+            lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="      ")
     return lines

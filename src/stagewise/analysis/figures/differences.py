@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from stagewise.analysis.claims.judgement import judge_claims
+from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.claims.wording import number
 from stagewise.analysis.figures import drawing
 from stagewise.analysis.figures.drawing import GREY, INK, PAPER, WIDTH
 from stagewise.papers.claims import HEADLINE
@@ -32,7 +32,7 @@ LINE = 0.14
 def draw(results: Results) -> Figure:
     """Every contrast of the claims in points, by pair, with its 95 % interval."""
     claims = judge_claims(results)
-    claims = claims[(claims["pair"] != "") & (claims["unit"] == "points")]
+    claims = claims[(claims["n"] > 0) & (claims["unit"] == "points")]
     claims = claims[(claims["control"] != "") & ~claims["claim"].isin(["A1", "A2"])]
     if claims.empty:
         return drawing.notice("this study has none of the contrasts")

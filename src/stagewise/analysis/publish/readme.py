@@ -8,13 +8,15 @@ from typing import Any
 import pandas as pd
 
 from stagewise import catalogue
-from stagewise.analysis.claims.wording import by_claim, contrast_line, effect, number, read_claims
+from stagewise.analysis.claims.answers import answers
+from stagewise.analysis.claims.numbers import number
+from stagewise.analysis.claims.wording import by_claim, contrast_line, effect, read_claims
 from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.drawing import WIDTH, is_notice
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
 from stagewise.files import read_file
-from stagewise.papers.claims import HEADLINE
+from stagewise.papers.claims import HEADLINE, UNITS
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 SHOWN = {
@@ -59,7 +61,7 @@ def contrast_table(claims: pd.DataFrame) -> str:
     """A row for each contrast that the study has, with the smallest effect that it could detect
     (80 % power, two-sided 5 %) and the published one."""
     rows = []
-    for _, row in claims[claims["pair"] != ""].iterrows():
+    for _, row in claims[claims["n"] > 0].iterrows():
         published = [number(row[f"published_{end}"]) for end in ("low", "high")]
         compared = bool(row["control"]) and pd.notna(row["mde"])
         rows.append(
@@ -68,12 +70,31 @@ def contrast_table(claims: pd.DataFrame) -> str:
                 "Pair": row["pair"],
                 "Contrast": row["contrast"],
                 "Effect": effect(row),
-                "Detectable": number(row["mde"], signed=False) if compared else "–",
+                "Detectable": _detectable(row) if compared else "–",
                 "Published": " to ".join(published) if pd.notna(row["published_low"]) else "–",
                 "Verdict": ": ".join(filter(None, (row["verdict"], row["reason"]))),
+                "Note": row["note"] or "–",
             }
         )
     return markdown(pd.DataFrame(rows))
+
+
+def _detectable(row: pd.Series) -> str:
+    """The detectable effect; of a ratio, the factor."""
+    return number(row["mde"], signed=False) + ("×" if UNITS[row["unit"]].log else "")
+
+
+def answer_lists(claims: pd.DataFrame) -> str:
+    """What the study answers, a sentence or two a claim, then what it leaves open, and why."""
+    found, parts = answers(claims), []
+    for title, decided in (("**Answered here**", True), ("**Left open here**", False)):
+        lines = [
+            f"- {answer.claim} ({answer.verdict}): {answer.sentence}"
+            for answer in found
+            if answer.decided == decided
+        ]
+        parts += [title, "\n".join(lines)] if lines else []
+    return "\n\n".join(parts)
 
 
 def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> str:
@@ -83,13 +104,19 @@ def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> s
     guide = os.path.relpath("docs/gallery.md", folder)
     claims = read_claims(evidence / "claims.csv")
     accuracy = (evidence / "tables/accuracy.md").read_text(encoding="utf-8")
-    protocol = read_file(evidence / "tables/study.md").decode(errors="replace").split("\n## ")[0]
-    parts = [protocol.partition("\n")[2].strip(), verdict_table(claims).strip()]
+    protocol = (
+        read_file(evidence / "tables/study.md")
+        .decode(errors="replace")
+        .split("\n## ")[0]
+        .partition("\n")[2]
+    )
+    parts = [answer_lists(claims), verdict_table(claims).strip()]
     parts += [
         f"![{text}]({kept}/figures/{name}.svg)"
         for name, text in shown.items()
         if not is_notice(evidence / f"figures/{name}.svg")
     ]
+    parts += [f"<details><summary>How it was run</summary>\n\n{protocol.strip()}\n\n</details>"]
     parts += [f"<details><summary>Accuracy of every arm</summary>\n\n{accuracy.strip()}"]
     parts += [
         f"</details>\n\nAll tables: [{kept / 'tables'}]({kept}/tables/study.md). "

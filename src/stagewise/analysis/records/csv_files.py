@@ -19,7 +19,7 @@ TEXT = (
     *("loss", "weights", "dtype", "selection", "config_hash", "code"),
     *("model_sha256", "teacher_sha256", "data_sha256"),
     *("paper", "title", "claim_verdict", "contrast", "unit", "treatment", "control"),
-    *("treatment_exit", "control_exit", "reason", "wording", "source"),
+    *("treatment_exit", "control_exit", "reason", "wording", "source", "missing", "note"),
     *(label for label, absent in LABELS.items() if absent == ""),
 )
 """Columns that stay text whatever they look like."""

@@ -26,7 +26,8 @@ class Record:
     ``spec``: as the run was told. ``costs``: output → its parameters and MACs. ``protocol``: how it
     was trained. ``pruning``: of a run that pruned, else empty. ``parents``: role → SHA-256 of the
     parent's weights.
-    ``test_accuracy``: of the ensemble where there are exits, percent.
+    ``test_accuracy``, ``validation_accuracy``: of the ensemble where there are exits, percent; NaN
+    where it is not known.
     """
 
     spec: dict[str, Any]
@@ -36,6 +37,7 @@ class Record:
     protocol: dict[str, Any]
     pruning: dict[str, float]
     test_accuracy: float
+    validation_accuracy: float
     code: str
     model_sha256: str
     data_sha256: str
@@ -50,6 +52,10 @@ class Timing:
     device: str
     python: str
     torch: str
+
+
+def _known(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,8 @@ class RunFiles:
             file_bytes=content["file_bytes"],
             protocol=content["protocol"],
             pruning=content.get("pruning", {}),
-            test_accuracy=content.get("final", {}).get("test_accuracy", float("nan")),
+            test_accuracy=_known(content.get("final", {}).get("test_accuracy")),
+            validation_accuracy=_known(content.get("final", {}).get("validation_accuracy")),
             code=content.get("code", ""),
             model_sha256=content["model_sha256"],
             data_sha256=content.get("data_sha256", ""),

@@ -21,7 +21,7 @@ from stagewise.analysis.report import networks
 from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.report.step_graph import draw_steps
 from stagewise.analysis.report.verdicts import SIGNS, ClaimEntry, claims_shown
-from stagewise.analysis.tables.files import protocol_lines
+from stagewise.analysis.tables.files import protocol_lines, trained_arms
 from stagewise.analysis.tables.table import make_tables
 from stagewise.errors import UserError
 from stagewise.files import read_file
@@ -82,13 +82,13 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         source=_source(study.config["data"]["source"]),
         claims=shown,
         tally=_tally(shown),
-        reasons=_reasons(shown),
         gate=results.gate,
         chapters=_chapters(book, shown, drawn, tables),
         methods=networks.method_table(first),
         recipes=networks.recipe_table(first),
         networks=networks.network_table(first, study.runs["arm"].value_counts(), provenance),
         protocol=protocol_lines(results),
+        trained=trained_arms(results),
         steps=draw_steps(study),
         overview=[figure for figure in drawn if figure.name in book["steps"]],
         training=environment.training_environment(times, summary),
@@ -120,15 +120,6 @@ def _tally(claims: list[ClaimEntry]) -> dict[str, int]:
     """How often each verdict was given, from the strongest to the weakest."""
     counts = Counter(claim.verdict for claim in claims)
     return {verdict: counts[verdict] for verdict in SIGNS if counts[verdict]}
-
-
-def _reasons(claims: list[ClaimEntry]) -> dict[str, list[ClaimEntry]]:
-    """Why claims cannot be decided → those claims."""
-    found: dict[str, list[ClaimEntry]] = {}
-    for claim in claims:
-        if not claim.decided:
-            found.setdefault(claim.why, []).append(claim)
-    return found
 
 
 def _chapters(

@@ -1,28 +1,33 @@
 """The claims as the report shows them: sentences, numbers, intervals, single differences."""
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
 from markupsafe import Markup
 
+from stagewise.analysis.claims.answers import OPEN, answers
 from stagewise.analysis.claims.contrasts import Measured
+from stagewise.analysis.claims.numbers import is_signed, number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.rules import (
     FAILS,
     HOLDS,
     INCONCLUSIVE,
+    MIXED,
     NOT_REPRODUCED,
     NOT_TESTABLE,
     PARTIALLY,
     REPRODUCED,
 )
-from stagewise.analysis.claims.wording import by_claim, number
+from stagewise.analysis.claims.wording import by_claim
 from stagewise.analysis.report.provenance import Provenance
-from stagewise.papers.claims import HEADLINE
+from stagewise.papers.claims import HEADLINE, UNITS
 
 SIGNS = {
     REPRODUCED: "✓",
     PARTIALLY: "◐",
+    MIXED: "±",
     NOT_REPRODUCED: "✗",
     INCONCLUSIVE: "?",
     NOT_TESTABLE: "–",
@@ -33,20 +38,20 @@ SIGNS = {
 SENTENCES = {
     REPRODUCED: "The claim holds here.",
     PARTIALLY: "The claim holds here in part.",
+    MIXED: "The effect is opposite in different pairs, or at different rates.",
     NOT_REPRODUCED: "The claim does not hold here.",
     INCONCLUSIVE: "This study does not settle the claim.",
     NOT_TESTABLE: "This study cannot decide the claim.",
     HOLDS: "The guard holds: what must not help does not.",
     FAILS: "The guard fails: trust no verdict of this study before this is understood.",
 }
-UNITS = {"points": " points", "ratio": "×", "relative": ""}
 
 
 @dataclass(frozen=True)
 class Strip:
-    """An interval as a picture, each place in percent of its width."""
+    """An interval as a picture, each place in percent of its width; ``null``: the tested value."""
 
-    zero: float
+    null: float
     low: float
     high: float
     mean: float
@@ -68,6 +73,7 @@ class ContrastEntry:
     strip: Strip | None
     verdict: str
     reason: str
+    note: str
     arms: Markup
     seeds: dict[int, Markup]
 
@@ -84,12 +90,13 @@ class ClaimEntry:
     verdict: str
     sign: str
     sentence: str
+    answer: str
     contrasts: list[ContrastEntry]
 
     @property
     def decided(self) -> bool:
-        """Whether this study decides it."""
-        return self.verdict != NOT_TESTABLE
+        """Whether this study answers it."""
+        return self.verdict not in OPEN
 
     @property
     def headlines(self) -> list[ContrastEntry]:
@@ -101,31 +108,24 @@ class ClaimEntry:
         """Seeds of any of its contrasts."""
         return sorted(set().union(*(contrast.seeds for contrast in self.contrasts)))
 
-    @property
-    def why(self) -> str:
-        """The reasons of its headline contrasts, each once."""
-        if not self.headlines:
-            return "the study has the arms of none of its deciding contrasts"
-        reasons = [row.reason for row in self.headlines if row.verdict == self.verdict]
-        return "; ".join(dict.fromkeys(reasons))
-
 
 def claims_shown(
     results: Results, claims: pd.DataFrame, provenance: Provenance
 ) -> list[ClaimEntry]:
     """Every claim of ``claims.csv`` with what the page says of it."""
     shown = []
+    told = {answer.claim: answer.sentence for answer in answers(claims)}
     for claim, rows in by_claim(claims):
         first = rows.iloc[0]
         contrasts = []
         for _, row in rows.iterrows():
-            measured = results.contrasts.get((str(claim), row["contrast"], row["pair"]))
+            measured = results.contrasts.measured.get((str(claim), row["contrast"], row["pair"]))
             alike = rows[(rows["unit"] == row["unit"]) & (rows["role"] == row["role"])]
             contrasts.append(_contrast(row, measured, alike, provenance))
         verdict = first["claim_verdict"]
         texts = (first["paper"], first["title"], first["wording"], first["source"], verdict)
         marks = (SIGNS.get(verdict, ""), SENTENCES.get(verdict, ""))
-        shown.append(ClaimEntry(str(claim), *texts, *marks, contrasts))
+        shown.append(ClaimEntry(str(claim), *texts, *marks, told[str(claim)], contrasts))
     return shown
 
 
@@ -138,11 +138,12 @@ def _contrast(
         name=row["contrast"],
         pair=row["pair"],
         headline=row["role"] == HEADLINE,
-        effect=_effect(row) if row["pair"] else "",
-        numbers=_numbers(row) if row["pair"] else {},
+        effect=_effect(row) if row["n"] else "",
+        numbers=_numbers(row) if row["n"] else {},
         strip=_strip(row, alike) if pd.notna(row["low"]) else None,
         verdict=row["verdict"],
         reason=row["reason"],
+        note=row["note"],
         arms=Markup(" against ").join(provenance.link(arm, [anchors[arm]]) for arm in arms),
         seeds=_single_differences(measured, provenance) if measured else {},
     )
@@ -150,8 +151,8 @@ def _contrast(
 
 def _effect(row: pd.Series) -> str:
     """``+1.20 points [+0.30, +2.10], n = 6``; the bracket is the 95 % interval."""
-    signed = bool(row["control"])
-    value = number(row["mean"], signed=signed) + UNITS[row["unit"]]
+    signed = is_signed(row["unit"], row["control"])
+    value = number(row["mean"], signed=signed) + UNITS[row["unit"]].text
     if pd.notna(row["low"]):
         value += " [{}, {}]".format(*(number(row[end], signed=signed) for end in ("low", "high")))
     return f"{value}, n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{row['n']:.0f}"
@@ -161,16 +162,19 @@ def _numbers(row: pd.Series) -> dict[str, str]:
     """p-values, detectable and published effect under their headings, as far as there are any."""
     unit, compared = UNITS[row["unit"]], bool(row["control"])
     found = {}
+    if row["null"] != 0:
+        found["Tested against"] = f"{row['null']:g}{unit.text}"
     if pd.notna(row["p_holm"]):
         found["p (t, Holm)"] = _probability(row["p_holm"])
-    if compared and row["n"] > 1:
+    if row["n"] > 1:
         least = _probability(row["p_sign_flip_minimum"])
         found["p (sign flips)"] = f"{_probability(row['p_sign_flip'])}, least {least}"
     if compared and pd.notna(row["mde"]):
-        found["Detectable"] = number(row["mde"], signed=False) + unit
+        found["Detectable"] = ("factor " if unit.log else "") + number(row["mde"], signed=False)
+        found["Detectable"] += "" if unit.log else unit.text
     if pd.notna(row["published_low"]):
         ends = (number(row[name]) for name in ("published_low", "published_high"))
-        found["Published"] = " to ".join(ends) + unit
+        found["Published"] = " to ".join(ends) + unit.text
     return found
 
 
@@ -178,19 +182,26 @@ def _probability(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
+def scaled(value: float, log: bool) -> float:
+    """A value on the scale of its picture."""
+    return math.log(value) if log else value
+
+
 def _strip(row: pd.Series, alike: pd.DataFrame) -> Strip:
-    """Places on a scale that the claim's contrasts of equal unit and role share."""
-    ends = alike[["low", "high", "published_low", "published_high"]].to_numpy(float)
-    known = [0.0, *(value for value in ends.ravel() if pd.notna(value))]
+    """Places on a scale that the claim's contrasts of equal unit and role share; of ratios, on a
+    log scale."""
+    log = UNITS[row["unit"]].log
+    ends = alike[["low", "high", "published_low", "published_high", "null"]].to_numpy(float).ravel()
+    known = [scaled(value, log) for value in ends if pd.notna(value)]
     least, most = min(known), max(known)
     size = (most - least) or 1.0
 
     def place(value: float) -> float:
-        return round(float(3 + 94 * (value - least) / size), 1)
+        return round(float(3 + 94 * (scaled(value, log) - least) / size), 1)
 
     is_published = pd.notna(row["published_low"])
     return Strip(
-        zero=place(0),
+        null=place(row["null"]),
         low=place(row["low"]),
         high=place(row["high"]),
         mean=place(row["mean"]),
@@ -202,9 +213,9 @@ def _strip(row: pd.Series, alike: pd.DataFrame) -> Strip:
 
 def _single_differences(measured: Measured, provenance: Provenance) -> dict[int, Markup]:
     """Seed → its difference (or its value, where nothing is compared), linked to the runs."""
-    compared, anchors = measured.control is not None, provenance.run_anchors
+    signed, anchors = measured.control is not None and not measured.log, provenance.run_anchors
     found: dict[int, Markup] = {}
-    for seed, difference in zip(measured.seeds, measured.differences, strict=True):
+    for seed, difference in zip(measured.seeds, measured.shown, strict=True):
         runs = [anchors[path] for path in measured.runs(seed)]
-        found[seed] = provenance.link(number(difference, signed=compared), runs)
+        found[seed] = provenance.link(number(difference, signed=signed), runs)
     return found

@@ -19,28 +19,53 @@ def markdown(shown: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
+REPLICATES = {
+    "students": "one teacher per pair serves all seeds, and one pretrained backbone, class split "
+    "and draw of images, so their own variation is not in the intervals",
+    "chains": "every seed has a teacher, a pretrained backbone, a class split and a draw of images "
+    "of its own, so their variation is in the intervals",
+}
+"""``replicates`` of the config → what is new with a seed."""
+
+
+def trained_arms(results: Results) -> pd.DataFrame:
+    """A row per arm that was trained: arm, step, name, and whether its rate was ``tuned``, that is,
+    is one of the config's ``learning_rates``."""
+    trained = results.summary.query("epochs > 0 and lr.notna()").drop_duplicates("arm")
+    listed = trained["arm"].isin(results.study.config.get("learning_rates", {}))
+    return trained[["arm", "step", "name"]].assign(tuned=listed)
+
+
+def tuned(results: Results) -> str:
+    """For how many arms the rate was chosen on validation, and which are the others, by step."""
+    trained = trained_arms(results)
+    listed = trained["tuned"]
+    others = []
+    for step, part in trained.groupby("step", sort=False):
+        names = [str(name) for name in part.loc[~listed[part.index], "name"]]
+        if names:
+            others.append(
+                f"all {step}" if len(names) == len(part) else f"{step}/{', '.join(names)}"
+            )
+    said = f"Learning rates tuned on validation: {listed.sum()} of {len(trained)} arms"
+    return f"{said}; fixed before, not tuned: {'; '.join(others)}." if others else f"{said}."
+
+
 def protocol_lines(results: Results) -> list[str]:
     """How the numbers were made, in sentences."""
     summary, config = results.summary, results.study.config
-    gate = results.gate
-    leads = ", ".join(f"{pair} {lead:+.1f}" for pair, lead in gate.leads.items())
     first = summary.iloc[0]
-    choices = (
-        "Choices (learning rates, gate) were made on validation images; the test set made none."
-    )
-    judged = (
-        f"Study gate (validation, teacher minus baseline, points): {leads or 'no pair'}; needed "
-        f"{gate.needed:g} in every pair: {gate.reason or 'passed'}."
-    )
+    choices = f"{tuned(results)} The test set made no choice."
+    judged = f"Gates: {'; '.join(results.gate.sentences)}."
     if not results.study.holds_out:
         choices = "No images were held out, and nothing was chosen: all settings were fixed before."
-        judged = "Study gate: not judged, as no images were held out."
+        judged = "Gates: not judged, as no images were held out."
     return [
         f"Study {results.study.name}: {summary['path'].nunique()} runs, "
         f"seeds {', '.join(map(str, config['seeds']))}; data source {config['data']['source']}.",
         f"Reported: test accuracy after the {first['selection'] or 'last epoch'}. {choices}",
-        "Paired by seed: the seed fixes initialisation, data order and augmentation of all arms; "
-        "one teacher per pair serves all seeds, so its own variation is not in the intervals.",
+        f"Paired by seed: the seed fixes initialisation, data order and augmentation of all arms; "
+        f"{REPLICATES[config.get('replicates', 'students')]}.",
         judged,
     ]
 

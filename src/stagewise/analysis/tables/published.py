@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from stagewise import catalogue
+from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.claims.wording import number
 from stagewise.analysis.records.labels import by_arm
 from stagewise.analysis.tables.cells import costs, plus_minus
 from stagewise.analysis.tables.table import Table

@@ -25,11 +25,14 @@ class Evaluation(Block):
 
 @dataclass(frozen=True, kw_only=True)
 class Gate(Block):
-    """What a study must show before it judges claims."""
+    """What a pair must show before claims are judged on it."""
 
     points: Annotated[float, Ge(-100), Le(100)] = 4.0
     """Least lead of the teacher over the baseline student, in points of validation accuracy, in
-    every pair; not judged where `data.validation` is 0."""
+    its pair and on the two-stage task; not judged where `data.validation` is 0."""
+    exit_points: Annotated[float, Ge(0), Le(100)] = 1.0
+    """Most points by which the student with exits, without a teacher, may fall below the plain
+    one; else nothing is said of exits in that pair."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,10 +36,13 @@ def problems(config: Config) -> Problems:
 
 def claim_problems(config: Config) -> Problems:
     """Claims that exist."""
-    known = catalogue.claims()
+    known, split = catalogue.claims(), catalogue.split_claims()
     for index, claim in enumerate(config.claims_tested):
-        if claim not in known:
-            yield unknown(f"claims_tested.{index}", claim, known)
+        key = f"claims_tested.{index}"
+        if claim in split:
+            yield f"{key}: '{claim}' is now several claims; list {', '.join(split[claim])}"
+        elif claim not in known:
+            yield unknown(key, claim, known)
 
 
 def tuning_problems(config: Config) -> Problems:
