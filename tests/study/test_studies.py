@@ -21,13 +21,13 @@ COUNTS: dict[str, dict[str, int]] = {
     "two-stage": {
         "teachers": 2 * 4,  # on all classes, on the target's
         "pretraining": 4,
-        "students": 6 * 3 * 4,  # alone, pretrained, the teacher's network on the few
+        "students": 6 * 5 * 4,  # alone, the teacher's network on the few, pretrained at three rates
         "distillation": 6 * 4,
-        "two_stage": 6 * 2 * 4,
+        "two_stage": 6 * 2 * 4 * 3,
         "pruning": 6 * (2 + 1 + 2 + 2),
         "recovery": 6 * (2 * 5 + 3 + 2 * 5 + 2 * 2 + 3),  # dense students for three chains
     },
-    "two-stage-imagenet": {"teachers": 3, "students": 6 * 2 * 3, "two_stage": 6 * 2 * 3},
+    "two-stage-imagenet": {"teachers": 3, "students": 6 * 4 * 3, "two_stage": 6 * 6 * 3},
     "two-stage-scratch": {"teachers": 4, "students": 6 * 2 * 4, "two_stage": 6 * 2 * 4},
     "mskd-cifar100": {
         "teachers": 2 * 7,  # without and with exits
@@ -45,9 +45,9 @@ COUNTS: dict[str, dict[str, int]] = {
     "cifar100-cpu": {
         "teachers": 2 * 2 + 1,
         "pretraining": 2,
-        "students": 6 * 4 * 2,
+        "students": 6 * 5 * 2,
         "distillation": 6,
-        "two_stage": 6 * 2 * 2,
+        "two_stage": 6 * 2 * 2 * 2,
         "multi_exit": 6 * 3,
     },
 }

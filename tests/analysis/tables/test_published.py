@@ -47,11 +47,7 @@ def test_measured_stands_beside_published(cifar: Callable[..., Results]) -> None
     assert crd["difference"].iloc[0] == pytest.approx(test.mean() - 70.66)
     assert (crd["n"].iloc[0], crd["n_published"].iloc[0]) == (6, 5)
     assert not crd["protocol_differs"].any()
-    # The teacher's network on the student's images, which are all images here, is a teacher too.
-    assert set(data.loc[data["method"] == "teacher", "arm"]) == {
-        "teachers/r56-r20",
-        "students/r56-r20.large",
-    }
+    assert set(data.loc[data["method"] == "teacher", "arm"]) == {"teachers/r56-r20"}
 
 
 def test_other_protocols_are_named_and_warned_of(cifar: Callable[..., Results]) -> None:
@@ -102,7 +98,7 @@ def test_two_stages_and_pretrained_networks_are_no_match(
     block = {"pairs": ["p"], "regime": regime}
     changes = {"pairs": {"p": pair}, "distillation": {}, "two_stage": block, "data": data}
     found = set(measured(cifar(**changes))["arm"])
-    alone = {"students/p.baseline", "students/p.large"}
+    alone = {"students/p.baseline"}
     scratch = {"teachers/p", "students/p.pretrained", "two_stage/p.one-stage.kd"}
     assert found == {"scratch": alone | scratch, "imagenet": alone}[regime]
 
