@@ -4,7 +4,10 @@ The claims are data (``papers/claims.yaml``); how they are judged stands in ``ru
 
 Of a ratio (unit ``ratio``) the file has geometric means: ``mean, low, high`` are the ratio and its
 interval, ``null`` the ratio that is tested, ``mde`` the factor that is detectable around it; ``sd``
-is that of the natural logarithms, as a ratio has none of its own.
+is that of the natural logarithms, as a ratio has none of its own. ``rate`` is the common learning
+rate of a contrast's arms, empty where it is about none. ``missing`` lists the planned seeds without
+a value, ``note`` what a reader must know besides; ``mde`` of a tested headline row is at the level
+that Holm's correction tests it at.
 """
 
 from collections.abc import Iterable, Iterator
