@@ -1,6 +1,5 @@
 """Pack a finished study as an RO-Crate: workflow, results, records, and which job made what."""
 
-import getpass
 from pathlib import Path
 
 from stagewise.errors import UserError
@@ -12,7 +11,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--results", type=Path, required=True, help="results/<study>")
     options.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
-    options.add_argument("--author", default=getpass.getuser(), help="who did the study")
+    options.add_argument("--author", required=True, help="who did the study")
     options.add_argument("--out", type=Path, help="default: <study>.crate.zip")
     given = options.parse_args()
     try:
