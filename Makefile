@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help install reproduce forecast test test-system lint lock rulegraph container readme zoo bench pull-records clean-work
+.PHONY: help install reproduce forecast test test-system lint lock rulegraph container readme zoo config-docs bench pull-records clean-work
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,7 +36,7 @@ test-system: install  ## Tests that need root and system packages (chromium, slu
 	pytest tests/system
 
 lint: install  ## ruff, mypy, snakefmt, snakemake --lint
-	ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow && snakemake --lint
+	ruff check . && ruff format --check . && mypy && lint-imports --no-cache --no-logo && snakefmt --check Snakefile workflow && snakemake --lint
 
 lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
@@ -56,6 +56,9 @@ readme: install  ## Copy the default study's results into README.md, docs/galler
 
 zoo: install  ## Write docs/zoo.md, the page of all networks
 	python scripts/zoo.py
+
+config-docs: install  ## Write docs/config.md and docs/config.schema.json, all keys of a configuration
+	python scripts/config_docs.py
 
 bench: install  ## Measure speed on this machine; writes benchmarks/README.md (20 minutes, leave it alone)
 	python benchmarks/throughput.py

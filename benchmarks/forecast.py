@@ -17,9 +17,11 @@ from machine import keep
 
 from stagewise.forecast.calibration import calibrate
 from stagewise.forecast.estimate import JOB_SECONDS, forecast, jobs_at_once, rule_of
-from stagewise.forecast.workload import data_size, workload
+from stagewise.forecast.workload import workload
 from stagewise.process.machine import default_device
-from stagewise.study import load_config, make_plan
+from stagewise.study.config import load_config
+from stagewise.study.images import data_size
+from stagewise.study.plan import make_plan
 
 
 def measure(config: Path, root: Path, budget: float) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def measure(config: Path, root: Path, budget: float) -> dict[str, Any]:
         for row in found.rows
         if row.runs
     ]
-    return {"study": plan.config["study"], "seconds": found.seconds, "jobs": jobs, "rules": rules}
+    return {"study": plan.config.study, "seconds": found.seconds, "jobs": jobs, "rules": rules}
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def measure(configs: list[str], keep: Path | None) -> dict[str, Any]:
             "training steps": activities["steps"] / total,
             "teachers' answers": activities["teacher"] / total,
             "validation": activities["validation"] / total,
-            "gradient-shock probe": activities["probe"] / total,
+            "gradient-shock probe": activities["observers"] / total,
             "start-up of runs": activities["start_up"] / total,
             "pruning, final evaluation, writing": activities["rest"] / total,
             "Snakemake, process ends": (runs["cpu"] - activities.total()) / total,

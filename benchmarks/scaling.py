@@ -14,7 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from stagewise.process.machine import keep_freed_memory
 
@@ -51,7 +50,7 @@ def prepare_images(count: int, path: Path) -> None:
     import numpy as np
 
     from stagewise.data.prepare import prepare
-    from stagewise.data.sources.base import RawData
+    from stagewise.data.raw import RawData
 
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
     raw = RawData(pixels, np.arange(count) % 10, [str(n) for n in range(10)])
@@ -80,10 +79,11 @@ def load_images(count: int) -> float:
         import torch
 
         from stagewise.data.batches import TrainingBatches, load_task
+        from stagewise.study.spec import Training
 
         start = time.perf_counter()
         data = load_task(path, "all", "full", torch.device("cpu"))
-        batches = TrainingBatches(data, seed=0, batch_size=64, crop=4, flip=True)
+        batches = TrainingBatches(data, seed=0, settings=Training(batch_size=64))
         next(batches.epoch(0))
         return time.perf_counter() - start
 
@@ -93,37 +93,44 @@ def step_seconds(classes: int = 100, size: int = 32) -> float:
     import torch
     from throughput import BATCH, random_data
 
+    from stagewise.catalogue import method_needs
     from stagewise.data.batches import TrainingBatches
     from stagewise.methods.base import make_method
-    from stagewise.models.features import Features
+    from stagewise.models.features import Batch, Features
     from stagewise.models.store import Architecture, build
+    from stagewise.runs.start import make_setup
+    from stagewise.study.spec import Training
     from stagewise.training.sgd import SGD
-    from stagewise.training.step import make_step
+    from stagewise.training.step import Pass, make_step
 
     torch.set_num_threads(1)
     keep_freed_memory()
     data = random_data(4 * BATCH, torch.device("cpu"), size, classes)
-    batches = TrainingBatches(data, seed=0, batch_size=BATCH, crop=4, flip=True)
-    student = build(Architecture("vgg8", {"width": 16}, classes, 3, size), seed=0).train()
+    batches = TrainingBatches(data, seed=0, settings=Training(batch_size=BATCH))
+    student = build(Architecture("vgg8", {"width": 16}, classes, 3, size), seed=0)
     answers = torch.randn(4 * BATCH, classes)
-    method = make_method({"method": "kd"})
+    setup = make_setup(method_needs("kd"), student, None, data, seed=0)
+    method = make_method({"method": "kd"}, setup)
+    student.train()
 
-    def forward(batch: Any) -> Any:
+    def forward(batch: Batch) -> Pass:
         features = student(batch.images)
         logits = answers[batch.index]
-        return features, method(features, Features(logits, {}, logits), batch)
+        teacher = Features(logits, {}, logits)
+        return Pass(features, teacher, batch, method(features, teacher, batch))
 
     step = make_step(
         forward,
+        method,
         {"ce": 0.1, "kd": 0.9},
         batches,
-        SGD(student.parameters(), momentum=0.9, weight_decay=5e-4),
+        SGD({1.0: student.parameters()}, momentum=0.9, weight_decay=5e-4),
     )
     seconds = []
     for epoch in range(3):
         for index, view in zip(*(p.split(BATCH) for p in batches.draw(epoch)), strict=True):
             start = time.perf_counter()
-            step(index, view, 0.05)
+            step(index, view, 0.05, epoch)
             seconds.append(time.perf_counter() - start)
     return median(seconds[4:])
 
@@ -139,7 +146,7 @@ def student_steps(threads: int, results: "multiprocessing.Queue[float]") -> None
     torch.set_num_threads(threads)
     keep_freed_memory()
     student = build(Architecture("resnet8", {"width": 16}, 10, 1, 16), seed=0).train()
-    optimiser = SGD(student.parameters(), momentum=0.9, weight_decay=5e-4)
+    optimiser = SGD({1.0: student.parameters()}, momentum=0.9, weight_decay=5e-4)
     images, labels = torch.randn(50, 1, 16, 16), torch.arange(50) % 10
     seconds = []
     for _ in range(300):

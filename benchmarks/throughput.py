@@ -23,15 +23,18 @@ import torch
 from machine import keep, matmul_rate, synchronise
 from published_loop import PublishedDistillation
 
+from stagewise.catalogue import method_needs
 from stagewise.data.batches import Split, TaskData, TrainingBatches
 from stagewise.methods.base import make_method
 from stagewise.models.cost import costs
-from stagewise.models.features import Network
+from stagewise.models.features import Batch, Network
 from stagewise.models.store import Architecture, build
 from stagewise.process.machine import keep_freed_memory
+from stagewise.runs.start import make_setup
+from stagewise.study.spec import Training
 from stagewise.training.precision import precision
 from stagewise.training.sgd import SGD
-from stagewise.training.step import make_step
+from stagewise.training.step import Pass, make_step
 from stagewise.training.table import TableFolder
 from stagewise.training.teachers import LiveTeacher, TableTeacher, Teacher, widths
 from stagewise.training.trainer import own_stream
@@ -92,10 +95,12 @@ def ours(pair: tuple[str, str], data: TaskData, dtype: str, teaching: str, folde
     table that has every view of the round).
     """
     device = data.train.labels.device
-    batches = TrainingBatches(data, seed=0, batch_size=BATCH, crop=4, flip=True)
+    settings = Training(batch_size=BATCH, crop=4, flip=True)
+    batches = TrainingBatches(data, seed=0, settings=settings)
     teacher = network(pair[0], device).eval().requires_grad_(False)
-    student = network(pair[1], device).train()
-    method = make_method({"method": "kd"})
+    student = network(pair[1], device)
+    needs = method_needs("kd")
+    method = make_method({"method": "kd"}, make_setup(needs, student, teacher, data, seed=0))
     forward_precision = precision(dtype, device)
     rows = len(data.train.labels) * batches.views
     table = TableFolder(folder, 2**40).open(f"{pair[0]}-{dtype}-{teaching}", rows, widths(teacher))
@@ -103,17 +108,21 @@ def ours(pair: tuple[str, str], data: TaskData, dtype: str, teaching: str, folde
     if teaching == "live":
         answering = LiveTeacher(teacher, forward_precision)
 
-    def forward(batch: Any) -> Any:
+    student.train()
+
+    def forward(batch: Batch) -> Pass:
         with forward_precision:
             features = student(batch.images)
         features = features.float()
-        return features, method(features, answering(batch), batch)
+        answers = answering(batch)
+        return Pass(features, answers, batch, method(features, answers, batch))
 
     step = make_step(
         forward,
+        method,
         {"ce": 0.1, "kd": 0.9},
         batches,
-        SGD(student.parameters(), momentum=0.9, weight_decay=5e-4),
+        SGD({1.0: student.parameters()}, momentum=0.9, weight_decay=5e-4),
     )
     numbers: Iterator[int] = iter(lambda: 0, 1) if teaching == "warm" else count()
 
@@ -127,7 +136,7 @@ def ours(pair: tuple[str, str], data: TaskData, dtype: str, teaching: str, folde
             index, view = batches.draw(epoch)
             answering.prepare(index, view)
             for part in zip(index.split(BATCH), view.split(BATCH), strict=True):
-                step(*part, 0.05)
+                step(*part, 0.05, epoch)
             step.means()
             synchronise(device)
             return len(index) / (time.perf_counter() - start)

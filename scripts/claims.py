@@ -3,21 +3,18 @@
 from pathlib import Path
 
 from stagewise.analysis.claims.judgement import judge_claims
-from stagewise.analysis.records.study import read_study, read_table
-from stagewise.analysis.records.summary import REQUIRED
+from stagewise.analysis.claims.results import read_results
 from stagewise.files import write_text
-from stagewise.process.scripting import parser, run_script
+from stagewise.process.arguments import results_parser
+from stagewise.process.scripting import run_script
 
 
 def main() -> None:
     """Read plan, ``summary.csv`` and the runs' shock logs; write ``claims.csv``."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
-    arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
-    arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
+    arguments = results_parser(__doc__)
     arguments.add_argument("--out", type=Path, required=True, help="claims.csv to write")
     args = arguments.parse_args()
-    claims = judge_claims(read_study(args.plan, args.root), read_table(args.summary, REQUIRED))
+    claims = judge_claims(read_results(args.plan, args.root, args.summary))
     write_text(args.out, claims.to_csv(index=False))
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stagewise.analysis.claims.equivalence import compare, shown
-from stagewise.analysis.records.study import read_table
+from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.tables.files import markdown
 from stagewise.files import write_text
 from stagewise.process.scripting import parser, run_script
@@ -20,7 +20,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, required=True, help="equivalence.csv")
     arguments = options.parse_args()
     table = compare(
-        read_table(arguments.first, NEEDED), read_table(arguments.second, NEEDED), arguments.margin
+        read_csv(arguments.first, NEEDED), read_csv(arguments.second, NEEDED), arguments.margin
     )
     caption = (
         f"Second: {arguments.second}, first: {arguments.first}. Test accuracy, last epoch, paired"

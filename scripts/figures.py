@@ -3,25 +3,21 @@
 from pathlib import Path
 
 from stagewise import catalogue
-from stagewise.analysis.figures import write_figures
-from stagewise.analysis.records.study import read_study, read_table
-from stagewise.analysis.records.summary import REQUIRED
-from stagewise.analysis.tables.table import Results
-from stagewise.process.scripting import parser, run_script
+from stagewise.analysis.claims.results import read_results
+from stagewise.analysis.figures.files import write_figures
+from stagewise.process.arguments import results_parser
+from stagewise.process.scripting import run_script
 
 
 def main() -> None:
     """Read plan, ``summary.csv`` and the runs' logs; write NAME.svg, NAME.pdf and NAME.png."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
-    arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
-    arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
+    arguments = results_parser(__doc__)
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
     known = catalogue.figures()
     arguments.add_argument("--name", choices=[*known, "all"], default="all", help="which figure")
     arguments.add_argument("--dpi", type=int, default=150, help="of the PNGs")
     args = arguments.parse_args()
-    results = Results(read_study(args.plan, args.root), read_table(args.summary, REQUIRED))
+    results = read_results(args.plan, args.root, args.summary)
     write_figures(results, args.out, list(known) if args.name == "all" else [args.name], args.dpi)
 
 

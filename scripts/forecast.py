@@ -8,7 +8,9 @@ from pathlib import Path
 
 from stagewise.process.machine import default_device
 from stagewise.process.scripting import importing, json_object, parser, run_script, seconds
-from stagewise.study import load_config, make_plan, resolve_config
+from stagewise.study.config import load_config, resolve_config
+from stagewise.study.images import data_size
+from stagewise.study.plan import make_plan
 
 
 def main() -> None:
@@ -29,15 +31,15 @@ def main() -> None:
         config = load_config(arguments.config)
     plan = make_plan(config, str(arguments.config))
     with importing():
-        import torch
         from rich.console import Console
 
         from stagewise.forecast.calibration import calibrate
         from stagewise.forecast.estimate import forecast, jobs_at_once, sentence, table
-        from stagewise.forecast.workload import data_size, workload
-    device = torch.device(arguments.device)
+        from stagewise.forecast.workload import workload
+        from stagewise.training.devices import torch_device
+    device = torch_device(arguments.device)
     gpu = device.type == "cuda"
-    load = workload(plan, data_size(config, Path(f"data/{config['study']}/summary.json")))
+    load = workload(plan, data_size(config, Path(f"data/{config.study}/summary.json")))
     jobs, efforts = jobs_at_once(load, arguments.cores, gpu), load.ranked()
     print(f"{len(plan.runs)} runs, {len(efforts)} kinds of work; measuring …", flush=True)
     speed = calibrate(efforts, device, jobs, budget)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from stagewise.analysis import headline
-from stagewise.analysis.records.study import read_table
+from stagewise.analysis.claims.wording import headline, read_claims
 from stagewise.process.scripting import parser, run_script
 
 
@@ -13,7 +12,7 @@ def main() -> None:
     arguments.add_argument("--claims", type=Path, required=True, help="from claims.py")
     arguments.add_argument("--report", type=Path, required=True, help="report.html to point at")
     args = arguments.parse_args()
-    print("\n".join(headline(read_table(args.claims, ("claim", "verdict", "role")))))
+    print("\n".join(headline(read_claims(args.claims))))
     print(f"report: {args.report}")
 
 

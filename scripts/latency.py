@@ -6,15 +6,14 @@ from pathlib import Path
 from stagewise.analysis.records.study import read_study
 from stagewise.files import write_text
 from stagewise.measure.latency import measure
-from stagewise.process.scripting import parser, run_script
+from stagewise.process.arguments import study_parser
+from stagewise.process.scripting import run_script
 from stagewise.runs.train import csv_text
 
 
 def main() -> None:
     """Read arguments, measure one run of each distinct arm, write latency.csv."""
-    options = parser(__doc__)
-    options.add_argument("--plan", type=Path, required=True, help="plan.json")
-    options.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
+    options = study_parser(__doc__)
     options.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     options.add_argument("--out", type=Path, required=True, help="latency.csv")
     arguments = options.parse_args()

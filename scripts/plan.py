@@ -5,7 +5,9 @@ from pathlib import Path
 
 from stagewise.files import write_json
 from stagewise.process.scripting import json_object, parser, run_script
-from stagewise.study import advice, load_config, make_plan, resolve_config
+from stagewise.study.config import load_config, resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.warnings import find_warnings
 
 
 def main() -> None:
@@ -19,10 +21,9 @@ def main() -> None:
     name = str(arguments.config or "--settings")
     config = load_config(name) if arguments.config else resolve_config(arguments.settings, name)
     plan = make_plan(config, name)
-    for line in advice(plan):
+    for line in find_warnings(plan):
         print(f"warning: {name}: {line}", file=sys.stderr)
-    header = {"study": config["study"], "title": config["title"], "config": config}
-    write_json(arguments.out, {**header, "runs": plan.rows()})
+    write_json(arguments.out, plan.written())
     print(f"{arguments.out}: {len(plan.runs)} runs")
 
 

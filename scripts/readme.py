@@ -6,7 +6,7 @@ from stagewise.analysis.publish.evidence import keep, result_files
 from stagewise.analysis.publish.readme import filled, gallery, section
 from stagewise.files import write_text
 from stagewise.process.scripting import parser, run_script
-from stagewise.study import load_config
+from stagewise.study.config import load_config
 
 
 def main() -> None:
@@ -19,10 +19,11 @@ def main() -> None:
     options.add_argument("--config", type=Path, default=Path("config.yaml"), help="the study's")
     arguments = options.parse_args()
     keep(result_files(arguments.results), arguments.results, arguments.evidence)
+    config = load_config(arguments.config)
     text = section(arguments.evidence, arguments.readme.parent)
     text = filled(arguments.readme.read_text(encoding="utf-8"), text)
     write_text(arguments.readme, text)
-    write_text(arguments.gallery, gallery(arguments.evidence, load_config(arguments.config)))
+    write_text(arguments.gallery, gallery(arguments.evidence, config.as_dict()))
     print(f"{arguments.readme}: results of {arguments.results}, kept in {arguments.evidence}")
 
 

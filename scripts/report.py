@@ -1,30 +1,25 @@
-"""Write one self-contained report.html: verdicts, evidence, methods, steps, provenance."""
+"""Write one self-contained report.html: verdicts, figures, tables, methods, steps, provenance."""
 
 from pathlib import Path
 
-from stagewise.analysis.records.study import read_study, read_table
-from stagewise.analysis.records.summary import REQUIRED
+from stagewise.analysis.claims.results import read_results
+from stagewise.analysis.claims.wording import read_claims
 from stagewise.analysis.report.page import render
-from stagewise.analysis.tables.table import Results
 from stagewise.files import write_text
-from stagewise.process.scripting import parser, run_script
+from stagewise.process.arguments import results_parser
+from stagewise.process.scripting import run_script
 
 
 def main() -> None:
     """Read plan, records, summary, claims and the drawn figures; write the report."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
-    arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
-    arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
+    arguments = results_parser(__doc__)
     arguments.add_argument("--claims", type=Path, required=True, help="from claims.py")
     arguments.add_argument("--figures", type=Path, required=True, help="folder of figures.py")
     arguments.add_argument("--latency", type=Path, help="latency.csv, where it was measured")
     arguments.add_argument("--out", type=Path, required=True, help="report.html to write")
     args = arguments.parse_args()
-    latency = read_table(args.latency) if args.latency else None
-    summary = read_table(args.summary, REQUIRED)
-    results = Results(read_study(args.plan, args.root), summary, latency)
-    claims = read_table(args.claims, ("claim", "verdict", "role"))
+    results = read_results(args.plan, args.root, args.summary, args.latency)
+    claims = read_claims(args.claims)
     write_text(args.out, render(results, claims, args.figures, args.out))
 
 

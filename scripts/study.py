@@ -10,14 +10,16 @@ from pathlib import Path
 from stagewise.errors import UserError
 from stagewise.process.machine import default_device
 from stagewise.process.scripting import importing, parser, run_script, seconds
-from stagewise.study import make_plan, resolve_config
-from stagewise.study.checks.data import image_size, source_options
-from stagewise.study.config import load_yaml
-from stagewise.study.runs import STEPS
+from stagewise.study.config import load_config
+from stagewise.study.config.source import image_size
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import STEPS
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
 MOST_JOBS = 32
 """CUDA's streams, of which each job needs one."""
+MOST_NAMED = 20
+"""Records that are not as planned, by name."""
 
 
 def main() -> int:
@@ -33,35 +35,30 @@ def main() -> int:
         raise UserError(f"--jobs: {arguments.jobs} is not from 1 to {MOST_JOBS}")
     deadline = time.monotonic() + seconds(arguments.budget) if arguments.budget else None
     name = str(arguments.config)
-    plan = make_plan(resolve_config(load_yaml(arguments.config), name), name)
+    plan = make_plan(load_config(arguments.config), name)
     with importing():
-        import torch
-
-        from stagewise.data.prepare import prepare
-        from stagewise.data.raw import load_raw, save_raw
-        from stagewise.data.sources.base import load_source
+        from stagewise.data.making import make_data
         from stagewise.runs.executor import Machine, execute, unfinished
         from stagewise.runs.imagenet import make_start
+        from stagewise.training.devices import torch_device
         from stagewise.training.trainer import OutOfTime
-    settings = plan.config["data"]
-    raw = Path(f"work/raw/{plan.config['study']}.safetensors")
-    data = Path(f"data/{plan.config['study']}/prepared.safetensors")
-    if not raw.exists():
-        source = load_source(
-            settings["source"], source_options(plan.config), Path("work/downloads")
-        )
-        save_raw(source, raw)
-    if not data.exists():
-        prepare(load_raw(raw), settings, data)
+    scripts = Path(__file__).parent
+    data = make_data(plan.config, scripts)
     for folder, network in plan.weights().items():
         weights = Path(folder) / "model.safetensors"
         if not weights.exists():
-            mirrors, size = plan.config["two_stage"]["mirrors"], image_size(plan.config)
+            mirrors, size = plan.config.two_stage.mirrors, image_size(plan.config)
             make_start(network, size, weights, cache=Path("work/downloads"), mirrors=mirrors)
-    scripts = Path(__file__).parent
-    machine = Machine(scripts, torch.device(arguments.device), arguments.jobs, deadline)
+    machine = Machine(scripts, torch_device(arguments.device), arguments.jobs, deadline)
     steps = arguments.steps or STEPS
-    left = [run for run in unfinished(plan, machine) if run.step in steps]
+    found = unfinished(plan, data, machine)
+    print(f"{len(plan.runs) - len(found)} of {len(plan.runs)} records are as planned and stay")
+    others = [f"{run.path}: {why}" for run, why in found.items() if why]
+    for line in others[:MOST_NAMED]:
+        print(f"not as planned, done again: {line}")
+    if len(others) > MOST_NAMED:
+        print(f"not as planned, done again: {len(others) - MOST_NAMED} more")
+    left = [run for run in found if run.step in steps]
     print(f"{len(left)} of {len(plan.runs)} runs to do", flush=True)
     try:
         execute(left, data, machine)

@@ -3,34 +3,28 @@
 import sys
 from pathlib import Path
 
-from stagewise.analysis.records.study import read_study, read_table
-from stagewise.analysis.records.summary import REQUIRED
+from stagewise.analysis.claims.results import read_results
 from stagewise.analysis.tables.files import guide, write_tables
-from stagewise.analysis.tables.published import compared
-from stagewise.analysis.tables.table import Results
+from stagewise.analysis.tables.table import make_tables
 from stagewise.files import write_text
-from stagewise.papers.references import protocol_warning
-from stagewise.process.scripting import parser, run_script
+from stagewise.process.arguments import results_parser
+from stagewise.process.scripting import run_script
 
 
 def main() -> None:
     """Read plan, ``summary.csv`` and, if given, ``latency.csv``; write the tables' folder."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--plan", type=Path, required=True, help="the study's plan.json")
-    arguments.add_argument("--root", type=Path, default=Path("."), help="folder that holds runs/")
-    arguments.add_argument("--summary", type=Path, required=True, help="from summarise.py")
+    arguments = results_parser(__doc__)
     arguments.add_argument("--latency", type=Path, help="latency.csv, where it was measured")
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
     arguments.add_argument("--guide", type=Path, help="README.md of the results to write")
     args = arguments.parse_args()
-    latency = read_table(args.latency) if args.latency else None
-    summary = read_table(args.summary, REQUIRED)
-    results = Results(read_study(args.plan, args.root), summary, latency)
-    write_tables(results, args.out)
+    results = read_results(args.plan, args.root, args.summary, args.latency)
+    tables, study = make_tables(results), results.study.name
+    write_tables(results, tables, args.out)
     if args.guide:
-        write_text(args.guide, guide(results))
-    if warning := protocol_warning(compared(results)):
-        print(f"warning: {results.study.name}: {warning}", file=sys.stderr)
+        write_text(args.guide, guide(study, tables))
+    for warning in filter(None, (table.warning for table in tables)):
+        print(f"warning: {study}: {warning}", file=sys.stderr)
 
 
 if __name__ == "__main__":

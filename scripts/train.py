@@ -8,7 +8,14 @@ import os
 from pathlib import Path
 
 from stagewise.process.machine import claim_gpu, default_device
-from stagewise.process.scripting import importing, json_object, parser, run_script, seconds
+from stagewise.process.scripting import (
+    gigabytes,
+    importing,
+    json_object,
+    parser,
+    run_script,
+    seconds,
+)
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
 
@@ -27,8 +34,8 @@ def main() -> int:
     )
     options.add_argument(
         "--table-gb",
-        type=float,
-        default=os.environ.get("STAGEWISE_TABLE_GB", 4.0),
+        type=gigabytes,
+        default=os.environ.get("STAGEWISE_TABLE_GB", "4"),
         help="most disk space of that folder; 0 is none",
     )
     options.add_argument("--code", default="", help="code fingerprint, stored in the record")
@@ -41,11 +48,10 @@ def main() -> int:
     if arguments.device == "cuda":
         claim_gpu(Path("work/gpu-slots"))
     with importing():
-        import torch
-
         from stagewise.runs.start import Inputs
         from stagewise.runs.train import train_run
         from stagewise.study.spec import TrainSpec
+        from stagewise.training.devices import torch_device
         from stagewise.training.table import TableFolder
         from stagewise.training.trainer import OutOfTime
     parents = {"teacher": arguments.teacher, "init": arguments.init}
@@ -56,8 +62,8 @@ def main() -> int:
             arguments.out,
             code=arguments.code,
             work=arguments.work,
-            tables=TableFolder(arguments.tables, int(arguments.table_gb * 2**30)),
-            device=torch.device(arguments.device),
+            tables=TableFolder(arguments.tables, arguments.table_gb),
+            device=torch_device(arguments.device),
             title=arguments.title or str(arguments.out),
             live=arguments.live,
             budget=budget,

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from stagewise.models.imagenet_weights import WEIGHTS
 from stagewise.process.scripting import parser, run_script
-from stagewise.runs.imagenet import make_start
+from stagewise.runs.imagenet import WEIGHTS, make_start
 
 
 def main() -> None:

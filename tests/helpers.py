@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from torch import Tensor
 from stagewise.catalogue import method_needs, network_options
 from stagewise.data.batches import Split, TaskData, TrainingBatches, load_task
 from stagewise.data.prepare import prepare
-from stagewise.data.sources.base import RawData
+from stagewise.data.raw import RawData
 from stagewise.methods.base import DistillationMethod, Setup, make_method
 from stagewise.models.features import Batch, Features, Network
 from stagewise.models.store import Architecture, build
 from stagewise.process.epochs import Progress
 from stagewise.recipes.base import Phase
-from stagewise.runs.start import Inputs, make_setup
+from stagewise.runs.start import Inputs, make_part, make_setup
 from stagewise.runs.train import train_run
 from stagewise.study.spec import Training, TrainSpec
 from stagewise.training.checkpoint import Checkpoint
@@ -241,16 +242,35 @@ def arms(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[str, 
 def setup(
     student: Network, data: TaskData, teacher: Network | None = None, name: str = "ce"
 ) -> Setup:
-    """What the method ``name`` is built from, on some data."""
-    return make_setup(method_needs(name), student, teacher, data, 0)
+    """What the method ``name`` is built from, on some data; a part of the teacher is untrained."""
+    needs = method_needs(name)
+    found = make_setup(needs, student, teacher, data, 0)
+    if needs.teacher_part and teacher:
+        part = make_part({"method": needs.teacher_part}, found, teacher)
+        found = replace(found, teacher_part=part)
+    return found
 
 
 def make(
-    name: str, student: Network | None = None, teacher: Network | None = None
+    name: str,
+    student: Network | None = None,
+    teacher: Network | None = None,
+    data: TaskData | None = None,
+    **options: Any,
 ) -> DistillationMethod:
-    """The method ``name`` with its defaults, for two networks on random data."""
-    data = task_data(8)
-    return make_method({"method": name}, setup(student or network(), data, teacher, name))
+    """The method ``name`` for two networks on some data, with its defaults but for ``options``."""
+    given = setup(student or network(), data or task_data(8), teacher, name)
+    return make_method({"method": name, **options}, given)
+
+
+def shown(
+    method: DistillationMethod, batch: Batch, student: Network, teacher: Network | None
+) -> tuple[Features, Features | None, Batch]:
+    """What a method's losses get of a batch: features of both networks and the batch itself."""
+    seen = method.views(batch)
+    with torch.no_grad():
+        answer = teacher.eval()(seen.images) if teacher else None
+    return student(seen.images), answer, seen
 
 
 def make_trainer(

@@ -148,14 +148,25 @@ def networks() -> dict[str, Path]:
     return found
 
 
+def _positioned(room: str) -> dict[str, Path]:
+    """The files of a room that have a ``POSITION``, in that order; the others help them."""
+    places = {name: _literal(_tree(path), "POSITION") for name, path in _files(room).items()}
+    members = [name for name, place in places.items() if place is not None]
+    return {name: _files(room)[name] for name in sorted(members, key=places.__getitem__)}
+
+
+def tables() -> dict[str, Path]:
+    """Table name → file, in the order of ``study.md``."""
+    return _positioned("analysis/tables")
+
+
 def figures() -> dict[str, Path]:
-    """Figure name → file, in the order of the report (``POSITION`` of the file)."""
-    found = _files("analysis/figures")
-    return dict(sorted(found.items(), key=lambda item: _literal(_tree(item[1]), "POSITION")))
+    """Figure name → file, in the order of the report."""
+    return _positioned("analysis/figures")
 
 
 def caption(figure: str) -> str:
-    """``CAPTION`` of a figure's file, with the fields that ``study.captions`` fills."""
+    """``CAPTION`` of a figure's file, with the fields that ``figures/captions.py`` fills."""
     return str(_literal(_tree(figures()[figure]), "CAPTION"))
 
 
@@ -257,10 +268,10 @@ def network_fact(name: str, constant: str) -> Any:
 
     ``WIDTHS``: channels of the stem and of each stage, in multiples of ``width``. ``SMALLEST``:
     least image size. ``WIDEST``: channels of a layer wider than these. ``UNPRUNABLE``: why pruning
-    cannot take it. ``SOURCE``: paper and code.
+    cannot take it. ``IMAGENET``: torchvision's weights for it. ``SOURCE``: paper and code.
     """
     value = _literal(_tree(networks()[name]), constant)
-    return value[name] if isinstance(value, dict) else value
+    return value.get(name) if isinstance(value, dict) else value
 
 
 def source_fact(name: str, fact: str, options: dict[str, Any]) -> Any:

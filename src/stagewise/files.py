@@ -1,8 +1,10 @@
-"""Small file helpers: canonical JSON, checksums, atomic writes, and why one failed."""
+"""Small file helpers: canonical JSON, checksums, atomic writes, and why one failed; bounded reads
+of regular files."""
 
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import resource
@@ -146,18 +148,93 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
-    """Read JSON; raises ``UserError`` naming the file where it is missing or broken."""
+LARGEST_JSON = 64 * 2**20
+"""Bytes of the largest JSON file that is read: the plan of some 60,000 runs."""
+
+LARGEST_FILE = 256 * 2**20
+"""Bytes of the largest of all other results: pictures, pages, tables."""
+
+LARGEST_WHOLE = 2**63 - 1
+"""The largest whole number that tables can hold."""
+
+
+def regular_size(path: Path | str) -> int:
+    """Bytes of a regular file; nothing else is ever opened: a pipe would be waited for, and a
+    device may have no end.
+
+    Raises:
+        OSError: it is missing, or something else than a file.
+    """
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return status.st_size
+
+
+def read_bounded(path: Path | str, most: int) -> bytes:
+    """The bytes of a regular file of at most ``most`` bytes.
+
+    Raises:
+        OSError: it is missing, no regular file, or larger.
+    """
+    size = regular_size(path)
+    if size > most:
+        text = f"Larger than such a file can be ({_amount(size)}, at most {_amount(most)})"
+        raise OSError(errno.EFBIG, text, str(path))
+    with open(path, "rb") as stream:
+        return stream.read(most)
+
+
+def read_file(path: Path | str, most: int = LARGEST_FILE) -> bytes:
+    """The bytes of a file that was made by an earlier step.
+
+    Raises:
+        UserError: it is missing, no regular file, or too large.
+    """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        return read_bounded(path, most)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the step that writes it") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; delete it and run again") from None
+
+
+def read_json(path: Path | str, most: int = LARGEST_JSON) -> Any:
+    """Read JSON of at most ``most`` bytes, whose numbers and text can be written again.
+
+    Raises:
+        UserError: it is missing or broken, no regular file, or too large.
+    """
+    try:
+        text = read_file(path, most).decode()
+        value = json.loads(
+            text, parse_constant=_refuse_constant, parse_int=_whole, parse_float=_finite
+        )
+        if "\\ud" in text.lower():  # an escape that may be half of a pair
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
+    return value
 
 
 def _refuse_constant(name: str) -> None:
     """NaN and Infinity, which Python reads but JSON does not know."""
     raise ValueError(f"{name} is no JSON")
+
+
+def _whole(text: str) -> int:
+    """A whole number that a table can hold."""
+    number = int(text) if len(text) < 30 else LARGEST_WHOLE + 1
+    if abs(number) > LARGEST_WHOLE:
+        raise ValueError(f"{text:.40} is beyond 64 bits")
+    return number
+
+
+def _finite(text: str) -> float:
+    """A number that is not beyond all bounds, as 1e999 is."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.40} is beyond 64 bits")
+    return number

@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stagewise.analysis.claims.results import Results, read_results
 from stagewise.analysis.records.evaluation import evaluate
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import summarise
-from stagewise.analysis.tables.table import Results
-from stagewise.study import Run, make_plan, resolve_config
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import PlannedRun
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 IMAGES, CLASSES, EXITS = 200, 10, 3
@@ -60,7 +62,7 @@ def made_logits(rng: np.random.Generator, labels: np.ndarray, accuracy: float) -
 
 
 def write_run(
-    root: Path, run: Run, accuracy: float, seed: int, noise: float, held_out: bool = True
+    root: Path, run: PlannedRun, accuracy: float, seed: int, noise: float, held_out: bool = True
 ) -> None:
     """One run folder as the trainer would leave it; ``noise``: sd over seeds in points,
     ``held_out``: whether there are validation images."""
@@ -81,8 +83,9 @@ def write_run(
     macs = int(4_000_000 / row.get("ratio", 1.0)) * (4 if row.get("network") == "teacher" else 1)
     names = ["final"] if exits == 1 else [*map(str, range(1, exits + 1)), "ensemble"]
     record = {
-        "spec": run.spec,
-        "parents": {k: {"path": p, "sha256": "a" * 64} for k, p in run.parents.items()},
+        "spec": run.spec.written(),
+        "settings": run.spec.settings(),
+        "parents": {k: {"path": p, "sha256": "b" * 64} for k, p in run.parents.items()},
         "data_sha256": "d" * 64,
         "model_sha256": "b" * 64,
         "code": "c" * 12,
@@ -157,10 +160,9 @@ def write_study(
     config = resolve_config({**CONFIG, "seeds": list(seeds), **changes})
     study = make_plan(config)
     for run in study.runs.values():
-        held_out = config["data"]["validation"] > 0
+        held_out = config.data.validation > 0
         write_run(root, run, accuracy(run.arm), draw, noise, held_out)
-    plan = {"study": "toy", "title": config["title"], "config": config, "runs": study.rows()}
-    (root / "plan.json").write_text(json.dumps(plan))
+    (root / "plan.json").write_text(json.dumps(study.written()))
     return read_study(root / "plan.json", root)
 
 
@@ -220,3 +222,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script(folder, "figures", *plan, *summary, "--out", "figures")
     script(folder, "report", *plan, *summary, *measured, *drawn)
     return folder
+
+
+@pytest.fixture
+def results(published: Path) -> Results:
+    """That study, as the later scripts read it back."""
+    return read_results(published / "plan.json", published, published / "summary.csv")

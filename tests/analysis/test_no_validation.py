@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stagewise.analysis.claims.judgement import judge_claims, study_gate
+from stagewise.analysis.claims.judgement import judge_claims
+from stagewise.analysis.claims.results import Results, read_results
 from stagewise.analysis.figures import learning
+from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.records.evaluation import evaluate
-from stagewise.analysis.records.study import Study, read_logits, read_table
-from stagewise.analysis.records.summary import REQUIRED, summarise
+from stagewise.analysis.records.logits import read_logits
+from stagewise.analysis.records.study import Study
+from stagewise.analysis.records.summary import summarise
 from stagewise.analysis.report.page import render
 from stagewise.analysis.tables.files import protocol_lines, write_tables
-from stagewise.analysis.tables.table import Results
-from stagewise.analysis.tables.tables import TABLES
+from stagewise.analysis.tables.table import make_table, make_tables
 from stagewise.errors import UserError
 
 CHANGES = {
@@ -29,30 +31,30 @@ def results(make_study: Callable[..., Study], tmp_path: Path) -> Results:
     """As the scripts read it back."""
     study = make_study(**CHANGES)
     evaluate(study).to_csv(tmp_path / "evaluation.csv", index=False)
-    evaluation = read_table(tmp_path / "evaluation.csv", ("path", "exit", "split", "accuracy"))
+    evaluation = read_csv(tmp_path / "evaluation.csv", ("path", "exit", "split", "accuracy"))
     summarise(study, evaluation).to_csv(tmp_path / "summary.csv", index=False)
-    return Results(study, read_table(tmp_path / "summary.csv", REQUIRED))
+    return read_results(tmp_path / "plan.json", tmp_path, tmp_path / "summary.csv")
 
 
 def test_a_study_without_validation_ends_with_its_verdicts(
     results: Results, published: Path, tmp_path: Path
 ) -> None:
-    evaluation = read_table(tmp_path / "evaluation.csv")
+    evaluation = read_csv(tmp_path / "evaluation.csv")
     assert set(evaluation["split"]) == {"test"}
     empty = [name for name in results.summary if name.startswith("validation_")]
     assert empty
     assert results.summary[empty].isna().all(axis=None)
     assert results.summary["test_accuracy"].notna().all()
 
-    gate = study_gate(results.study, results.summary)
+    gate = results.gate
     assert (gate.judged, gate.leads, gate.reason) == (False, {}, "")
-    claims = judge_claims(results.study, results.summary)
+    claims = judge_claims(results)
     b4 = claims[(claims["claim"] == "B4") & (claims["role"] == "headline")]
     assert not b4["verdict"].eq("not testable here").any()
 
-    shown = TABLES["accuracy"](results).shown
+    shown = make_table("accuracy", results).shown
     assert set(shown["Validation, %"]) == {"–"}
-    write_tables(results, tmp_path / "tables")
+    write_tables(results, make_tables(results), tmp_path / "tables")
     page = render(results, claims, published / "figures", tmp_path / "report.html")
     for text in ((tmp_path / "tables/study.md").read_text(), page):
         assert "Study gate: not judged, as no images were held out." in text

@@ -14,7 +14,9 @@ from projects import PROJECT, copy_project
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.study import advice, load_config, make_plan, resolve_config
+from stagewise.study.config import load_config, resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.warnings import find_warnings
 
 GOOD: dict[str, Any] = {
     "study": "toy",
@@ -46,6 +48,14 @@ GOOD: dict[str, Any] = {
 }
 VGG = {"network": "vgg8", "width": 16}
 FEW = {"pair": "p", "ratios": [2]}
+
+
+def deep(empty: Any, levels: int = 900) -> Any:
+    """Lists in lists, or mappings in mappings."""
+    for _ in range(levels):
+        empty = [empty] if isinstance(empty, list) else {"a": empty}
+    return empty
+
 
 Case = tuple[str, Any, str]
 """Dotted path, the bad value there, and what the message must hold, words apart by ``|``."""
@@ -80,7 +90,7 @@ CASES: list[Case] = [
     ("pairs.q", {"teacher": VGG}, "pairs.q|'student'|add it"),
     ("methods.cold", {"method": "kdd"}, "methods.cold|'kdd'|did you mean 'kd'?"),
     ("methods.hot.temprature", 2.0, "methods.hot|'temprature'|did you mean 'temperature'?"),
-    ("methods.hot.training", {"epochs": 3}, "methods.hot.training|'epochs'|known: crop"),
+    ("methods.hot.training", {"epoch": 3}, "methods.hot.training|'epoch'|did you mean 'epochs'?"),
     ("methods.hot.weights.kl", 1.0, "methods.hot.weights|'kl'|known: ce, kd"),
     ("distillation.methods", ["kdd"], "distillation.methods.0|'kdd'|did you mean 'kd'?"),
     ("distillation.pairs", ["q"], "distillation.pairs.0|'q'|known: p"),
@@ -129,6 +139,25 @@ CASES: list[Case] = [
     ("evaluation.latency_batches", [10**12], "evaluation.latency_batches.0|1000000000000"),
     ("tune", {"rates": [0.1]}, "tune.rates|[0.1]|too short"),
     ("tune", {"rates": [0.1, 0.10000001]}, "tune.rates.1|0.1 is repeated|keep one"),
+    # what YAML reads otherwise than it looks, and what is too much of anything
+    ("training.batch_size", 25.0, "training.batch_size|25.0|write 25"),
+    ("training.batch_size", 25.5, "training.batch_size|25.5|give a value of type integer"),
+    ("training.lr", "1e-3", "training.lr|'1e-3'|YAML reads a text; write 1.0e-3"),
+    ("training.lr", "1e3", "training.lr|'1e3'|YAML reads a text; write 1.0e+3"),
+    ("students.training", {"lr": "0.5"}, "students.training.lr|'0.5'|write 0.5"),
+    ("learning_rates", {"distillation/p.kd": "2e-2"}, "distillation/p.kd|'2e-2'|write 2.0e-2"),
+    ("training.lr", True, "training.lr|True|give a value of type number"),
+    ("training.flip", 1, "training.flip|1|give a value of type boolean"),
+    ("seeds", ["3"], "seeds.0|'3'|give a value of type integer"),
+    ("seeds", [*range(300_000)], "seeds|300000 entries are too many|at most 1000"),
+    ("data.classes", 10**12, "data.classes|1000000000000|maximum of 100000"),
+    ("data.classes", [0.5, "a"], "data.classes|0.5|give a value of type integer"),
+    ("title", "x" * 10**7, "title|is too long|at most 1000"),
+    ("title", "caf\ud800", "title|'caf\\ud800'|no Unicode text"),
+    ("training", deep([]), "training.0.0.0.0|nested too deeply; flatten it"),
+    ("extra", deep({}), "extra.a.a.a.a|nested too deeply; flatten it"),
+    ("pairs.p.assistants", [{}], "pairs.p.assistants.0|'network' is a required property"),
+    ("methods.hot.teacher", "asistant", "methods.hot.teacher|did you mean 'assistant'?"),
     # settings against each other and against the data
     ("data.validation", -0.1, "data.validation|-0.1|with 0 all are trained on"),
     ("data.validation", 1, "data.validation|1|with 0 all are trained on"),
@@ -147,6 +176,7 @@ CASES: list[Case] = [
     ("recovery.training", {"crop": 30}, "recovery.training.crop|30|choose at most 8"),
     ("two_stage.training", {"epochs": 1}, "two_stage.training.epochs|1|give at least 2"),
     ("recovery.training", {"epochs": 1}, "recovery.training.epochs|1|give at least 2"),
+    ("methods.kd", {"training": {"epochs": 1}}, "methods.kd.training.epochs|1|give at least 2"),
     ("distillation.methods", ["mskd"], "distillation.methods.0|'mskd'|multi_exit.methods"),
     ("multi_exit.methods", ["kd"], "multi_exit.methods.0|'kd'|distillation or two_stage"),
     ("pairs.p.student", VGG, "multi_exit.methods.2|'oto'|4 and the teacher 3|choose a student"),
@@ -179,7 +209,7 @@ def message(raw: Any) -> str:
 def test_the_good_one_is_good() -> None:
     plan = make_plan(resolve_config(GOOD), "toy.yaml")
     assert len(plan.runs) > 100
-    assert advice(plan) == []
+    assert find_warnings(plan) == []
 
 
 @pytest.mark.parametrize(("path", "value", "parts"), CASES)
@@ -320,6 +350,9 @@ def bomb() -> str:
         (bomb(), "an alias|line 2|write the value out"),
         ("a: &a [*a]\n", "an alias|line 1|write the value out"),
         ("a: " + "[" * 2000, "not valid YAML|nested too deeply"),
+        ("a: " + "{a: " * 900 + "1" + "}" * 900, "nested too deeply"),
+        ("title: " + "x" * 2_000_000, "larger than 1,000,000 bytes"),
+        ("training: {lr: 1e-3, batch_size: 25.0}\n", "training.lr|write 1.0e-3|write 25"),
         ("title: 2001-99-99\n", "not valid YAML|month"),
         ("title: 2001-01-01\n", "title|give a value of type string"),
         ("1: 2\n", "(top level)|the key 1 is no text|quotes"),
@@ -341,12 +374,42 @@ def test_a_bad_file_is_refused_by_name(tmp_path: Path, text: str, parts: str) ->
     assert all(part in str(caught.value) for part in parts.split("|")), caught.value
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x80\x04\x95", bytes(100)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00",
+        b"\x80\x04\x95",
+        bytes(100),
+        "é: 1".encode("latin-1"),
+        "a: 1".encode("utf-16"),
+    ],
+)
 def test_binary_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "study.yaml"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{path}: not valid YAML"):
         load_config(path)
+
+
+def test_a_broken_file_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    for content in (b"caf\xe9: 1\n", b"study: [\n", b"a: b: c\n", b"study: a\n\tb: c\n"):
+        path.write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            load_config(path)
+        assert len(str(caught.value).splitlines()) == 1, content
+
+
+def test_endless_problems_end(tmp_path: Path) -> None:
+    methods = {f"m{number}": {"method": "kdd"} for number in range(1000)}
+    lines = message({**copy.deepcopy(GOOD), "methods": methods, "distillation": {}}).splitlines()
+    assert len(lines) == 101
+    assert lines[-1] == "toy.yaml: and maybe more; mend these 100 first"
+    rates = {f"students/p.{number}": 0.1 for number in range(50_000)}
+    assert message({**copy.deepcopy(GOOD), "learning_rates": rates}).endswith("and 49900 more")
+    unknown = {f"key-{number}": 1 for number in range(100_000)}
+    [line] = message({**copy.deepcopy(GOOD), "training": unknown}).splitlines()
+    assert line.endswith("and 99980 more")
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
@@ -369,7 +432,7 @@ def test_no_tag_runs_anything(tmp_path: Path, tag: str) -> None:
 
 
 def warnings(**changes: Any) -> str:
-    return "\n".join(advice(make_plan(resolve_config({**copy.deepcopy(GOOD), **changes}))))
+    return "\n".join(find_warnings(make_plan(resolve_config({**copy.deepcopy(GOOD), **changes}))))
 
 
 @pytest.mark.parametrize(
@@ -384,6 +447,10 @@ def warnings(**changes: Any) -> str:
         (
             {"distillation": {"pairs": ["p"]}, "learning_rates": {}},
             "distillation.methods: []|add a method",
+        ),
+        (
+            {"methods": {"hot": {"method": "kd"}, "kd": {"training": {"epochs": 480}}}},
+            "methods.kd.training.epochs: holds in recovery too|another label",
         ),
         ({"training": {"batch_size": 500}}, "batch_size: 500|100 images of students|lower it"),
         ({"training": {"batch_size": 33}}, "batch_size: 33|one of the 100 images|by one"),
@@ -522,8 +589,10 @@ def test_the_least_seeds_are_those_of_the_rules() -> None:
 
 def test_planning_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom stagewise.study import advice, load_config, make_plan\n"
-        "advice(make_plan(load_config('config.yaml')))\n"
+        "import sys\nfrom stagewise.study.config import load_config\n"
+        "from stagewise.study.plan import make_plan\n"
+        "from stagewise.study.warnings import find_warnings\n"
+        "find_warnings(make_plan(load_config('config.yaml')))\n"
         "print(sorted({'torch', 'numpy', 'pandas', 'scipy'} & set(sys.modules)))\n"
     )
     command = [sys.executable, "-c", code]

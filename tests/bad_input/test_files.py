@@ -22,9 +22,10 @@ import torch
 from helpers import CE, CPU, KD, ROOT, run_spec
 from safetensors.torch import load_file, save_file
 
+from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.records.evaluation import evaluate
-from stagewise.analysis.records.shock import read_shock
-from stagewise.analysis.records.study import Study, read_logits, read_study, read_table
+from stagewise.analysis.records.logits import read_logits
+from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import summarise
 from stagewise.data.arrays import save_arrays
 from stagewise.data.batches import load_task
@@ -37,6 +38,7 @@ from stagewise.models import store
 from stagewise.models.store import build, load_network, save_network
 from stagewise.runs.prune import prune_run
 from stagewise.runs.train import Inputs
+from stagewise.study.spec import Images, PruneSpec
 from stagewise.training.checkpoint import Checkpoint
 
 MEND = re.compile(r"run `snakemake data`|run again|run the step|lower|leave at least|change")
@@ -138,9 +140,19 @@ def test_sizes_are_refused_before_memory_is_taken(
         raise AssertionError("built")
 
     monkeypatch.setattr(store, "build", no_build)
-    for changes in ({"options": {"width": 1024}}, {"classes": 99_999}, {"classes": 10**12}):
+    pruned = {"pruned": [["stem.0", True, [0]]]}
+    for changes in (
+        *({"options": {"width": 1024}}, {"classes": 99_999}, {"classes": 10**12}),
+        {**pruned, "options": {"width": 1024}},  # of 2.7 GiB
+        {**pruned, "options": {"width": 256}},  # 20 million parameters for the 5,000 that are there
+        {**pruned, "options": {"width": 2}},
+        {**pruned, "network": "vgg13"},
+    ):
         path = restated(shutil.copy(model, model.with_name("copy")), **changes)
         refused(path, lambda path=path: load_network(path))
+    monkeypatch.setattr(store, "LARGEST_TRACE", 10**6)
+    path = restated(model, **pruned, image_size=512)
+    refused(path, lambda: load_network(path), "pruned on images that fill")
 
 
 def header(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -219,6 +231,18 @@ def test_a_truncated_weight_file_is_refused(model: Path, share: float) -> None:
     refused(model, lambda: load_network(model), "not a weight file")
 
 
+def test_no_pipe_and_no_device_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "device"):
+        refused(path, lambda path=path: load_network(path), "Not a regular file")
+
+
+def test_a_huge_header_is_not_read(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LARGEST_HEADER", 100)
+    refused(model, lambda: load_network(model), "its header has")
+
+
 def test_a_folder_or_nothing_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, lambda: load_network(tmp_path), "not a weight file")
     refused(tmp_path / "absent", lambda: load_network(tmp_path / "absent"), "no such weight file")
@@ -231,13 +255,15 @@ def test_torch_saves_pickles_and_they_are_refused(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_damaged_training_state_counts_as_none(tmp_path: Path) -> None:
+def test_a_damaged_training_state_is_none(tmp_path: Path) -> None:
     state = Checkpoint(tmp_path)
     for content in (b"", b"\xff" * 100, pickle.dumps(Trap(tmp_path / "ran"))):
         state.path.write_bytes(content)
-        assert state.load() is None
-    save_file({"a": torch.zeros(1)}, state.path, {"position": "[" * 100_000})
-    assert state.load() is None
+        with pytest.raises(ValueError, match="no training state"):
+            state.load()
+    save_file({"a": torch.zeros(1)}, state.path, {"state": "[" * 100_000})
+    with pytest.raises(ValueError, match="no training state"):
+        state.load()
     assert not (tmp_path / "ran").exists()
 
 
@@ -388,7 +414,17 @@ def test_a_parent_of_another_study_leaves_no_run(
 def test_a_network_of_another_study_is_not_pruned(
     tmp_path: Path, foreign: Path, model: Path
 ) -> None:
-    spec = {"threads": 1, "data": {"task": "all", "images": "few"}}
+    spec = PruneSpec(
+        network={"network": "resnet8", "width": 4},
+        seed=0,
+        data=Images(task="all", images="few"),
+        criterion="l2",
+        ratio=2.0,
+        min_channels=1,
+        min_share=0.0,
+        tolerance=0.1,
+        threads=1,
+    )
     inputs = Inputs(foreign, {"init": model})
     refused(model, lambda: prune_run(spec, inputs, tmp_path / "out", code=""), "do not fit")
     assert not (tmp_path / "out").exists()
@@ -420,7 +456,7 @@ RECORD: dict[str, Any] = {
 PLAN: dict[str, Any] = {
     "study": "toy",
     "config": {
-        "pairs": {"p": {}},
+        "pairs": {"p": {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8"}}},
         "seeds": [0],
         "data": {"source": "digits"},
         "gate": {"points": 4},
@@ -489,7 +525,7 @@ def test_a_broken_record_is_refused(study: Study, content: bytes) -> None:
     file = study.folder(PATH) / "record.json"
     file.write_bytes(content)
     refused(file, lambda: evaluate(study))
-    refused(file, lambda: study.record(PATH))
+    refused(file, lambda: study.files(PATH).record)
 
 
 @pytest.mark.parametrize(
@@ -529,9 +565,9 @@ def test_a_record_that_lacks_or_mistypes_is_refused(study: Study, key: str, valu
 def test_a_record_that_is_a_folder_is_refused(study: Study) -> None:
     file = study.folder(PATH) / "record.json"
     file.unlink()
-    refused(file, lambda: study.record(PATH), "no such file")
+    refused(file, lambda: study.files(PATH).record, "no such file")
     file.mkdir()
-    refused(file, lambda: study.record(PATH), "directory")
+    refused(file, lambda: study.files(PATH).record, "directory")
 
 
 @pytest.mark.parametrize(
@@ -560,6 +596,57 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "plan.json"
     file.write_text(content)
     refused(file, lambda: read_study(file), "is no study plan")
+
+
+# -- every value of a plan and a record ----------------------------------------------------------
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where each value of some JSON stands."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, part in inner:
+        found.append((*path, key))
+        if isinstance(part, dict | list):
+            found += places(part, (*path, key))
+    return found
+
+
+ODD: tuple[Any, ...] = ("words", "", -7, 2**62, 1e308, [[]], {"": {}}, None, True)
+
+
+def odd_ones(content: Any) -> list[tuple[str, str]]:
+    """Text of ``content`` with one value missing, or replaced by an odd one."""
+    found = []
+    for *parents, last in places(content):
+        for odd in (*ODD, "missing"):
+            changed = json.loads(json.dumps(content))
+            holder = changed
+            for key in parents:
+                holder = holder[key]
+            if odd == "missing":
+                del holder[last]
+            else:
+                holder[last] = odd
+            found.append((".".join(map(str, (*parents, last))), json.dumps(changed)))
+    return found
+
+
+@pytest.mark.parametrize("name", ["plan.json", f"{PATH}/record.json"])
+def test_every_odd_value_is_refused_or_harmless(study: Study, name: str) -> None:
+    file = study.root / name
+    good, said = json.loads(file.read_text()), []
+    for place, text in odd_ones(good):
+        file.write_text(text)
+        try:
+            again = read_study(study.root / "plan.json", study.root)
+            summarise(again, evaluate(again)).to_csv().encode()
+        except UserError as error:
+            said.append(str(error))
+        except Exception as error:
+            raise AssertionError(f"{place}: {text}") from error
+    assert len(said) > 50
+    assert all(len(line.splitlines()) == 1 for line in said)
 
 
 # -- logits --------------------------------------------------------------------------------------
@@ -691,7 +778,7 @@ def test_a_script_says_it_in_one_line_and_writes_nothing(study: Study) -> None:
 def test_a_malformed_shock_log_is_refused(study: Study, content: bytes) -> None:
     file = study.folder(PATH) / "shock.csv"
     file.write_bytes(content)
-    refused(file, lambda: read_shock(study, PATH))
+    refused(file, lambda: study.files(PATH).shock)
 
 
 @pytest.mark.parametrize(
@@ -700,14 +787,14 @@ def test_a_malformed_shock_log_is_refused(study: Study, content: bytes) -> None:
 def test_a_malformed_history_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "history.csv"
     file.write_text(content)
-    refused(file, lambda: read_table(file, ("epoch", "validation_accuracy")))
-    refused(tmp_path, lambda: read_table(tmp_path), "not a readable CSV")
+    refused(file, lambda: read_csv(file, ("epoch", "validation_accuracy")))
+    refused(tmp_path, lambda: read_csv(tmp_path), "not a readable CSV")
 
 
 def test_a_formula_in_a_table_stays_text(tmp_path: Path) -> None:
     file = tmp_path / "summary.csv"
     pd.DataFrame({"path": ["=cmd|'/c calc'!A1"], "test_accuracy": [1.0]}).to_csv(file, index=False)
-    assert read_table(file, ("path", "test_accuracy"))["path"].tolist() == ["=cmd|'/c calc'!A1"]
+    assert read_csv(file, ("path", "test_accuracy"))["path"].tolist() == ["=cmd|'/c calc'!A1"]
 
 
 # -- nothing is ever executed --------------------------------------------------------------------
@@ -733,7 +820,7 @@ def test_the_library_and_the_scripts_hold_no_call_that_executes_data() -> None:
     weights = 'tensors = torch.load(path, map_location="cpu", weights_only=True)'
     pickles = str(Path("src/stagewise/data/pickles.py"))
     assert {where for where in found if where[0] != pickles} == {
-        ("src/stagewise/models/imagenet.py", weights)
+        ("src/stagewise/runs/imagenet.py", weights)
     }
 
 

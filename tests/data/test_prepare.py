@@ -14,8 +14,7 @@ from safetensors.numpy import save_file
 from stagewise.data import prepare as module
 from stagewise.data.arrays import load_arrays
 from stagewise.data.prepare import channel_statistics, few, prepare, resize, stratified
-from stagewise.data.raw import load_raw, save_raw
-from stagewise.data.sources.base import RawData
+from stagewise.data.raw import RawData, load_raw, save_raw
 from stagewise.errors import UserError
 
 SPLITS = ("train", "validation", "test")

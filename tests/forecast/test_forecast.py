@@ -15,7 +15,6 @@ import pytest
 import torch
 from helpers import CPU, ROOT
 
-from stagewise import catalogue
 from stagewise.data.prepare import prepare
 from stagewise.data.sources.base import load_source
 from stagewise.errors import UserError
@@ -33,12 +32,13 @@ from stagewise.forecast.estimate import (
     span,
 )
 from stagewise.forecast.trials import Speed, measure
-from stagewise.forecast.work import Effort, Forward, Net, Pruning, Training, macs
-from stagewise.forecast.workload import Workload, data_size, workload
-from stagewise.methods.base import DistillationMethod, Losses
-from stagewise.models.features import Batch, Features
-from stagewise.study import make_plan, resolve_config
-from stagewise.study.runs import STEPS
+from stagewise.forecast.work import Answers, Kind, Net, Prunings, Steps, built, macs
+from stagewise.forecast.workload import Workload, workload
+from stagewise.study.config import resolve_config
+from stagewise.study.images import data_size
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import STEPS
+from stagewise.study.spec import Images
 
 EPOCHS = 40
 CONFIG: dict[str, Any] = {
@@ -65,10 +65,10 @@ CONFIG: dict[str, Any] = {
 
 
 class Even(Calibration):
-    """A machine that takes a nanosecond for each unit of an effort's size."""
+    """A machine that takes a nanosecond for each unit of a kind's size."""
 
-    def of(self, effort: Effort) -> Speed:
-        return Speed(1e-9 * effort.size, 1e6)
+    def of(self, kind: Kind) -> Speed:
+        return Speed(1e-9 * kind.size, 1e6)
 
 
 EVEN = Even(start_up=0.0, idle=1e8, speeds={})
@@ -87,10 +87,10 @@ def counted(**changes: Any) -> Workload:
     return workload(plan, data_size(plan.config, Path("absent")))
 
 
-def arm(load: Workload, name: str, kind: type[Effort] = Training) -> dict[Effort, int]:
+def arm(load: Workload, name: str, kind: type[Kind] = Steps) -> dict[Kind, int]:
     """Efforts of one kind of the first run of an arm."""
     work = next(work for work in load.works if work.run.arm == name)
-    return {effort: n for effort, n in work.efforts.items() if isinstance(effort, kind)}
+    return {each: n for each, n in work.amounts.items() if isinstance(each, kind)}
 
 
 def added(load: Workload, jobs: int = 1) -> Forecast:
@@ -110,7 +110,7 @@ def test_every_run_of_every_step_is_counted_once() -> None:
     assert sum(row.runs for row in rows) == len(load.plan.runs)
     assert {row.rule for row in rows} == {
         *RULES.values(),
-        "train_teacher_exits",
+        "train_teacher_part",
         "train_pretrained_student",
         "data, results",
     }
@@ -129,7 +129,10 @@ def test_rules_are_those_of_the_workflow() -> None:
         if rule and step:
             names = re.search(r'\bname=r"(.+)"', block)
             found[rule[1]] = (step[1], names[1] if names else "[^/]+")
-    for run in counted().plan.runs.values():
+    plan = counted().plan
+    parts = [r.name for r in plan.step("teachers") if r.spec.init == "parent"]
+    found["train_teacher_part"] = ("teachers", "|".join(map(re.escape, parts)))
+    for run in plan.runs.values():
         taking = [
             rule
             for rule, (step, names) in found.items()
@@ -139,68 +142,71 @@ def test_rules_are_those_of_the_workflow() -> None:
 
 
 def test_training_is_images_times_epochs_and_three_forward_passes() -> None:
-    (effort, images), *more = arm(counted(), "students/resnet.baseline").items()
+    (kind, images), *more = arm(counted(), "students/resnet.baseline").items()
     assert not more
-    assert isinstance(effort, Training)
-    assert (effort.images, effort.batch, images) == (100, 25, 100 * EPOCHS)
-    assert effort.size == 3 * macs(effort.net)
+    assert isinstance(kind, Steps)
+    assert (kind.images, kind.batch, images) == (100, 25, 100 * EPOCHS)
+    assert kind.size == 3 * macs(kind.net)
 
 
 def test_an_image_that_is_left_over_is_not_counted() -> None:
     """Batch norm cannot take a batch of one."""
-    ((effort, images),) = arm(counted(training__batch_size=33), "students/resnet.baseline").items()
-    assert isinstance(effort, Training)
-    assert effort.images == 99
+    ((kind, images),) = arm(counted(training__batch_size=33), "students/resnet.baseline").items()
+    assert isinstance(kind, Steps)
+    assert kind.images == 99
     assert images == 99 * EPOCHS
 
 
 def test_a_batch_is_no_larger_than_the_set() -> None:
     load = counted(training__batch_size=512)
-    ((effort, _),) = arm(load, "students/resnet.baseline").items()
-    assert isinstance(effort, Training)
-    assert effort.batch == effort.images == 100
+    ((kind, _),) = arm(load, "students/resnet.baseline").items()
+    assert isinstance(kind, Steps)
+    assert kind.batch == kind.images == 100
 
 
 def test_the_first_stage_goes_back_through_the_classifier_alone() -> None:
     stages = [*arm(counted(), "recovery/resnet.baseline.l2-2x.two_stage_kd")]
-    first, second = sorted(stages, key=lambda effort: effort.size)
-    assert isinstance(first, Training)
-    assert first.trains == ("classifier",)
+    first, second = sorted(stages, key=lambda kind: kind.size)
+    assert isinstance(first, Steps)
+    assert first.trains == ("classifier", "method")
     assert macs(first.net) < first.size < 1.1 * macs(first.net)
     assert second.size == pytest.approx(3 * macs(first.net))
 
 
 def test_exits_are_trained_on_a_backbone_that_only_answers() -> None:
-    ((effort, _),) = arm(counted(), "teachers/resnet.exits").items()
-    assert isinstance(effort, Training)
-    assert effort.trains == ("exits",)
-    assert macs(effort.net) < effort.size < 2 * macs(effort.net)
+    ((kind, _),) = arm(counted(), "teachers/resnet.exits").items()
+    assert isinstance(kind, Steps)
+    assert kind.trains == ("exits", "method")
+    counts = built(kind.net).macs
+    heads = counts["exits.1"] + counts["exits.2"]
+    skipped = counts["stage3"] + counts["classifier"]  # behind the deepest exit that is trained
+    assert kind.size == macs(kind.net) - skipped + 2 * heads
 
 
 def test_re_estimation_has_no_backward_pass() -> None:
-    ((effort, _),) = arm(counted(), "recovery/resnet.baseline.l2-2x.bn").items()
-    assert effort.size == macs(effort.net)
+    ((kind, _),) = arm(counted(), "recovery/resnet.baseline.l2-2x.bn").items()
+    assert kind.size == macs(kind.net)
 
 
 def test_a_pruned_network_counts_its_share_and_is_tried_as_a_narrower_one() -> None:
     pruned = replace(NET, ratio=4.0)
     assert macs(pruned) == macs(NET) / 4
     assert pruned.architecture.options == {"width": 4}
-    ((effort, times),) = arm(counted(), "pruning/resnet.baseline.l2-2x", Pruning).items()
-    assert (effort.net.ratio, times) == (2, 1)
-    ((effort, _),) = arm(counted(), "recovery/resnet.baseline.l2-2x.bn").items()
-    assert effort.net.ratio == 2
-    ((effort, _),) = arm(counted(), "recovery/resnet.baseline.dense.kd").items()
-    assert effort.net.ratio == 1
+    ((kind, times),) = arm(counted(), "pruning/resnet.baseline.l2-2x", Prunings).items()
+    assert (kind.net.ratio, times) == (2, 1)
+    ((kind, _),) = arm(counted(), "recovery/resnet.baseline.l2-2x.bn").items()
+    assert kind.net.ratio == 2
+    ((kind, _),) = arm(counted(), "recovery/resnet.baseline.dense.kd").items()
+    assert kind.net.ratio == 1
 
 
 def test_the_probe_looks_as_often_as_its_rows() -> None:
-    def probes(load: Workload) -> dict[Effort, int]:
-        efforts = arm(load, "students/resnet.pretrained")
-        return {e: n for e, n in efforts.items() if isinstance(e, Training) and e.batch > 25}
+    def probes(load: Workload) -> dict[Kind, int]:
+        kinds = arm(load, "students/resnet.pretrained")
+        return {e: n for e, n in kinds.items() if isinstance(e, Steps) and e.batch > 25}
 
     ((probe, images),) = probes(counted()).items()
-    assert isinstance(probe, Training)
+    assert isinstance(probe, Steps)
     # one step an epoch: the first 20, those of the features, every tenth of the phase, the end
     rows = {*range(21), *range(0, EPOCHS, EPOCHS // 10)}
     assert images == (len(rows) + 1) * probe.images
@@ -210,13 +216,13 @@ def test_the_probe_looks_as_often_as_its_rows() -> None:
 def test_without_validation_only_test_images_are_answered() -> None:
     load = counted(data__validation=0, two_stage={"pairs": []})
     assert load.data.counts == {"train": 1797 - 539, "validation": 0, "test": 539}
-    assert sum(arm(load, "students/resnet.baseline", Forward).values()) == 539
+    assert sum(arm(load, "students/resnet.baseline", Answers).values()) == 539
 
 
 def test_precision_is_part_of_the_work() -> None:
-    ((effort, _),) = arm(counted(training__dtype="bfloat16"), "students/resnet.baseline").items()
-    assert isinstance(effort, Training)
-    assert '"dtype":"bfloat16"' in effort.settings
+    ((kind, _),) = arm(counted(training__dtype="bfloat16"), "students/resnet.baseline").items()
+    assert isinstance(kind, Steps)
+    assert kind.settings.dtype == "bfloat16"
 
 
 # -- teachers ------------------------------------------------------------------------------------
@@ -224,14 +230,14 @@ def test_precision_is_part_of_the_work() -> None:
 
 def answers(load: Workload, name: str) -> float:
     """Images that a run's teacher answers."""
-    return sum(n for e, n in arm(load, name, Forward).items() if e.net.network == "resnet14")
+    return sum(n for e, n in arm(load, name, Answers).items() if e.net.network == "resnet14")
 
 
 def test_a_teachers_answers_are_computed_once_for_all_runs() -> None:
     load = counted()
     both = [w for w in load.works if w.run.arm == "distillation/resnet.kd"]
     first, second = (
-        sum(n for e, n in w.efforts.items() if e.net.network == "resnet14") for w in both
+        sum(n for e, n in w.amounts.items() if e.net.network == "resnet14") for w in both
     )
     views, images, epochs = 9, 100, EPOCHS
     assert first == pytest.approx(images * views * (1 - (1 - 1 / views) ** epochs), abs=1)
@@ -245,38 +251,33 @@ def test_without_room_for_a_table_every_image_is_answered_every_time() -> None:
     assert load.tables == 0
 
 
-class Pooled(DistillationMethod):
-    """Draws the student's pooled vectors' mean to that of a teacher with 32 of them."""
+def test_pooled_vectors_are_as_wide_as_the_teachers() -> None:
+    load = counted(distillation__methods=["crd"])
+    ((kind, _),) = arm(load, "distillation/resnet.crd").items()
+    assert isinstance(kind, Steps)
+    assert kind.teacher is not None
+    assert not kind.live
+    rows = 100 * 9  # images and views
+    assert load.tables >= 4 * rows * (1 + 10 + 32)  # logits and pooled vectors
+    assert counted().tables < load.tables
 
-    def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
-        """One term."""
-        assert teacher is not None
-        assert teacher.pooled.shape == (len(batch.index), 32)
-        return {"kd": (student.pooled.mean(1) - teacher.pooled.mean(1)).square().mean()}
 
-
-def test_pooled_vectors_are_as_wide_as_the_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
-    needs = catalogue.method_needs
-    monkeypatch.setattr(
-        catalogue,
-        "method_needs",
-        lambda name: (*needs(name), "teacher_pooled") if name == "kd" else needs(name),
-    )
-    efforts = arm(counted(), "distillation/resnet.kd", Training)
-    ((effort, _),) = efforts.items()
-    assert (effort.teacher, effort.pooled) == (None, 32)
-    monkeypatch.setattr(trials, "make_method", lambda entry: Pooled())
-    monkeypatch.setattr(trials, "SECONDS", 0.0)
-    weights = replace(effort, method='{"method":{"method":"kd"},"weights":{"kd":1.0}}')
-    assert measure(weights, CPU).seconds > 0
+def test_a_teachers_part_is_work_of_its_own_and_views_are_counted() -> None:
+    load = counted(distillation__methods=["hsakd"])
+    ((kind, _),) = arm(load, "distillation/resnet.hsakd").items()
+    assert isinstance(kind, Steps)
+    assert kind.teacher is not None
+    assert kind.size == 4 * (3 * macs(kind.net) + macs(kind.teacher))
+    ((part, _),) = arm(load, "teachers/resnet.rotations").items()
+    assert part.size == 4 * macs(part.net)  # the frozen network, forward only
 
 
 def test_a_teacher_that_answers_live_is_part_of_the_step() -> None:
     load = counted(training__mixup=0.2)
-    ((effort, _),) = arm(load, "distillation/resnet.kd").items()
-    assert isinstance(effort, Training)
-    assert effort.teacher is not None
-    assert effort.size == 3 * macs(effort.net) + macs(effort.teacher)
+    ((kind, _),) = arm(load, "distillation/resnet.kd").items()
+    assert isinstance(kind, Steps)
+    assert kind.teacher is not None
+    assert kind.size == 3 * macs(kind.net) + macs(kind.teacher)
     assert answers(load, "distillation/resnet.kd") == 0
 
 
@@ -287,14 +288,14 @@ def test_a_teacher_that_answers_live_is_part_of_the_step() -> None:
 def test_sizes_are_those_of_the_prepared_data(tmp_path: Path, few: int | None) -> None:
     config = copy.deepcopy(CONFIG)
     config["data"] |= {"student_images_per_class": few, "classes": 8, "image_size": 16}
-    settings = resolve_config(config)["data"]
+    settings = resolve_config(config).data.as_dict()
     info = prepare(load_source("digits", {}, tmp_path), settings, tmp_path / "data.safetensors")
     size = data_size(resolve_config(config), tmp_path / "absent")
     assert (size.channels, size.size) == (len(info["mean"]), 16)
     for split, count in size.counts.items():
         assert abs(count - info["counts"][f"{split}.images"]) <= 2
-    spec = {"data": {"task": "all", "images": "few"}}
-    assert abs(size.training(spec) - info["counts"]["few.all"]) <= 2
+    few_of_all = Images(task="all", images="few")
+    assert abs(size.training(few_of_all) - info["counts"]["few.all"]) <= 2
     assert size.classes == {task: len(numbers) for task, numbers in info["tasks"].items()}
 
 
@@ -352,12 +353,12 @@ def test_jobs_are_as_many_as_the_cores_hold() -> None:
 
 def test_what_was_measured_and_what_was_not_is_told_apart() -> None:
     load = counted()
-    known = {effort: EVEN.of(effort) for effort in load.ranked()}
+    known = {kind: EVEN.of(kind) for kind in load.ranked()}
     every = forecast(load, Calibration(0.0, 0.0, known), 1)
     assert all(row.measured == pytest.approx(row.seconds) for row in every.rows)
     longest = load.ranked()[0]
-    firsts = {type(effort): effort for effort in reversed(load.ranked())}.values()
-    few = {effort: known[effort] for effort in (longest, *firsts)}
+    firsts = {type(kind): kind for kind in reversed(load.ranked())}.values()
+    few = {kind: known[kind] for kind in (longest, *firsts)}
     part = forecast(load, Calibration(0.0, 0.0, few), 1)
     assert any(row.measured < row.seconds for row in part.rows)
     # an even machine is known from a few trials: pruning goes by layers, all else by multiply-adds
@@ -367,12 +368,12 @@ def test_what_was_measured_and_what_was_not_is_told_apart() -> None:
 def test_the_nearest_trial_is_of_the_same_network() -> None:
     other = replace(NET, network="vgg8")
     wide = replace(NET, options=(("width", 16),))
-    speeds: dict[Effort, Speed] = {
-        Forward(other, 64, "float32", 1): Speed(5.0, 5.0),
-        Forward(wide, 64, "float32", 1): Speed(8.0, 8.0),
+    speeds: dict[Kind, Speed] = {
+        Answers(other, 64, "float32", 1): Speed(5.0, 5.0),
+        Answers(wide, 64, "float32", 1): Speed(8.0, 8.0),
     }
     ratio = macs(NET) / macs(wide)
-    asked = Forward(NET, 64, "float32", 1)
+    asked = Answers(NET, 64, "float32", 1)
     assert Calibration(0.0, 0.0, speeds).of(asked) == Speed(8.0 * ratio, 8.0 * ratio)
 
 
@@ -413,10 +414,10 @@ def test_every_kind_of_work_can_be_tried_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    efforts = counted().ranked() + counted(training__mixup=0.2, training__dtype="bfloat16").ranked()
-    small = {(type(e), getattr(e, "method", ""), getattr(e, "trains", "")): e for e in efforts}
-    for effort in small.values():
-        speed = measure(effort, CPU)
+    kinds = counted().ranked() + counted(training__mixup=0.2, training__dtype="bfloat16").ranked()
+    small = {(type(e), getattr(e, "method", ""), getattr(e, "trains", "")): e for e in kinds}
+    for kind in small.values():
+        speed = measure(kind, CPU)
         assert speed.seconds > 0
         assert math.isfinite(speed.bytes)
     assert not [*tmp_path.iterdir()]
@@ -432,17 +433,17 @@ def test_a_huge_batch_is_tried_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(net, count, device)
 
     monkeypatch.setattr(trials, "_random_data", data)
-    ((effort, _),) = arm(counted(training__batch_size=100), "students/resnet.baseline").items()
-    measure(effort, CPU)
+    ((kind, _),) = arm(counted(training__batch_size=100), "students/resnet.baseline").items()
+    measure(kind, CPU)
     assert shown[0] < 100
 
 
 def test_the_smallest_of_each_kind_is_tried_however_little_time_there_is() -> None:
     """In a process of its own, as ever."""
     wide = replace(NET, options=(("width", 16),))
-    efforts: list[Effort] = [Forward(net, 2, "float32", 1) for net in (wide, NET)]
-    found = calibrate(efforts, CPU, jobs=1, budget=0)
-    assert [*found.speeds] == efforts[1:]
+    kinds: list[Kind] = [Answers(net, 2, "float32", 1) for net in (wide, NET)]
+    found = calibrate(kinds, CPU, jobs=1, budget=0)
+    assert [*found.speeds] == kinds[1:]
     assert found.start_up > 0
     assert found.idle > 1e8
 
@@ -450,7 +451,7 @@ def test_the_smallest_of_each_kind_is_tried_however_little_time_there_is() -> No
 def test_a_trial_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "GRACE", 0.0)
     monkeypatch.setattr(trials, "SECONDS", math.inf)
-    assert _try(Forward(NET, 2, "float32", 1), CPU, time.monotonic() + 0.2) is None
+    assert _try(Answers(NET, 2, "float32", 1), CPU, time.monotonic() + 0.2) is None
 
 
 def test_the_command_writes_nothing_and_ends_with_one_sentence(

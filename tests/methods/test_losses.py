@@ -5,12 +5,14 @@ import copy
 import numpy as np
 import pytest
 import torch
-from helpers import features, task_data, whole_batch
+from helpers import features, make, task_data, whole_batch
 from numpy.typing import NDArray
+from oracles import draw, leaf, same
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
+from torchdistill.losses.mid_level import KDLoss
 
-from stagewise.methods.base import make_method, soft_target_loss
+from stagewise.methods.base import soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.methods.mskd import mskd_loss
 from stagewise.methods.oto import oto_loss
@@ -101,12 +103,13 @@ def test_swapping_student_and_teacher_is_another_loss() -> None:
     )
 
 
-METHODS = ["ce", "kd", "kd_shuffled", "exits_ce", "mskd", "oto"]
+METHODS = ["ce", "kd", "kd_shuffled", "dkd", "exits_ce", "mskd", "oto"]
+"""Those on logits alone; ``test_contract.py`` has what holds for all."""
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_loss_does_not_grow_with_the_batch(name: str) -> None:
-    method = make_method({"method": name})
+    method = make(name)
     student = [logits(8, 4, seed) for seed in range(3)]
     teacher = [logits(8, 4, seed + 9) for seed in range(3)]
     once = method(
@@ -132,7 +135,7 @@ def test_loss_and_gradient_are_finite_at_any_margin(
     name: str, temperature: float, margin: float, dtype: torch.dtype
 ) -> None:
     options = {} if name in ("ce", "exits_ce") else {"temperature": temperature}
-    method = make_method({"method": name, **options})
+    method = make(name, **options)
     batch = whole_batch(task_data(4))
     sure = margin * torch.nn.functional.one_hot(torch.tensor([1, 2, 3, 0]), 4)  # all wrong
     student = [(sure - margin * k / 3).to(dtype).requires_grad_(True) for k in range(3)]
@@ -158,9 +161,7 @@ def test_half_precision_logits_lose_nothing_more_in_the_loss() -> None:
 def test_kd_is_cross_entropy_and_soft_targets() -> None:
     batch = whole_batch(task_data(6))
     student, teacher = logits(classes=4, seed=1), logits(classes=4, seed=2)
-    terms = make_method({"method": "kd", "temperature": 2.0})(
-        features(student), features(teacher), batch
-    )
+    terms = make("kd", temperature=2.0)(features(student), features(teacher), batch)
     assert terms.keys() == {"ce", "kd"}
     assert terms["ce"].item() == pytest.approx(cross_entropy(student, batch.labels).item())
     assert terms["kd"].item() == pytest.approx(by_hand(student, teacher, 2.0), rel=1e-5)
@@ -169,7 +170,7 @@ def test_kd_is_cross_entropy_and_soft_targets() -> None:
 def test_a_shuffled_teacher_speaks_of_the_next_image() -> None:
     batch = whole_batch(task_data(6))
     student, teacher = logits(classes=4, seed=1), logits(classes=4, seed=2)
-    terms = make_method({"method": "kd_shuffled"})(features(student), features(teacher), batch)
+    terms = make("kd_shuffled")(features(student), features(teacher), batch)
     moved = teacher[[5, 0, 1, 2, 3, 4]]
     assert terms["kd"].item() == pytest.approx(by_hand(student, moved, 4.0), rel=1e-5)
     assert terms["ce"].item() == pytest.approx(cross_entropy(student, batch.labels).item())
@@ -178,7 +179,7 @@ def test_a_shuffled_teacher_speaks_of_the_next_image() -> None:
 def test_ce_asks_for_no_teacher() -> None:
     batch = whole_batch(task_data(6))
     student = logits(classes=4)
-    terms = make_method({"method": "ce"})(features(student), None, batch)
+    terms = make("ce")(features(student), None, batch)
     expected = -torch.log_softmax(student.double(), 1)[range(6), batch.labels].mean()
     assert terms["ce"].item() == pytest.approx(expected.item(), rel=1e-6)
 
@@ -193,8 +194,8 @@ def test_exits_ce_sums_over_the_exits() -> None:
 def test_mskd_with_one_exit_is_kd() -> None:
     batch = whole_batch(task_data(6))
     student, teacher = logits(classes=4, seed=1), logits(classes=4, seed=2)
-    multi = make_method({"method": "mskd"})(features(student, [student]), features(teacher), batch)
-    plain = make_method({"method": "kd"})(features(student), features(teacher), batch)
+    multi = make("mskd")(features(student, [student]), features(teacher), batch)
+    plain = make("kd")(features(student), features(teacher), batch)
     assert {k: v.item() for k, v in multi.items()} == {k: v.item() for k, v in plain.items()}
 
 
@@ -228,9 +229,19 @@ def test_oto_refuses_more_student_than_teacher_exits(teachers: int) -> None:
 def test_a_method_does_not_change_what_it_is_given(name: str) -> None:
     student, teacher = ([logits(6, 4, s + k) for s in range(3)] for k in (0, 5))
     before = copy.deepcopy((student, teacher))
-    make_method({"method": name})(
+    make(name)(
         features(student[-1], student), features(teacher[-1], teacher), whole_batch(task_data(6))
     )
     assert all(
         torch.equal(a, b) for a, b in zip(student + teacher, before[0] + before[1], strict=True)
     )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_soft_targets_are_torchdistills(temperature: float) -> None:
+    student, teacher = leaf(6, 5, seed=1, scale=3), draw(6, 5, seed=2, scale=3)
+    # which leaves out T² where it is given no labels
+    oracle = KDLoss("logits", "output", "logits", "output", temperature, alpha=0.0)
+    expected = oracle({"logits": {"output": student}}, {"logits": {"output": teacher}})
+    found = soft_target_loss(student, teacher, temperature)
+    same(found, temperature**2 * expected, [student])

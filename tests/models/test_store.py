@@ -180,3 +180,13 @@ def test_nothing_in_the_library_unpickles() -> None:
     allowed = ROOT / "src/stagewise/data/pickles.py"
     for path in (ROOT / "src/stagewise").rglob("*.py"):
         assert path == allowed or not loads.search(path.read_text()), path
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    broken, shape = network(), architecture()
+    with torch.no_grad():
+        broken.classifier.bias[1] = value
+    save_network(broken, shape, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"'classifier\.bias' holds values that are not finite"):
+        load_network(tmp_path / "model.safetensors")

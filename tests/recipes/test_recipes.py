@@ -42,6 +42,23 @@ def test_the_stages_have_their_own_rates_and_parts() -> None:
     ]
 
 
+def test_the_hint_is_learnt_first_and_alone() -> None:
+    guided = ("stem", "stage1", "stage2", "method.regressor")
+    assert make_phases({"recipe": "hint_first"}, epochs=240, lr=0.1) == [
+        Phase("hint", 30, 0.1, trains=guided, weights={"hint": 100.0}, schedule="constant"),
+        Phase("train", 210, 0.1, trains=("network",)),
+    ]
+    shallow = make_phases({"recipe": "hint_first", "hint": 0, "hint_share": 0.5}, epochs=4, lr=0.1)
+    assert shallow[0].trains == ("stem", "method.regressor")
+    assert [phase.epochs for phase in shallow] == [2, 2]
+
+
+def test_the_network_is_all_but_the_methods_parts() -> None:
+    parts = ["stem", "stage1", "classifier", "exits.1", "method.regressor"]
+    moving = Phase("train", 1, 0.1, trains={"network": 0.5, "classifier": 1.0}).factors(parts)
+    assert moving == {"stem": 0.5, "stage1": 0.5, "classifier": 1.0, "exits.1": 0.5}
+
+
 def trained(student: Network, phases: list[Phase], method: str = "ce", crop: int = 1) -> set[str]:
     """Names of parameters and statistics that training moves."""
     before = copied(student)

@@ -1,5 +1,6 @@
 """Runs done several at once, without Snakemake, are the runs that are done one by one."""
 
+import json
 import subprocess
 import sys
 import time
@@ -14,8 +15,9 @@ from helpers import CPU, ROOT, toy_data
 from stagewise.errors import UserError
 from stagewise.runs import executor
 from stagewise.runs.executor import Machine, execute, unfinished
-from stagewise.study import make_plan, resolve_config
-from stagewise.study.runs import Plan
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import Plan
 from stagewise.training.trainer import OutOfTime
 
 SCRIPTS = ROOT / "scripts"
@@ -51,10 +53,10 @@ def test_runs_that_share_a_process_leave_the_same_bytes(
         folder = tmp_path / f"{jobs}"
         folder.mkdir()
         monkeypatch.chdir(folder)
-        runs = unfinished(study, machine())
+        runs = [*unfinished(study, data, machine())]
         assert [run.path for run in runs] == list(study.runs)
         execute(runs, data, machine(jobs))
-        assert unfinished(study, machine()) == []
+        assert unfinished(study, data, machine()) == {}
         found.append(files(folder))
     assert found[0] == found[1]
     assert sum(name.endswith("record.json") for name in found[0]) == len(study.runs)
@@ -65,12 +67,46 @@ def test_only_what_changed_is_left_with_its_descendants(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    execute(unfinished(plan(), machine()), data, machine(2))
+    execute([*unfinished(plan(), data, machine())], data, machine(2))
     changed = plan(learning_rates={"students/resnet.baseline": 0.01})
-    left = {run.arm for run in unfinished(changed, machine())}
+    left = {run.arm for run in unfinished(changed, data, machine())}
     assert "students/resnet.baseline" in left
     assert "recovery/resnet.baseline.l2-1.5x.kd" in left
     assert not left & {"teachers/resnet", "distillation/resnet.kd"}
+
+
+def test_records_that_are_not_of_these_inputs_are_left_and_named(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = plan()
+    execute([*unfinished(study, data, machine())], data, machine(2))
+    teacher = tmp_path / "runs/smoke/teachers/resnet/seed-0/record.json"
+    content = json.loads(teacher.read_text())
+    student = "distillation/resnet.kd"
+
+    def left() -> dict[str, str]:
+        return {run.arm: why for run, why in unfinished(study, data, machine()).items()}
+
+    teacher.write_text(json.dumps(content | {"model_sha256": "f" * 64}))
+    found = left()
+    assert found[student] == f"weights of its teacher {content['model_sha256']:.8}, now ffffffff"
+    assert not found.keys() & {"teachers/resnet", "students/resnet.baseline"}
+    teacher.write_text(json.dumps(content | {"code": "e" * 16}))
+    found = left()
+    assert found["teachers/resnet"].startswith("code eeeeeeee, now ")
+    assert found[student] == "a parent is done again"
+    for damaged in ("[]", "{", '{"spec": 1}', '{"spec": {}, "parents": [1]}'):
+        teacher.write_text(damaged)
+        assert left()["teachers/resnet"] == "its record is damaged"
+    teacher.unlink()
+    assert left()["teachers/resnet"] == ""
+    teacher.write_text(json.dumps(content))
+    assert left() == {}
+    toy_data(data, split_seed=1)
+    found = left()
+    assert len(found) == len({run.arm for run in study.runs.values()})
+    assert all(why.startswith("data ") for why in found.values())
 
 
 def test_a_spent_budget_goes_on_later(
@@ -79,11 +115,11 @@ def test_a_spent_budget_goes_on_later(
     monkeypatch.chdir(tmp_path)
     study = plan()
     with pytest.raises(OutOfTime):
-        execute(unfinished(study, machine()), data, machine(2, time.monotonic() + 0.2))
-    left = unfinished(study, machine())
+        execute([*unfinished(study, data, machine())], data, machine(2, time.monotonic() + 0.2))
+    left = unfinished(study, data, machine())
     assert left
-    execute(left, data, machine(2))
-    assert unfinished(study, machine()) == []
+    execute([*left], data, machine(2))
+    assert unfinished(study, data, machine()) == {}
 
 
 def test_a_failed_run_stops_the_study_and_names_itself(
@@ -100,7 +136,7 @@ def test_a_failed_run_stops_the_study_and_names_itself(
     monkeypatch.setattr(executor, "train_run", broken)
     study = plan()
     with pytest.raises(UserError, match=r"distillation/.*: broken"):
-        execute(unfinished(study, machine()), data, machine(2))
+        execute([*unfinished(study, data, machine())], data, machine(2))
     assert not list(tmp_path.glob("runs/smoke/recovery/*/*/record.json"))
 
 
@@ -121,4 +157,12 @@ def test_the_script_does_a_study(tmp_path: Path) -> None:
     for left in (count, 0):
         done = study("--device", "cpu", "--jobs", "2")
         assert (done.returncode, f"{left} of {count} runs to do" in done.stdout) == (0, True), done
+        assert f"{count - left} of {count} records are as planned and stay" in done.stdout
+    config["data"]["split_seed"] = 5
+    (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    other = study("--device", "cpu", "--budget", "0.001s")
+    assert f"0 of {count} records are as planned and stay" in other.stdout, other
+    assert "not as planned, done again: runs/smoke/pretraining/resnet/seed-0: data " in other.stdout
+    assert f"{count} of {count} runs to do" in other.stdout
+    assert other.returncode == 75
     assert len(list(tmp_path.glob("runs/smoke/**/record.json"))) == count

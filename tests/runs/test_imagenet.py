@@ -21,12 +21,11 @@ from torch.nn.functional import max_pool2d
 from stagewise.catalogue import network_options, networks
 from stagewise.data.prepare import prepare
 from stagewise.errors import UserError
-from stagewise.models.imagenet_weights import WEIGHTS
 from stagewise.models.resnet_imagenet import NativeResNet
 from stagewise.models.store import Architecture, load_network, skeleton
 from stagewise.models.vgg import VGG
 from stagewise.runs import imagenet
-from stagewise.runs.imagenet import HOST, converted, fetch, read
+from stagewise.runs.imagenet import HOST, WEIGHTS, converted, fetch, read
 
 FILE = WEIGHTS["resnet18-imagenet"][1]
 

@@ -6,12 +6,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import helpers
 import pytest
-import torch
 
 from stagewise import catalogue
-from stagewise.methods.base import make_method
+from stagewise.declarations import Needs
 
 
 def module(path: Path) -> ModuleType:
@@ -41,26 +39,23 @@ def test_network_options_are_those_of_build(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(catalogue.methods()))
 def test_method_options_are_those_of_its_class(name: str) -> None:
     method = module(catalogue.methods()[name]).Method
-    own = keywords(method.__init__) if "__init__" in vars(method) else {}
-    assert catalogue.method_options(name) == own
+    assert catalogue.method_options(name) == keywords(method.__init__)
 
 
 @pytest.mark.parametrize("name", sorted(catalogue.methods()))
-def test_weights_name_exactly_the_terms_that_the_method_returns(name: str) -> None:
-    exits = [torch.randn(3, 4, requires_grad=True) for _ in range(3)]
-    answer = helpers.features(exits[-1], exits)
-    method = make_method({"method": name, **catalogue.method_options(name)})
-    terms = method(answer, answer, helpers.whole_batch(helpers.task_data(3)))
+def test_weights_are_those_of_the_file(name: str) -> None:
     assert catalogue.method_weights(name) == module(catalogue.methods()[name]).WEIGHTS
-    assert terms.keys() == catalogue.method_weights(name).keys()
-    assert all(term.shape == () and term.dtype == torch.float32 for term in terms.values())
 
 
 @pytest.mark.parametrize("name", sorted(catalogue.methods()))
 def test_needs_are_those_of_the_file(name: str) -> None:
-    needs = catalogue.method_needs(name)
-    assert needs == frozenset(module(catalogue.methods()[name]).NEEDS)
-    assert needs <= {"teacher", "teacher_exits", "teacher_pooled", "teacher_taps", "exits"}
+    assert catalogue.method_needs(name) == module(catalogue.methods()[name]).NEEDS
+
+
+def test_no_two_parts_of_a_teacher_share_the_name_of_their_runs() -> None:
+    names = [part for name in catalogue.methods() if (part := catalogue.teacher_part(name))]
+    assert "exits" in names
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("name", sorted(catalogue.recipes()))
@@ -83,11 +78,11 @@ def test_shared_files_are_no_members() -> None:
 def test_a_new_file_is_a_new_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods/toy.py").write_text(
-        'NEEDS = ("teacher",)\nWEIGHTS = {"ce": 1.0, "toy": 0.5}\n\n\nclass Method:\n'
-        "    def __init__(self, *, power: int = 2) -> None: ...\n"
+        'NEEDS = Needs(teacher=True)\nWEIGHTS = {"ce": 1.0, "toy": 0.5}\n\n\nclass Method:\n'
+        "    def __init__(self, setup: Setup, *, power: int = 2) -> None: ...\n"
     )
     monkeypatch.setattr(catalogue, "PACKAGE", tmp_path)
     assert list(catalogue.methods()) == ["toy"]
     assert catalogue.method_options("toy") == {"power": 2}
     assert catalogue.method_weights("toy") == {"ce": 1.0, "toy": 0.5}
-    assert catalogue.method_needs("toy") == {"teacher"}
+    assert catalogue.method_needs("toy") == Needs(teacher=True)

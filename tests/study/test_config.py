@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stagewise.errors import UserError
-from stagewise.study import load_config, resolve_config
+from stagewise.study.config import load_config, resolve_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {
@@ -28,43 +28,64 @@ def problems(**changes: Any) -> str:
 
 
 def test_the_default_study_is_valid() -> None:
-    assert load_config(ROOT / "config.yaml")["study"] == "digits"
+    assert load_config(ROOT / "config.yaml").study == "digits"
 
 
 def test_absent_keys_get_their_defaults_at_every_depth() -> None:
     config = resolve_config(small(pruning=[{"pair": "p", "ratios": [2]}]))
-    assert config["seeds"] == [0, 1, 2, 3, 4, 5]
-    assert config["data"]["validation"] == 0.2
-    assert config["data"]["student_images_per_class"] is None
-    assert config["training"]["momentum"] == 0.9
-    assert config["training"]["flip"] is True
-    assert config["two_stage"]["pretraining"] == {"seed": 0, "training": {}}
-    assert config["pruning"][0]["chain"] == "baseline"
-    assert config["pruning"][0]["recover"] == ["ce", "kd", "two_stage_kd"]
-    assert config["recovery"]["min_share"] == 0.25
-    assert "tune" not in config
+    assert config.seeds == (0, 1, 2, 3, 4, 5)
+    assert config.data.student_images_per_class is None
+    assert config.recovery.min_share == 0.25
+    plain = config.as_dict()
+    assert plain["seeds"] == [0, 1, 2, 3, 4, 5]
+    assert plain["data"]["validation"] == 0.2
+    assert plain["data"]["student_images_per_class"] is None
+    assert plain["training"]["momentum"] == 0.9
+    assert plain["training"]["flip"] is True
+    assert plain["two_stage"]["pretraining"] == {"seed": 0, "training": {}}
+    assert plain["pruning"][0]["chain"] == "baseline"
+    assert plain["pruning"][0]["recover"] == ["ce", "kd", "two_stage_kd"]
+
+
+def test_what_means_nothing_where_it_is_absent_is_not_written_down() -> None:
+    plain = resolve_config(small(methods={"kd": {"temperature": 2}})).as_dict()
+    assert not {"tune", "equivalence"} & plain.keys()
+    assert plain["methods"] == {"kd": {"temperature": 2.0}}
+    assert plain["pairs"] == SMALL["pairs"]
+    assert "image_size" not in plain["data"]
+
+
+def test_options_stand_beside_the_other_keys_again() -> None:
+    raw = small(methods={"hot": {"method": "kd", "training": {"epochs": 9}}})
+    raw["pairs"]["p"]["student"]["width"] = 4
+    config = resolve_config(raw)
+    assert config.pairs["p"].student.options == {"width": 4}
+    assert config.as_dict()["pairs"]["p"]["student"] == {"network": "resnet8", "width": 4}
+    assert config.as_dict()["methods"] == raw["methods"]
 
 
 def test_given_values_win_over_defaults() -> None:
     config = resolve_config(small(seeds=[9], training={"lr": 0.3}))
-    assert config["seeds"] == [9]
-    assert config["training"]["lr"] == 0.3
-    assert config["training"]["momentum"] == 0.9
+    assert config.seeds == (9,)
+    assert config.training.lr == 0.3
+    assert config.training.momentum == 0.9
 
 
 def test_resolving_leaves_the_input_and_the_defaults_alone() -> None:
     raw = small()
-    first = resolve_config(raw)
+    first = resolve_config(raw).as_dict()
     assert raw == SMALL
     first["training"]["lr"] = 9.0
     first["two_stage"]["pairs"].append("p")
-    assert resolve_config(small())["training"]["lr"] == 0.05
-    assert resolve_config(small())["two_stage"]["pairs"] == []
+    first["students"]["training"]["lr"] = 9.0
+    assert resolve_config(small()).as_dict()["training"]["lr"] == 0.05
+    assert resolve_config(small()).as_dict()["two_stage"]["pairs"] == []
+    assert resolve_config(small()).as_dict()["students"]["training"] == {}
 
 
 def test_resolving_twice_changes_nothing() -> None:
-    once = resolve_config(small())
-    assert resolve_config(once) == once
+    once = resolve_config(small(tune={"rates": [0.1, 0.2]}))
+    assert resolve_config(once.as_dict()) == once
 
 
 @pytest.mark.parametrize(

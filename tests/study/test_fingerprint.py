@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from stagewise import catalogue
-from stagewise.study import fingerprint, make_plan, resolve_config
+from stagewise.study import fingerprint
+from stagewise.study.config import resolve_config
 from stagewise.study.fingerprint import modules
+from stagewise.study.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {
@@ -43,7 +45,7 @@ class Tree:
         names = {"pruning": "prune.py"}
         return {
             run.arm: fingerprint.fingerprint(
-                self.scripts / names.get(run.step, "train.py"), *run.modules
+                self.scripts / names.get(run.step, "train.py"), *run.spec.modules()
             )
             for run in self.runs
         }
@@ -63,8 +65,8 @@ class Tree:
     def arms(self, **named: str) -> set[str]:
         """Arms whose spec names a method, recipe or (by prefix) network."""
         ((key, value),) = named.items()
-        found = [run for run in self.runs if run.spec.get(key, {}).get(key, "").startswith(value)]
-        return {run.arm for run in found}
+        specs = [(run.arm, run.spec.written().get(key, {})) for run in self.runs]
+        return {arm for arm, entry in specs if entry.get(key, "").startswith(value)}
 
 
 def forget() -> None:
@@ -72,6 +74,7 @@ def forget() -> None:
     for cached in (
         fingerprint.fingerprint,
         fingerprint._scan,
+        fingerprint._module_path,
         catalogue._tree,
         catalogue.networks,
     ):
@@ -147,7 +150,9 @@ def test_a_new_method_reruns_nothing(tree: Tree) -> None:
     assert tree.codes() == before
 
 
-@pytest.mark.parametrize("name", ["analysis/tables/tables.py", "study/plan.py", "study/config.py"])
+@pytest.mark.parametrize(
+    "name", ["analysis/tables/files.py", "study/plan.py", "study/config/reading.py"]
+)
 def test_planning_and_tables_rerun_no_run(tree: Tree, name: str) -> None:
     before = tree.codes()
     path = tree.package / name

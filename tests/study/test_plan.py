@@ -6,12 +6,16 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from stagewise.errors import UserError
-from stagewise.study import Plan, Run, make_plan, resolve_config
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import Plan, PlannedRun
+from stagewise.study.spec import PruneSpec, TrainSpec
 
 FULL: dict[str, Any] = {
     "study": "toy",
@@ -62,7 +66,7 @@ def plan(change: Change | None = None) -> Plan:
     return make_plan(resolve_config(raw), "toy.yaml")
 
 
-def arm(name: str, seed: int = 0, among: Plan | None = None) -> Run:
+def arm(name: str, seed: int = 0, among: Plan | None = None) -> PlannedRun:
     return (among or plan()).runs[f"runs/toy/{name}/seed-{seed}"]
 
 
@@ -103,7 +107,7 @@ def test_a_reference_is_a_teacher_of_the_same_task() -> None:
         if run.reference:
             reference = runs[run.reference]
             assert reference.step == "teachers"
-            assert reference.spec["data"]["task"] == run.spec["data"]["task"], run.path
+            assert reference.spec.data.task == run.spec.data.task, run.path
 
 
 IMAGENET = {
@@ -128,7 +132,7 @@ def test_a_regime_keeps_the_arms_but_those_of_the_source_and_target(name: str) -
     gone = {"pretraining/resnet", "teachers/resnet.target"}
     before, after = plan().runs, plan(regime(name)).runs
     assert {r.arm for r in before.values()} - {r.arm for r in after.values()} == gone
-    assert {r.spec["data"]["task"] for r in after.values()} == {"all"}
+    assert {r.spec.data.task for r in after.values()} == {"all"}
     assert {r.labels["task"] for r in after.values()} == {"all"}
     known = {*after, *plan(regime(name)).weights()}
     for run in after.values():
@@ -137,7 +141,9 @@ def test_a_regime_keeps_the_arms_but_those_of_the_source_and_target(name: str) -
 
 def test_imagenet_weights_are_the_start_of_the_step_and_its_teachers() -> None:
     runs = plan(regime("imagenet")).runs.values()
-    starts = {run.arm: run.parents["init"] for run in runs if run.spec.get("init") == "features"}
+    starts = {
+        run.arm: run.parents["init"] for run in runs if run.spec.written().get("init") == "features"
+    }
     student, teacher = (f"data/weights/resnet{n}-imagenet-64px" for n in (18, 34))
     assert starts == {
         "teachers/resnet": teacher,
@@ -155,27 +161,29 @@ def test_the_control_starts_from_new_weights() -> None:
     scratch = plan(regime("scratch"))
     assert scratch.weights() == {}
     run = arm("two_stage/resnet.kd", among=scratch)
-    assert run.spec["init"] == "scratch"
-    assert run.spec["recipe"]["recipe"] == "two_stage"
+    assert run.spec.init == "scratch"
+    assert run.spec.recipe["recipe"] == "two_stage"
     assert run.parents == {"teacher": "runs/toy/teachers/resnet/seed-0"}
 
 
 def test_specs_hold_settings_only() -> None:
-    training = {"seed", "data", "init", "method", "weights", "recipe", "training", "network"}
-    pruning = {"network", "seed", "data", "criterion", "ratio", "min_channels", "min_share"}
-    pruning |= {"tolerance", "threads"}
     for run in plan().runs.values():
-        known = pruning if run.step == "pruning" else training | {"exits", "probe"}
-        assert run.spec.keys() <= known, run.path
-        text = json.dumps(run.spec)
+        assert isinstance(run.spec, PruneSpec if run.step == "pruning" else TrainSpec), run.path
+        text = json.dumps(run.spec.written())
         for label in ("display", "pair", "chain", "study", "toy"):
             assert f'"{label}"' not in text, run.path
 
 
+def test_specs_are_written_and_read_back() -> None:
+    for run in plan().runs.values():
+        written = json.loads(json.dumps(run.spec.written()))
+        assert type(run.spec).read(written) == run.spec, run.path
+
+
 def test_a_step_asks_for_its_teacher_only_where_its_method_does() -> None:
     for run in plan().runs.values():
-        if "method" in run.spec:
-            distils = run.spec["method"]["method"] in ("kd", "mskd", "oto")
+        if isinstance(run.spec, TrainSpec):
+            distils = run.spec.method["method"] in ("kd", "mskd", "oto")
             assert ("teacher" in run.parents) == distils, run.path
 
 
@@ -184,11 +192,25 @@ def test_oto_learns_from_the_teacher_with_exits() -> None:
     assert arm("multi_exit/resnet.mskd").parents["teacher"].endswith("teachers/resnet/seed-0")
 
 
-def test_defaults_of_methods_and_networks_are_written_into_the_spec() -> None:
-    run = arm("distillation/resnet.kd")
-    assert run.spec["method"] == {"method": "kd", "temperature": 4.0}
-    assert run.spec["weights"] == {"ce": 0.1, "kd": 0.9}
-    assert run.spec["network"] == {"network": "resnet8", "width": 16}
+def test_a_spec_leaves_out_what_is_as_its_file_says() -> None:
+    def change(raw: dict[str, Any]) -> None:
+        same = {"temperature": 4, "weights": {"ce": 0.1}}
+        raw["methods"] |= {"same": {"method": "kd", **same}, "kd": same}
+        raw["pairs"]["resnet"]["student"]["width"] = 16
+        raw["distillation"]["methods"] = ["kd", "hot", "same"]
+
+    found = plan(change)
+    plain = arm("distillation/resnet.kd")
+    assert arm("distillation/resnet.kd", among=found).spec == plain.spec
+    assert arm("distillation/resnet.same", among=found).spec == plain.spec
+    assert plain.spec.method == {"method": "kd"}
+    assert plain.spec.weights == {}
+    assert plain.spec.network == {"network": "resnet8"}
+    full = plain.spec.settings()
+    assert full["method"] == {"method": "kd", "temperature": 4.0}
+    assert full["weights"] == {"ce": 0.1, "kd": 0.9}
+    assert full["network"] == {"network": "resnet8", "width": 16}
+    assert arm("distillation/resnet.hot").spec.method == {"method": "kd", "temperature": 8.0}
 
 
 ADDITIONS: dict[str, tuple[Change, int]] = {
@@ -240,7 +262,8 @@ def test_what_a_method_sees_touches_its_own_arms_only() -> None:
     star, plain = (
         arm(f"multi_exit/resnet.{name}", among=plan(change)) for name in ("oto_star", "oto")
     )
-    assert star.spec == {**plain.spec, "training": {**plain.spec["training"], "auto_augment": True}}
+    training = replace(plain.spec.training, auto_augment=True)
+    assert star.spec == replace(plain.spec, training=training)
     assert star.parents == plain.parents
     assert {path: runs[path] for path in plan().runs} == plan().runs
     assert differing(edited("methods.hot.training", {"crop": 2})) == {
@@ -252,9 +275,8 @@ def test_what_a_method_sees_touches_its_own_arms_only() -> None:
 def test_a_tuned_rate_touches_its_own_arm_only() -> None:
     rates = {"two_stage/resnet.kd": 0.033}
     assert differing(edited("learning_rates", rates)) == {"two_stage/resnet.kd"}
-    assert arm("two_stage/resnet.kd", among=plan(edited("learning_rates", rates))).spec["training"][
-        "lr"
-    ] == pytest.approx(0.033)
+    tuned = arm("two_stage/resnet.kd", among=plan(edited("learning_rates", rates)))
+    assert tuned.spec.training.lr == 0.033
 
 
 def test_a_width_touches_its_own_pair_only() -> None:
@@ -285,12 +307,13 @@ def test_an_unknown_arm_of_a_learning_rate_is_named_with_the_nearest() -> None:
 def test_one_and_two_stages_differ_in_the_recipe_alone() -> None:
     one, two = arm("two_stage/resnet.one-stage.kd"), arm("two_stage/resnet.kd")
     assert one.parents == two.parents
-    assert {k for k in one.spec if one.spec[k] != two.spec[k]} == {"recipe"}
+    assert one.spec.recipe == {"recipe": "one_stage"}
+    assert replace(two.spec, recipe=one.spec.recipe) == one.spec
 
 
 def test_recovery_arms_have_the_same_budget() -> None:
     epochs = {
-        run.labels["recovery"]: run.spec["training"]["epochs"]
+        run.labels["recovery"]: run.spec.training.epochs
         for run in plan().step("recovery")
         if run.labels["chain"] == "baseline"
     }
@@ -336,8 +359,8 @@ def test_tuned_variants_differ_from_their_arm_in_the_rate_alone() -> None:
     for run in plan(edited("tune", {"rates": RATES})).runs.values():
         if "tuned_arm" in run.labels:
             original = plain[f"runs/toy/{run.labels['tuned_arm']}/seed-{run.seed}"]
-            training = {**original.spec["training"], "lr": run.labels["rate"]}
-            assert run.spec == {**original.spec, "training": training}
+            training = replace(original.spec.training, lr=run.labels["rate"])
+            assert run.spec == replace(original.spec, training=training)
             assert run.parents == original.parents
 
 
@@ -359,8 +382,18 @@ def test_a_tuning_study_may_start_from_imagenet_weights() -> None:
 
 
 def test_planning_imports_no_torch() -> None:
-    check = "import sys, stagewise.study; sys.exit('torch' in sys.modules)"
+    check = "import sys, stagewise.study.plan; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_reading_a_spec_imports_nothing_of_planning() -> None:
+    check = (
+        "import sys\nfrom stagewise.study.spec import TrainSpec\n"
+        "print(sorted({'pydantic', 'yaml', 'torch'} & sys.modules.keys()))\n"
+        "print([name for name in sys.modules if name.startswith('stagewise.study.')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n['stagewise.study.spec']\n"
 
 
 def test_rows_are_plain_json() -> None:

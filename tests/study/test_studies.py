@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from snakemake.utils import update_config
 
-from stagewise.analysis.figures._captions import caption
-from stagewise.papers.references import load_references
-from stagewise.study import Plan, advice, load_config, make_plan, resolve_config
-from stagewise.study.config import load_yaml
+from stagewise.analysis.figures.captions import caption
+from stagewise.papers.published_values import load_published_values
+from stagewise.study.config import load_config, load_yaml, resolve_config
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import Plan
+from stagewise.study.warnings import find_warnings
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config"
 STUDIES = sorted(path for path in CONFIGS.glob("*.yaml") if "pairs" in load_yaml(path))
@@ -65,7 +67,7 @@ def plan(name: str) -> Plan:
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_study_plans_and_has_its_files_name(path: Path) -> None:
-    assert plan(path.stem).config["study"] == path.stem
+    assert plan(path.stem).config.study == path.stem
     assert path.read_text().startswith("# ")
 
 
@@ -89,12 +91,12 @@ def test_what_is_laid_over_a_study_plans_under_a_name_of_its_own(name: str) -> N
     assert text.startswith("# ")
     assert f"config/{name}.yaml" in text.partition("\nstudy:")[0], "says how it is run"
     found = make_plan(resolve_config(base), name)
-    assert found.config["study"] != under
+    assert found.config.study != under
     assert found.runs
 
 
 def test_nobody_is_warned_for_nothing() -> None:
-    warned = {name: advice(plan(name)) for name in COUNTS}
+    warned = {name: find_warnings(plan(name)) for name in COUNTS}
     crd = warned.pop("crd-benchmark")
     assert [line.partition(":")[0] for line in crd] == ["seeds"]
     assert not any(warned.values()), warned
@@ -102,39 +104,34 @@ def test_nobody_is_warned_for_nothing() -> None:
 
 def test_the_benchmark_is_trained_as_published() -> None:
     study = plan("crd-benchmark")
-    assert study.config["data"]["validation"] == 0, "on all 50,000 images"
+    assert study.config.data.validation == 0, "on all 50,000 images"
     slow = ("mobilenetv2-crd", "shufflenetv1-crd", "shufflenetv2-crd")
     recipe = {"epochs": 240, "batch_size": 64, "momentum": 0.9, "weight_decay": 5e-4}
     recipe |= {"schedule": "steps", "crop": 4, "flip": True, "rotation": 0, "auto_augment": False}
     for run in study.runs.values():
-        settings = run.spec["training"]
+        settings = vars(run.spec.training)
         assert recipe.items() <= settings.items(), run.path
-        assert settings["lr"] == (0.01 if run.spec["network"]["network"] in slow else 0.05), (
-            run.path
-        )
+        assert settings["lr"] == (0.01 if run.spec.network["network"] in slow else 0.05), run.path
 
 
 def test_tiny_imagenet_is_turned_and_never_cropped() -> None:
     for run in plan("mskd-tiny-imagenet").runs.values():
-        settings = run.spec["training"]
-        assert (settings["rotation"], settings["flip"], settings["crop"]) == (20, True, 0), run.path
+        settings = run.spec.training
+        assert (settings.rotation, settings.flip, settings.crop) == (20, True, 0), run.path
 
 
 def test_only_the_stars_are_auto_augmented() -> None:
     for run in plan("mskd-cifar100").runs.values():
-        assert run.spec["training"]["auto_augment"] == run.name.endswith("_star"), run.path
+        assert run.spec.training.auto_augment == run.name.endswith("_star"), run.path
 
 
 @pytest.mark.parametrize("name", ["mskd-cifar100", "mskd-tiny-imagenet", "crd-benchmark"])
 def test_every_pair_has_published_values_of_its_methods(name: str) -> None:
-    study, references = plan(name), load_references()
+    study, references = plan(name), load_published_values()
     known = references.groupby(["dataset", "teacher", "student"])["method"].agg(set)
     methods = {run.labels["method"] for run in study.runs.values() if "teacher" in run.parents}
-    for pair, roles in study.config["pairs"].items():
-        key = (
-            study.config["data"]["source"],
-            *(roles[r]["network"] for r in ("teacher", "student")),
-        )
+    for pair, roles in study.config.pairs.items():
+        key = (study.config.data.source, roles.teacher.network, roles.student.network)
         assert methods - {"kd_star"} <= known[key], pair
 
 
@@ -147,5 +144,5 @@ def test_every_pair_has_published_values_of_its_methods(name: str) -> None:
     ],
 )
 def test_the_figure_of_gradient_shock_names_the_classes(name: str, classes: str) -> None:
-    text = caption("shock", plan(name).config)
+    text = caption("shock", plan(name).config.as_dict())
     assert text.startswith(f"Gradient shock on {classes}, means of 6 seeds;")

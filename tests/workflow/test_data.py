@@ -19,10 +19,10 @@ from PIL import Image
 from projects import PROJECT, Project, copy_project
 
 from stagewise.data.sources import cifar100
-from stagewise.models.imagenet_weights import WEIGHTS
 from stagewise.models.store import load_architecture
-from stagewise.runs.imagenet import HOST
-from stagewise.study import make_plan, resolve_config
+from stagewise.runs.imagenet import HOST, WEIGHTS
+from stagewise.study.config import resolve_config
+from stagewise.study.plan import make_plan
 
 CIFAR = """\
 study: small
@@ -146,8 +146,8 @@ def test_imagenet_weights_come_from_a_mirror_and_another_makes_no_others(project
     (project.folder / "mirror").mkdir()
     torch.save(torchvision.models.resnet18().state_dict(), project.folder / "mirror" / file)
     made = hashlib.sha256((project.folder / "mirror" / file).read_bytes()).hexdigest()
-    project.replace("src/stagewise/models/imagenet_weights.py", sha256, made)
-    project.replace("src/stagewise/models/imagenet.py", HOST, "/nowhere")
+    project.replace("src/stagewise/models/resnet_imagenet.py", sha256, made)
+    project.replace("src/stagewise/runs/imagenet.py", HOST, "/nowhere")
 
     def weights(mirror: str) -> str:
         config = {"study": "small", "data": {"source": "cifar100"}, "seeds": [0]}

@@ -32,6 +32,24 @@ def test_two_thousand_runs_are_planned_in_bounded_work(tmp_path):
     assert pstats.Stats(str(project.folder / "calls")).total_calls < CALLS
 
 
+def test_assistants_and_parts_of_teachers_have_rules(tmp_path):
+    project = copy_project(tmp_path)
+    path = project.folder / "config/smoke.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["pairs"]["resnet"]["assistants"] = [{"network": "resnet20"}, {"network": "resnet14"}]
+    config["methods"] = {"takd": {"method": "kd", "teacher": "assistant"}}
+    config["methods"]["oto_assisted"] = {"method": "oto", "teacher": "assistant"}
+    config["distillation"]["methods"] = config["two_stage"]["methods"] = ["kd", "takd"]
+    config["multi_exit"]["methods"] = ["oto", "oto_assisted"]
+    path.write_text(json.dumps(config))
+    planned = project.planned()
+    for name in ("assistant-1", "assistant-2", "target.assistant-1", "target.assistant-2"):
+        assert f"Assistant resnet.{name}, seed 0" in planned
+    for name in ("exits", "assistant-2.exits"):
+        assert f"Part of teacher resnet.{name}, seed 0" in planned
+    assert "Teacher resnet.target, seed 0" in planned
+
+
 def test_every_ready_study_is_planned_in_ten_seconds(tmp_path):
     """Wall time, the best of three; they take two seconds each on an idle machine."""
     project = copy_project(tmp_path)

@@ -9,7 +9,7 @@ import yaml
 
 from stagewise.analysis.publish.evidence import page
 from stagewise.analysis.publish.readme import filled, gallery, section
-from stagewise.study import load_config
+from stagewise.study.config import load_config
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +23,8 @@ def test_the_results_section_is_what_the_records_give(monkeypatch):
 def test_the_gallery_is_what_the_study_gives(monkeypatch):
     monkeypatch.chdir(PROJECT)
     page = Path("docs/gallery.md").read_text(encoding="utf-8")
-    assert page == gallery(Path("evidence/digits"), load_config("config.yaml")), "make readme"
+    config = load_config("config.yaml").as_dict()
+    assert page == gallery(Path("evidence/digits"), config), "make readme"
 
 
 def test_evidence_pages_are_what_their_records_give(monkeypatch):

@@ -8,26 +8,34 @@ from pathlib import Path
 
 from stagewise import catalogue
 
-TOY_METHOD = '''"""A toy: the squared distance of the logits."""
+TOY_METHOD = '''"""A toy: a linear layer leads the student's pooled vector to the teacher's."""
 
-from torch.nn.functional import cross_entropy, mse_loss
+from torch import nn
+from torch.nn.functional import mse_loss
 
-from stagewise.methods.base import DistillationMethod, Losses
+from stagewise.declarations import Needs
+from stagewise.methods.base import DistillationMethod, Losses, Setup, label_loss
 from stagewise.models.features import Batch, Features
 
-NEEDS = ("teacher",)
+NEEDS = Needs(teacher=True, teacher_pooled=True)
 WEIGHTS = {"ce": 1.0, "distance": 0.01}
 
 
 class Method(DistillationMethod):
-    """L = CE + w * |z_s - z_t|^2."""
+    """L = CE + w * |r(f_s) - f_t|^2."""
+
+    def __init__(self, setup: Setup, *, scale: float = 1.0) -> None:
+        super().__init__(setup)
+        self.scale = scale
+        self.regressor = nn.Linear(setup.student.pooled.shape[1], setup.teacher.pooled.shape[1])
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """Both terms."""
         assert teacher is not None
+        led = self.scale * self.regressor(student.pooled)
         return {
-            "ce": cross_entropy(student.logits, batch.labels),
-            "distance": mse_loss(student.logits, teacher.logits),
+            "ce": label_loss(student.logits, batch.target),
+            "distance": mse_loss(led, teacher.pooled),
         }
 '''
 
@@ -126,6 +134,11 @@ def test_an_edit_of_one_figure_redraws_that_figure(project):
     assert project.planned() == {"Figure exits", "Report"}
 
 
+def test_an_edit_of_one_table_makes_tables_and_report_again(project):
+    project.replace("src/stagewise/analysis/tables/exits.py", "from shallow", "From shallow")
+    assert project.planned() == {"Tables", "Report"}
+
+
 def test_git_checkout_back_and_forth_reruns_nothing(project):
     commit = "git -c user.name=T -c user.email=t@example.org commit -q"
     for command in (
@@ -171,7 +184,9 @@ def test_a_method_is_one_file_and_one_config_line(project):
     record = "runs/smoke/distillation/resnet.toy/seed-0/record.json"
     project.snakemake(record)
     written = json.loads((project.folder / record).read_text())
-    assert written["spec"]["weights"] == {"ce": 1.0, "distance": 0.01}
+    assert written["spec"]["method"] == {"method": "toy"}
+    assert written["settings"]["method"] == {"method": "toy", "scale": 1.0}
+    assert written["settings"]["weights"] == {"ce": 1.0, "distance": 0.01}
     assert "toy" in project.snakemake("-n")
     training = {line for line in project.planned() if "seed" in line}
     assert training == set()
@@ -219,10 +234,11 @@ def test_snakemakes_own_report_holds_every_result(finished, tmp_path):
 
 
 def test_the_default_study_plans_every_kind_of_step():
-    from stagewise.study import load_config, make_plan
+    from stagewise.study.config import load_config
+    from stagewise.study.plan import make_plan
 
     plan = make_plan(load_config(Path(__file__).resolve().parents[2] / "config.yaml"))
-    assert len(plan.config["seeds"]) == 6
+    assert len(plan.config.seeds) == 6
     arms = {run.arm for run in plan.runs.values()}
     wanted = {
         f"recovery/resnet.baseline.l2-{ratio}x.{arm}"

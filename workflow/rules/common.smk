@@ -1,5 +1,6 @@
 import gc
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -28,12 +29,19 @@ from stagewise.study.lost import lost_weights
 from stagewise.process.family import VARIABLE as PARENT
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
-from stagewise.study import advice, make_plan, resolve_config
-from stagewise.analysis.figures._captions import caption
-from stagewise.study.checks.data import source_fact, source_options
-from stagewise.study.config import load_yaml
+from stagewise.analysis.figures.captions import caption
+from stagewise.study.config import load_yaml, resolve_config
+from stagewise.study.config.source import (
+    prepare_settings,
+    raw_file,
+    source_fact,
+    source_options,
+)
 from stagewise.study.fingerprint import fingerprint
-from stagewise.study.runs import STEPS, run_path
+from stagewise.study.memory import USUAL_MB, memory_mb
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import STEPS, run_path
+from stagewise.study.warnings import find_warnings
 from stagewise.process.warm import VARIABLE
 
 # A plan is many small objects that all stay: collecting them costs and frees nothing.
@@ -54,18 +62,19 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:
-    for line in advice(PLAN):
+    for line in find_warnings(PLAN):
         print(f"warning: {CONFIG_NAME}: {line}", file=sys.stderr)
-    if PLAN.config["training"]["dtype"] == "bfloat16" and not has_bfloat16():
+    if PLAN.config.training.dtype == "bfloat16" and not has_bfloat16():
         print(
             f"warning: {CONFIG_NAME}: training.dtype: this processor has no bfloat16;"
             " float32 is faster here",
             file=sys.stderr,
         )
 
-SETTINGS = PLAN.config
-os.environ.update(STAGEWISE_TABLE_GB=str(SETTINGS["table"]["max_gb"]))
-STUDY = SETTINGS["study"]
+# Typed for this file, plain for what is written down and for the analysis, which reads no more.
+SETTINGS, PLAIN = PLAN.config, PLAN.config.as_dict()
+os.environ.update(STAGEWISE_TABLE_GB=str(SETTINGS.table.max_gb))
+STUDY = SETTINGS.study
 POSITION = {path: number for number, path in enumerate(PLAN.runs, start=1)}
 
 LOST = lost_weights({path: run.parents.values() for path, run in PLAN.runs.items()})
@@ -97,20 +106,16 @@ DEVICE = default_device()
 GPUS = int(DEVICE.startswith("cuda"))
 
 # Runs that log gradient shock leave one more file.
-PROBED = ["shock.csv"] if SETTINGS["two_stage"]["probe"] else []
+PROBED = ["shock.csv"] if SETTINGS.two_stage.probe else []
 
 
-SOURCE = SETTINGS["data"]["source"]
+SOURCE = SETTINGS.data.source
 SOURCE_OPTIONS = source_options(SETTINGS)
-# What the raw data depend on: not the place that they came from, their content is checked.
-CONTENT = {key: value for key, value in SOURCE_OPTIONS.items() if key != "mirrors"}
-RAW = "-".join(
-    [SOURCE, *([sha256_text(canonical_json(CONTENT))[:8]] if CONTENT else [])]
-)
+RAW = raw_file(SETTINGS)
 FOLDERS = source_fact(SETTINGS, "FOLDERS") or {}
 
 for key, folder in FOLDERS.items():
-    if not (os.path.isdir(folder) or os.path.exists(f"data/raw/{RAW}.safetensors")):
+    if not (os.path.isdir(folder) or os.path.exists(RAW)):
         raise WorkflowError(
             f"{CONFIG_NAME}: data.{key}: '{folder}' is no folder; correct it"
         )
@@ -194,14 +199,13 @@ def inputs(step):
     return files
 
 
-def class_folders(wildcards):
-    """Folders of the user's own images: a new image in one makes it newer."""
-    for folder in FOLDERS.values():
-        yield folder
-        if os.path.isdir(folder):
-            yield from sorted(
-                entry.path for entry in os.scandir(folder) if entry.is_dir()
-            )
+def listing(wildcards):
+    """Fingerprint of the user's own images; where a folder is gone, of those that are stored."""
+    if not FOLDERS:
+        return ""
+    from stagewise.data.making import present_listing
+
+    return present_listing(SETTINGS)
 
 
 def run_files(step, *more):
@@ -226,7 +230,8 @@ def run_params(step, script):
 
     def arguments(wildcards):
         run = planned_run(wildcards)
-        given = {"spec": canonical_json(run.spec), "code": code(script, *run.modules)}
+        spec = canonical_json(run.spec.written())
+        given = {"spec": spec, "code": code(script, *run.spec.modules())}
         given |= {**weights(run), "out": run.path}
         return " ".join(
             f"--{name} {shlex.quote(value)}" for name, value in given.items()
@@ -260,14 +265,22 @@ def job(step):
         "device": DEVICE,
         "title": title,
         "budget": budget,
-        "mem_mb": 2000,
+        "mem_mb": memory(step),
     }
+
+
+def memory(step):
+    """What the step's methods hold of the images, beside the usual."""
+    found = memory_mb(PLAN, PLAN.step(step), Path(f"data/{STUDY}/summary.json"))
+    planned_run = planned(step)
+    more = lambda wildcards: found.get(planned_run(wildcards).path, USUAL_MB)
+    return more if found else USUAL_MB
 
 
 def threads_of(step):
     """As many threads as the step's runs compute with."""
     runs = PLAN.step(step)
-    return max((run.spec["training"]["threads"] for run in runs), default=1)
+    return max((run.spec.training.threads for run in runs), default=1)
 
 
 # A run's files are made together, so its record stands for all of them: planning pays for each file.
@@ -285,16 +298,16 @@ def first_models(wildcards):
 
 def final_files():
     """What a study ends with: its report, or a tuning study's choice."""
-    if "tune" in SETTINGS:
+    if SETTINGS.tune:
         return [results("choice.csv"), results("learning_rates.yaml")]
     return [results("report.html")] + (
-        [results("equivalence.csv")] if "equivalence" in SETTINGS else []
+        [results("equivalence.csv")] if SETTINGS.equivalence else []
     )
 
 
 def other_summary(wildcards):
     """Input function: the summary of the study that this one is compared with."""
-    other = f"results/{SETTINGS['equivalence']['study']}/summary.csv"
+    other = f"results/{SETTINGS.equivalence.study}/summary.csv"
     if not os.path.exists(other):
         raise WorkflowError(
             f"{CONFIG_NAME}: equivalence.study: {other} is not there; run that study first"

@@ -1,11 +1,9 @@
 rule download:
     """Fetch the data source, or read it from its package or folder, and check its content."""
-    input:
-        class_folders,
     output:
-        f"data/raw/{RAW}.safetensors",
+        RAW,
     log:
-        f"logs/raw/{RAW}.log",
+        f"logs/raw/{Path(RAW).stem}.log",
     threads: 4
     resources:
         # No parameter: another mirror makes no other data.
@@ -13,6 +11,7 @@ rule download:
         mem_mb=4000,
     params:
         source=SOURCE,
+        listing=listing,
         code=code("download.py", f"stagewise.data.sources.{SOURCE}"),
     message:
         "Data: {params.source}"
@@ -34,13 +33,7 @@ rule prepare:
     resources:
         mem_mb=4000,
     params:
-        settings=canonical_json(
-            {
-                key: value
-                for key, value in SETTINGS["data"].items()
-                if key not in {"mirrors", *SOURCE_OPTIONS} - {"image_size"}
-            }
-        ),
+        settings=canonical_json(prepare_settings(SETTINGS)),
         code=code("prepare.py"),
     message:
         "Data: splits"
@@ -61,7 +54,7 @@ rule imagenet_weights:
         size="[0-9]+",
     resources:
         # No parameter: another mirror makes no other weights.
-        mirrors=shlex.join(SETTINGS["two_stage"]["mirrors"]),
+        mirrors=shlex.join(SETTINGS.two_stage.mirrors),
         mem_mb=4000,
     params:
         code=code("weights.py"),

@@ -5,7 +5,7 @@ rule forecast:
     localrule: True
     threads: workflow.cores
     params:
-        settings=canonical_json(SETTINGS),
+        settings=canonical_json(PLAIN),
         device=DEVICE,
     message:
         "Forecast of {STUDY}: about a minute of trials"

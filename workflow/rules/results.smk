@@ -1,14 +1,8 @@
 FIGURES = list(catalogue.figures())
 TEMPLATES = sorted(map(str, Path(packaged("analysis/report/templates")).iterdir()))
-TABLES = [
-    "accuracy",
-    "published",
-    "pruning",
-    "exits",
-    "shock",
-    "quality",
-    "latency",
-]
+TABLES = list(catalogue.tables())
+# Tables are found by their files, so no import of a script names them.
+TABLE_MODULES = [catalogue.module_name(path) for path in catalogue.tables().values()]
 
 
 rule plan:
@@ -20,7 +14,7 @@ rule plan:
     localrule: True
     params:
         settings=canonical_json(
-            {k: v for k, v in SETTINGS.items() if k not in ("figures", "table")}
+            {k: v for k, v in PLAIN.items() if k not in ("figures", "table")}
         ),
         code=code("plan.py"),
     message:
@@ -107,7 +101,7 @@ rule make_tables:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
         latency=rules.measure_latency.output,
-        references=packaged("papers/references.csv"),
+        published=packaged("papers/published_values.csv"),
     output:
         *[
             report(
@@ -129,7 +123,7 @@ rule make_tables:
     localrule: True
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
-        code=code("tables.py"),
+        code=code("tables.py", *TABLE_MODULES),
     message:
         "Tables"
     shell:
@@ -145,6 +139,7 @@ rule draw:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
         style=packaged("analysis/figures/style.mplstyle"),
+        claims=packaged("papers/claims.yaml"),
     output:
         svg=report(
             results("figures/{figure}.svg"),
@@ -166,8 +161,8 @@ rule draw:
     localrule: True
     params:
         folder=lambda wildcards, output: str(Path(output.svg).parent),
-        dpi=SETTINGS["figures"]["dpi"],
-        caption=lambda wildcards: caption(wildcards.figure, SETTINGS),
+        dpi=SETTINGS.figures.dpi,
+        caption=lambda wildcards: caption(wildcards.figure, PLAIN),
         code=lambda wildcards: code(
             "figures.py", f"stagewise.analysis.figures.{wildcards.figure}"
         ),
@@ -228,8 +223,8 @@ rule write_report:
     localrule: True
     params:
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
-        captions=[caption(name, SETTINGS) for name in FIGURES],
-        code=code("report.py"),
+        captions=[caption(name, PLAIN) for name in FIGURES],
+        code=code("report.py", *TABLE_MODULES),
     message:
         "Report"
     shell:
@@ -256,7 +251,7 @@ rule compare_studies:
         f"logs/{STUDY}/equivalence.log",
     localrule: True
     params:
-        margin=SETTINGS.get("equivalence", {}).get("margin"),
+        margin=SETTINGS.equivalence and SETTINGS.equivalence.margin,
         code=code("equivalence.py"),
     message:
         "Equivalence"

@@ -1,3 +1,14 @@
+# What is trained on a frozen teacher has the names that the plan gives it; "-" is no name.
+PARTS = (
+    "|".join(
+        re.escape(run.name)
+        for run in PLAN.step("teachers")
+        if run.spec.init == "parent"
+    )
+    or "-"
+)
+
+
 rule train_teacher:
     """Train a teacher on all training images of its task."""
     input:
@@ -19,8 +30,8 @@ rule train_teacher:
         TRAIN
 
 
-use rule train_teacher as train_teacher_exits with:
-    """Train exits on a teacher's frozen backbone (OtO)."""
+use rule train_teacher as train_assistant with:
+    """Teach a network between teacher and student, for methods that learn from it (TAKD)."""
     input:
         unpack(inputs("teachers")),
     output:
@@ -28,14 +39,33 @@ use rule train_teacher as train_teacher_exits with:
     log:
         log_file("teachers"),
     wildcard_constraints:
-        name=r"[^/.]+\.exits",
+        name=r"[^/.]+(\.target)?\.assistant-[0-9]+",
     threads: threads_of("teachers")
     resources:
         **job("teachers"),
     params:
         **run_params("teachers", "train.py"),
     message:
-        "Exits of teacher {wildcards.name}, seed {wildcards.seed}"
+        "Assistant {wildcards.name}, seed {wildcards.seed}"
+
+
+use rule train_teacher as train_teacher_part with:
+    """Train what a method needs on a teacher's frozen backbone, such as exits (OtO)."""
+    input:
+        unpack(inputs("teachers")),
+    output:
+        **run_files("teachers", "history.csv"),
+    log:
+        log_file("teachers"),
+    wildcard_constraints:
+        name=PARTS,
+    threads: threads_of("teachers")
+    resources:
+        **job("teachers"),
+    params:
+        **run_params("teachers", "train.py"),
+    message:
+        "Part of teacher {wildcards.name}, seed {wildcards.seed}"
 
 
 use rule train_teacher as pretrain with:
@@ -58,6 +88,6 @@ use rule train_teacher as pretrain with:
 
 
 rule teachers:
-    """Target: teachers, their exits, and pretrained backbones."""
+    """Target: teachers, assistants, what is trained on them, and pretrained backbones."""
     input:
         records("teachers", "pretraining"),

@@ -1,5 +1,4 @@
-"""From run records to statistics, tables, figures, verdicts and the report. Never imports torch."""
+"""From run records to statistics, tables, figures, verdicts and the report. Never imports torch.
 
-from stagewise.analysis.claims.wording import headline
-
-__all__ = ["headline"]
+Each room imports only what stands left of it: records, claims, tables, figures, report, publish.
+"""

@@ -4,9 +4,11 @@ bytes. Nothing is unpacked to the disk, and nothing is believed that the archive
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -16,6 +18,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from stagewise.data.names import shown
 from stagewise.errors import UserError
 
 MAGIC: dict[bytes, Callable[[Path], Any]] = {
@@ -35,13 +38,24 @@ DAMAGE = (
     ValueError,
     RuntimeError,  # an encrypted zip, or an unknown compression
     IndexError,
+    OverflowError,
+    struct.error,
 )
 """What the libraries raise on bytes that are no archive, or no longer one."""
 
 
+PIECE = 1 << 16
+"""Bytes that are unpacked at a time: few packed ones can be a great many."""
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""A zip's compressions that give no more at a time than they are asked for."""
+ENTRY = 200
+"""Bytes that a zip's table may have for each member; its fixed part has 46."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """The most that an archive may hold: ``members``, bytes of one wanted ``file``, of ``all``."""
+    """The most that an archive may hold: ``members``, bytes of one wanted ``file``, of ``all``; of
+    a folder's files only the wanted ones count."""
 
     members: int
     file: int
@@ -57,47 +71,56 @@ class _Member:
     read: Callable[[], bytes]
 
 
+def inside(path: Path, *names: str) -> Path:
+    """What has the first of these names in a folder of data sets, such as torchvision's root;
+    ``path`` itself where nothing has."""
+    return next((path / name for name in names if (path / name).exists()), path)
+
+
 def read_members(
     path: Path, wanted: Callable[[str], bool], limits: Limits
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of each wanted file, in the archive's order; every member is checked.
 
     Raises:
-        UserError: the archive is damaged, or a member is a link, a device, has an absolute or
-            ``..`` path or a name twice, or the limits are passed.
+        UserError: it is a device or pipe, or damaged, or a member is a link, a device, has an
+            absolute or ``..`` path or a name twice, or the limits are passed.
     """
     seen: set[str] = set()
-    total = 0
+    total, packed = 0, not path.is_dir()
+    if packed and not path.is_file():
+        raise UserError("no regular file or folder")
     try:
         for count, member in enumerate(_members(path, limits), start=1):
             problem = _problem(member, seen)
-            total += member.size
+            reads = member.is_file and wanted(member.name)
+            total += member.size * (packed or reads)
             if count > limits.members:
                 problem = f"it holds more than {limits.members:,} members"
             elif total > limits.all:
                 problem = f"it unpacks to more than {limits.all:,} bytes"
-            elif member.is_file and wanted(member.name) and member.size > limits.file:
-                problem = f"'{member.name}' unpacks to more than {limits.file:,} bytes"
+            elif reads and member.size > limits.file:
+                problem = f"'{shown(member.name)}' unpacks to more than {limits.file:,} bytes"
             if problem:
                 raise UserError(f"refused: {problem}")
-            if member.is_file and wanted(member.name):
+            if reads:
                 yield member.name, member.read()
     except DAMAGE as error:
-        raise UserError(f"no archive, or a damaged one ({error})") from None
+        raise UserError(f"no archive, or a damaged one ({shown(error)})") from None
 
 
 def _problem(member: _Member, seen: set[str]) -> str:
     """Why a member is refused; empty where it is not. Remembers its name."""
-    name = member.name
+    name, text = member.name, shown(member.name)
     if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
-        return f"'{name}' points out of the archive"
+        return f"'{text}' points out of the archive"
     if not member.is_file and not member.is_folder:
-        return f"'{name}' is a link or a device"
+        return f"'{text}' is a link or a device"
     if member.size < 0:
-        return f"'{name}' has a negative size"
+        return f"'{text}' has a negative size"
     plain = str(PurePosixPath(name))
     if plain in seen and member.is_file:
-        return f"'{name}' is there twice"
+        return f"'{text}' is there twice"
     seen.add(plain)
     return ""
 
@@ -105,7 +128,7 @@ def _problem(member: _Member, seen: set[str]) -> str:
 def _members(path: Path, limits: Limits) -> Iterator[_Member]:
     if path.is_dir():
         return _in_folder(path)
-    return _in_zip(path) if zipfile.is_zipfile(path) else _in_tar(path, limits)
+    return _in_zip(path, limits) if zipfile.is_zipfile(path) else _in_tar(path, limits)
 
 
 def _in_folder(path: Path) -> Iterator[_Member]:
@@ -119,12 +142,18 @@ def _in_folder(path: Path) -> Iterator[_Member]:
                 status.st_size if stat.S_ISREG(status.st_mode) else 0,
                 stat.S_ISREG(status.st_mode),
                 stat.S_ISDIR(status.st_mode),
-                file.read_bytes,
+                partial(_read_file, file, status.st_size),
             )
 
 
-def _in_zip(path: Path) -> Iterator[_Member]:
-    with zipfile.ZipFile(path) as archive:
+def _read_file(file: Path, size: int) -> bytes:
+    with open(file, "rb") as stream:
+        return stream.read(size)
+
+
+def _in_zip(path: Path, limits: Limits) -> Iterator[_Member]:
+    table = _Table(path, limits)
+    with table, zipfile.ZipFile(cast(IO[bytes], table)) as archive:
         for info in archive.infolist():
             mode = info.external_attr >> 16  # zero where the archive comes from another system
             plain = stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR)
@@ -133,8 +162,35 @@ def _in_zip(path: Path) -> Iterator[_Member]:
                 info.file_size,
                 plain and not info.is_dir(),
                 plain and info.is_dir(),
-                partial(archive.read, info),
+                partial(_inflate, archive, info),
             )
+
+
+def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """As many bytes as the archive states, in pieces: there may be more, or as many as it likes."""
+    if info.compress_type not in BOUNDED:
+        raise zipfile.BadZipFile(f"'{info.filename}' is compressed in another way than deflate")
+    content = io.BytesIO()
+    with archive.open(info) as stream:
+        while content.tell() < info.file_size and (piece := stream.read(PIECE)):
+            content.write(piece)
+    if content.tell() != info.file_size:
+        raise zipfile.BadZipFile(f"'{info.filename}' is shorter than stated")
+    return content.getvalue()
+
+
+class _Table(io.FileIO):
+    """A zip whose table of contents, which is read at once, must fit the limits."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        super().__init__(path)
+        self.members = limits.members
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As a file reads, but never more than the largest table."""
+        if size is not None and size > ENTRY * max(self.members, 1000):
+            raise UserError(f"refused: it holds more than {self.members:,} members")
+        return super().read(-1 if size is None else size) or b""
 
 
 def _in_tar(path: Path, limits: Limits) -> Iterator[_Member]:

@@ -55,6 +55,8 @@ def load_arrays(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, An
         UserError: the file is missing, truncated, not ours, or an array was changed.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+            raise OSError("no regular file")
         with safe_open(str(path), "np") as stream:
             info = json.loads((stream.metadata() or {})["info"])
             arrays = {name: _read(stream, path, name) for name in dict(info["sha256"])}

@@ -16,8 +16,8 @@ GOLDEN, FIRST, SECOND = (
     number - (1 << 64)  # the same 64 bits, read as int64
     for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 )
-ROTATE, MIXUP, AUTOAUGMENT = range(3)
-"""Streams: no augmentation reuses another's numbers."""
+ROTATE, MIXUP, AUTOAUGMENT, NEGATIVES = range(4)
+"""Streams: nothing that is drawn reuses another's numbers."""
 
 
 def uniform(stream: int, seed: int, epoch: int | Tensor, index: Tensor, draws: int) -> Tensor:

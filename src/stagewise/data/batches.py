@@ -107,10 +107,10 @@ def steps_of(images: int, batch_size: int) -> int:
 class TrainingBatches:
     """Shuffled and augmented batches of a training split.
 
-    Every epoch visits each image once, but for those that ``steps_of`` leaves out. Augmentation: a random crop after
-    padding by ``crop`` pixels and a random ``flip``, which give finitely many views; then
-    ``rotation`` by up to so many degrees, ``auto_augment`` (its CIFAR policy) and ``mixup`` (its
-    alpha; 0 is none), which do not.
+    Every epoch visits each image once, but for those that ``steps_of`` leaves out. Augmentation: a
+    random crop after padding by ``crop`` pixels and a random ``flip``, which give finitely many
+    views; then ``rotation`` by up to so many degrees, ``auto_augment`` (its CIFAR policy) and
+    ``mixup`` (its alpha; 0 is none), which do not.
     """
 
     def __init__(

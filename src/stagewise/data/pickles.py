@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stagewise.data.names import shown
 from stagewise.errors import UserError
 
 
 def _reconstruct(kind: type[NDArray[Any]], shape: tuple[int, ...], code: Any) -> NDArray[Any]:
     """An empty array, as NumPy's own function of this name makes it; its state comes next."""
+    if shape != (0,):  # all that NumPy writes
+        raise pickle.UnpicklingError(f"it asks for an array of shape {shape} without content")
     return np.ndarray.__new__(kind, shape, code)
 
 
@@ -43,4 +46,4 @@ def unpickled(content: bytes) -> dict[str, Any]:
         found = _Restricted(io.BytesIO(content), encoding="bytes").load()
         return {key.decode() if isinstance(key, bytes) else key: found[key] for key in found}
     except Exception as error:  # a damaged pickle raises nearly everything
-        raise UserError(f"not a pickle of arrays ({error})") from None
+        raise UserError(f"not a pickle of arrays ({shown(error)})") from None

@@ -1,5 +1,6 @@
 """Reading prepared data: everything that ``prepare`` writes, checked to be whole and consistent."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stagewise.data.arrays import check_images, load_arrays
+from stagewise.data.names import are_names
 from stagewise.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -38,6 +40,8 @@ def _info_problem(info: dict[str, Any]) -> str:
     for key, kind in stated.items():
         if not isinstance(info.get(key), kind):
             return f"states no '{key}'"
+    if not are_names(info["classes"]):
+        return "its 'classes' are no printable names"
     known = range(len(info["classes"]))
     for task, numbers in info["tasks"].items():
         if not isinstance(numbers, list) or any(type(n) is not int for n in numbers):
@@ -46,6 +50,11 @@ def _info_problem(info: dict[str, Any]) -> str:
             return f"task '{task}' repeats classes, or names more than the {len(known)}"
     if not all(isinstance(value, float) for value in (*info["mean"], *info["std"])):
         return "its 'mean' and 'std' are no numbers"
+    if (
+        not all(map(math.isfinite, (*info["mean"], *info["std"])))
+        or min(info["std"], default=1) <= 0
+    ):
+        return "its 'mean' and 'std' are not finite, or a deviation is not above 0"
     return ""
 
 

@@ -11,8 +11,10 @@ from rich.table import Table
 
 from stagewise.forecast.calibration import Calibration
 from stagewise.forecast.work import Answers, Kind
-from stagewise.forecast.workload import EVALUATION_BATCH, Work, Workload
-from stagewise.study.plan import Run
+from stagewise.forecast.workload import Work, Workload
+from stagewise.study.planned import PlannedRun
+from stagewise.study.spec import TrainSpec
+from stagewise.training.trainer import EVALUATION_BATCH
 
 RULES = {
     "pretraining": "pretrain",
@@ -24,7 +26,7 @@ RULES = {
     "pruning": "prune",
     "recovery": "recover",
 }
-"""Step → the Snakemake rule that does its runs; two steps have a second rule."""
+"""Step → the Snakemake rule that does its runs; two steps have more rules."""
 
 JOB_SECONDS = 0.5
 """Of a job: Snakemake's own time, and the end of its process (default study, two cores)."""
@@ -36,10 +38,12 @@ RESULTS_BYTES = 3e6
 """Tables, figures, report (default study)."""
 
 
-def rule_of(run: Run) -> str:
+def rule_of(run: PlannedRun) -> str:
     """The Snakemake rule that does a run."""
-    if run.step == "teachers" and run.name.endswith(".exits"):
-        return "train_teacher_exits"
+    if run.step == "teachers" and isinstance(run.spec, TrainSpec) and run.spec.init == "parent":
+        return "train_teacher_part"
+    if run.step == "teachers" and ".assistant-" in run.name:
+        return "train_assistant"
     if run.step == "students" and ".pretrained" in run.name:
         return "train_pretrained_student"
     return RULES.get(run.step, run.step)
@@ -127,8 +131,8 @@ def _memory(work: Work, speed: Calibration) -> float:
 
 def _latency_seconds(load: Workload, speed: Calibration) -> float:
     """Of the latency of each arm, measured alone."""
-    settings = load.plan.config["evaluation"]
-    images: int = sum(settings["latency_batches"]) * (settings["latency_repeats"] + 1)
+    settings = load.plan.config.evaluation
+    images = sum(settings.latency_batches) * (settings.latency_repeats + 1)
     arms = {work.run.arm: work for work in load.works}
     kinds = [Answers(w.net, EVALUATION_BATCH, "float32", w.threads) for w in arms.values()]
     return images * sum(speed.speeds[kind].seconds for kind in kinds)

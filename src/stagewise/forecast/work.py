@@ -98,8 +98,8 @@ class Steps:
 
     ``method`` is JSON: the spec's method and weights; ``settings`` are the spec's, without what a
     step does not depend on. ``views``: images that the method makes of each. ``teacher`` answers
-    ``live``, or from a table. ``phase``: the kind of phase; ``trains``: the parts that move, None is
-    all.
+    ``live``, or from a table. ``phase``: the kind of phase; ``trains``: the parts that move, all
+    where it is None.
     """
 
     net: Net

@@ -7,23 +7,18 @@ import importlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 
 from stagewise import catalogue
 from stagewise.data.batches import bounded, steps_of, views_of
-from stagewise.errors import UserError
-from stagewise.files import canonical_json, read_json
+from stagewise.files import canonical_json
 from stagewise.forecast.work import Answers, Kind, Net, Prunings, Steps, built
 from stagewise.recipes.base import Phase, make_phases
-from stagewise.study.config import Config
-from stagewise.study.plan import Plan, Run
-from stagewise.study.spec import Images, PruneSpec, Training, TrainSpec
+from stagewise.study.images import SPLITS, DataSize
+from stagewise.study.planned import Plan, PlannedRun
+from stagewise.study.spec import PruneSpec, Training, TrainSpec
 from stagewise.training.table import table_bytes
 from stagewise.training.teachers import BLOCK, answers_live
 from stagewise.training.trainer import EVALUATION_BATCH
-
-TEST_SHARE = 0.2
-"""Images of a test set of its own, as a share of the others, where the source does not say."""
 
 LOOK = canonical_json({"method": {"method": "ce"}, "weights": {}})
 """What an observer's look takes, about: a step of plain cross-entropy."""
@@ -33,7 +28,7 @@ LOOK = canonical_json({"method": {"method": "ce"}, "weights": {}})
 class Work:
     """What one run computes and leaves: amounts by kind of work, bytes on disk and of its data."""
 
-    run: Run
+    run: PlannedRun
     net: Net
     threads: int
     amounts: Counter[Kind] = field(default_factory=Counter)
@@ -45,87 +40,6 @@ class Work:
         """Multiply-adds of the run; pruning counts none."""
         counted = (Steps, Answers)
         return sum(n * kind.size for kind, n in self.amounts.items() if isinstance(kind, counted))
-
-
-# -- data ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class DataSize:
-    """Images of a study: ``counts`` of the three splits over all classes, ``few`` and ``classes``
-    by task, and the shape of one image."""
-
-    classes: dict[str, int]
-    counts: dict[str, int]
-    few: dict[str, int | None]
-    channels: int
-    size: int
-
-    def images(self, task: str, split: str) -> int:
-        """Images of a task in ``train``, ``validation`` or ``test``; classes count as equal."""
-        return round(self.counts[split] * self.classes[task] / self.classes["all"])
-
-    def training(self, seen: Images) -> int:
-        """Training images of a run."""
-        task = seen.task
-        few = self.few.get(task) if seen.images == "few" else None
-        return self.images(task, "train") if few is None else few * self.classes[task]
-
-    @property
-    def bytes(self) -> int:
-        """All images, a byte a pixel."""
-        return sum(self.counts.values()) * self.channels * self.size**2
-
-
-def data_size(config: Config, summary: Path) -> DataSize:
-    """From what the source states, else from the summary of the prepared data, if any.
-
-    Raises:
-        UserError: neither says how many classes or images there are.
-    """
-    data, classes = config["data"], class_count(config)
-    images, size = source_fact(config, "IMAGES"), image_size(config)
-    channels = source_fact(config, "CHANNELS") or 3
-    if classes and images and size:
-        counts = _splits(config, _all_images(data["classes"], classes, images))
-    elif summary.exists() and size:
-        known = read_json(summary)
-        classes, channels = len(known["classes"]), len(known["mean"])
-        counts = {split: known["counts"][f"{split}.labels"] for split in _SPLITS}
-    else:
-        raise UserError(
-            f"data.source: '{data['source']}' does not say how many images it has before they are"
-            " here; run `snakemake data` first"
-        )
-    source = len(data["source_classes"])
-    few = {"all": data["student_images_per_class"], "target": data["target_images_per_class"]}
-    tasks = {"all": classes, "source": source, "target": classes - source}
-    return DataSize(tasks, counts, few, channels, size)
-
-
-_SPLITS = ("train", "validation", "test")
-
-
-def _all_images(wanted: int | list[int] | None, classes: int, images: int | list[int]) -> int:
-    """Images of the classes in use, without a test set of its own."""
-    if isinstance(images, int):
-        return classes * images
-    numbers = wanted if isinstance(wanted, list) else range(classes)
-    return sum(images[number] for number in numbers)
-
-
-def _splits(config: Config, images: int) -> dict[str, int]:
-    data = config["data"]
-    validation = round(data["validation"] * images)
-    if source_fact(config, "HAS_TEST"):
-        test, rest = round(TEST_SHARE * images), images - validation
-    else:
-        test = round(data["test"] * images)
-        rest = images - validation - test
-    return {"train": rest, "validation": validation, "test": test}
-
-
-# -- runs ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -148,7 +62,7 @@ class Workload:
 
 def workload(plan: Plan, data: DataSize) -> Workload:
     """Count what a study has to do."""
-    tables = _Tables(round(plan.config["table"]["max_gb"] * 2**30))
+    tables = _Tables(round(plan.config.table.max_gb * 2**30))
     works = [_Counter(plan, data, tables, run).work for run in plan.runs.values()]
     return Workload(plan, data, works, min(tables.limit, sum(tables.bytes.values())))
 
@@ -180,7 +94,7 @@ class _Tables:
 class _Counter:
     """Counts one run."""
 
-    def __init__(self, plan: Plan, data: DataSize, tables: _Tables, run: Run) -> None:
+    def __init__(self, plan: Plan, data: DataSize, tables: _Tables, run: PlannedRun) -> None:
         self.plan, self.data, self.tables, self.run = plan, data, tables, run
         self.net = self.shape(run)
         spec = run.spec
@@ -190,11 +104,11 @@ class _Counter:
         else:
             self.work = Work(run, self.net, spec.threads)
             self.work.amounts[Prunings(self.net, spec.criterion, spec.threads)] += 1
-        self.evaluate(sum(data.images(spec.data.task, split) for split in _SPLITS[1:]))
+        self.evaluate(sum(data.images(spec.data.task, split) for split in SPLITS[1:]))
         self.work.disk += built(self.net).bytes + self.logits()
         self.work.data = 2 * data.bytes
 
-    def shape(self, run: Run) -> Net:
+    def shape(self, run: PlannedRun) -> Net:
         """The network that a run leaves."""
         spec = run.spec
         ratio = spec.ratio if isinstance(spec, PruneSpec) else 1.0
@@ -276,7 +190,7 @@ class _Counter:
 
     def logits(self) -> int:
         """Bytes of the logits of validation and test images."""
-        count = sum(self.data.images(self.run.spec.data.task, split) for split in _SPLITS[1:])
+        count = sum(self.data.images(self.run.spec.data.task, split) for split in SPLITS[1:])
         return count * (4 * self.net.classes * built(self.net).heads + 8)
 
 

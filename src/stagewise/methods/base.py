@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from stagewise import catalogue
 from stagewise.models.features import Batch, Features, Network
+from stagewise.models.features import full as full
 
 Losses = dict[str, Tensor]
 
@@ -79,7 +80,8 @@ class DistillationMethod(nn.Module):
 
 
 def make_method(entry: dict[str, Any], setup: Setup) -> DistillationMethod:
-    """The method of a spec: ``{"method": file name, option: value, …}``.
+    """The method of a spec: ``{"method": file name, option: value, …}``, in the channels-last
+    layout of the networks.
 
     Raises:
         UserError: an option's value is out of the method's range, or the networks do not fit it.
@@ -87,12 +89,7 @@ def make_method(entry: dict[str, Any], setup: Setup) -> DistillationMethod:
     module = importlib.import_module(catalogue.module_name(catalogue.methods()[entry["method"]]))
     options = {key: value for key, value in entry.items() if key != "method"}
     method: DistillationMethod = module.Method(setup, **options)
-    return method
-
-
-def full(values: Tensor) -> Tensor:
-    """Half types as float32; float32 and float64 as they are."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    return method.to(memory_format=torch.channels_last)
 
 
 def label_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """What goes into a network and what comes out: features by name, no hooks, no positional lists."""
 
+from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,16 +27,21 @@ class Batch:
     progress: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
+def full(values: Tensor) -> Tensor:
+    """Half types as float32; float32 and float64 as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
 class Features(NamedTuple):
     """Output of a network for a batch of B images.
 
     ``logits``: (B, classes), of the last classifier. ``taps``: name → (B, C, H, W), the outputs of
     the stem and of each stage that the CRD benchmark compares, ``<stage>.pre``, what their ReLU
     gets, and on request ``<stage>.0``, ``<stage>.1`` …, the outputs of each block. Outputs are
-    post-activation, but raw where the network activates later (``wrn``) or not (``mobilenetv2``).
-    ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of every exit, shallow
-    to deep, the last being ``logits``; empty where the network has one exit. Taps may be
-    bfloat16 (autocast): a loss on them starts with ``.float()``.
+    post-activation, but raw where the network activates later (``wrn``, but for its blocks) or not
+    (``mobilenetv2``). ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of
+    every exit, shallow to deep, the last being ``logits``; empty where the network has one exit.
+    Taps may be bfloat16 (autocast): a loss on them starts with ``full``.
     """
 
     logits: Tensor
@@ -43,9 +50,10 @@ class Features(NamedTuple):
     exits: tuple[Tensor, ...] = ()
 
     def float(self) -> "Features":
-        """The same with logits, pooled vector and exits in float32; taps stay as they are."""
-        exits = tuple(exit_.float() for exit_ in self.exits)
-        return self._replace(logits=self.logits.float(), pooled=self.pooled.float(), exits=exits)
+        """The same with logits, pooled vector and exits in ``full`` precision; taps stay as they
+        are."""
+        exits = tuple(full(logits) for logits in self.exits)
+        return self._replace(logits=full(self.logits), pooled=full(self.pooled), exits=exits)
 
     @property
     def answer(self) -> Tensor:
@@ -108,11 +116,15 @@ class Network(nn.Module):
         For networks whose stem is a module or a list of blocks, whose stages are lists of blocks,
         and whose blocks return what their last ReLU gets.
         """
-        x = images
+        return self.through(("stem", *self.running), images)
+
+    def through(self, names: Iterable[str], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The output of the last of the named parts, which ``x`` goes through, and all taps."""
         taps: dict[str, Tensor] = {}
-        for name in ("stem", *self.running):
+        for name in names:
             part = self.get_submodule(name)
             blocks = part if isinstance(part, nn.ModuleList) else [part]
+            pre = x
             for number, block in enumerate(blocks):
                 pre = block(x)
                 x = relu(pre)
@@ -121,3 +133,39 @@ class Network(nn.Module):
             taps |= {name: x, f"{name}.pre": pre}
             x = self.after(name, x)
         return x, taps
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The pooled vector (B, C) of what ``walk`` returns."""
+        return x.mean((2, 3))
+
+    # -- branches ----------------------------------------------------------------------------
+
+    def branch(self, stage: str, tap: Tensor, classes: int) -> Self:
+        """A network of its own that starts where ``stage`` ends, with new weights: copies of the
+        stages behind it, or behind the last one a further stage of its kind; pooling; a classifier
+        for ``classes``. ``tap``, (B, C, H, W), is the stage's; ``resume`` runs the branch."""
+        branch = deepcopy(self).requires_grad_(True)
+        behind = self.stages.index(stage) + 1
+        for name in ("stem", *self.stages[:behind]):
+            delattr(branch, name)
+        branch.stages = self.stages[behind:]
+        if not branch.stages:
+            branch.stages = ("further",)
+            last = self.get_submodule(self.stages[-1])
+            assert isinstance(last, nn.ModuleList)
+            branch.further = self.further_stage(last, tap.shape[1])
+        branch.classifier = nn.Linear(self.classifier.in_features, classes)
+        branch.initialise()
+        return branch
+
+    def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
+        """New blocks like those of the ``last`` stage that keep its map's shape, with ``channels``;
+        here, none."""
+        return nn.ModuleList()
+
+    def resume(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
+        """Logits (B, classes) of a branch, from the taps of the network that it starts from."""
+        x = self.after(stage, taps[stage])
+        pooled = self.pool(self.through(self.stages, x)[0])
+        logits: Tensor = self.classifier(pooled)
+        return logits

@@ -7,6 +7,8 @@ taps are not activated, and ``.pre`` is the tap itself. Behind the stages, a 1x1
 to 1,280 channels, to more in networks wider than the paper's.
 """
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -42,6 +44,7 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, expansion: int, stride: int) -> None:
         super().__init__()
+        self.outputs, self.expansion = outputs, expansion
         inner = inputs * expansion
         self.expand = conv_bn(inputs, inner, 1)
         self.depthwise = conv_bn(inner, inner, 3, stride, groups=inner)
@@ -90,15 +93,20 @@ class MobileNetV2(Network):
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
         x, taps = self.walk(images)
-        pooled = relu(self.neck(x)).mean((2, 3))
+        pooled = self.pool(x)
         return Features(self.classifier(pooled), taps, pooled)
 
     def walk(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """(B, channels, H, W) images → the last stage's output, and all taps."""
         pre = self.stem(images)
         x = relu(pre)
-        taps = {"stem": x, "stem.pre": pre}
-        for name in self.running:
+        out, taps = self.through(self.running, x)
+        return out, {"stem": x, "stem.pre": pre, **taps}
+
+    def through(self, names: Iterable[str], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The output of the last of the named stages, which ``x`` goes through, and all taps."""
+        taps: dict[str, Tensor] = {}
+        for name in names:
             blocks = self.get_submodule(name)
             assert isinstance(blocks, nn.ModuleList)
             for number, block in enumerate(blocks):
@@ -107,3 +115,18 @@ class MobileNetV2(Network):
                     taps[f"{name}.{number}"] = x
             taps |= {name: x, f"{name}.pre": x}
         return x, taps
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The pooled vector (B, C) behind the 1x1 convolution."""
+        return relu(self.neck(x)).mean((2, 3))
+
+    def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
+        """Blocks like the last stage's that keep its map's size, and in the end its channels."""
+        shapes = [(block.outputs, block.expansion) for block in last if isinstance(block, Block)]
+        shapes[-1] = (channels, shapes[-1][1])
+        blocks = nn.ModuleList()
+        inputs = channels
+        for outputs, expansion in shapes:
+            blocks.append(Block(inputs, outputs, expansion, 1))
+            inputs = outputs
+        return blocks

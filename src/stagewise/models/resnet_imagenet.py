@@ -1,6 +1,6 @@
 """ImageNet's residual networks with their native stem: 7x7, stride 2, then max-pooling.
 
-Torchvision's networks, layer by layer: its ImageNet weights fit (see ``imagenet.py``). The tap
+Torchvision's networks, layer by layer: its ImageNet weights fit (see ``runs/imagenet.py``). The tap
 ``stem`` is taken before the max-pooling.
 """
 
@@ -30,6 +30,36 @@ WIDTHS = {
     "resnet152-imagenet": (1, 4, 8, 16, 32),
 }
 """Channels of the stem and of each stage, in multiples of ``width``."""
+
+IMAGENET = {
+    "resnet18-imagenet": (
+        "ResNet18_Weights.IMAGENET1K_V1",
+        "resnet18-f37072fd.pth",
+        "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+    ),
+    "resnet34-imagenet": (
+        "ResNet34_Weights.IMAGENET1K_V1",
+        "resnet34-b627a593.pth",
+        "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f",
+    ),
+    "resnet50-imagenet": (
+        "ResNet50_Weights.IMAGENET1K_V1",
+        "resnet50-0676ba61.pth",
+        "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    ),
+    "resnet101-imagenet": (
+        "ResNet101_Weights.IMAGENET1K_V1",
+        "resnet101-63fe2227.pth",
+        "63fe2227b86e8f1f2063f43a75c84d195911b6a0eace650907dd3dc62dd49a0a",
+    ),
+    "resnet152-imagenet": (
+        "ResNet152_Weights.IMAGENET1K_V1",
+        "resnet152-394f9c45.pth",
+        "394f9c45966e3651a89bbb78a48410a6755854ce4a5ab64927cf1c7247f85e58",
+    ),
+}
+"""Torchvision's ImageNet weights: its name of them, their file, and its SHA-256 or the first eight
+digits of it, which torchvision puts into the file's name."""
 
 SOURCE = "He et al. 2016; torchvision `models/resnet.py`"
 

@@ -113,5 +113,10 @@ class LargeResNet(Network):
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
         x, taps = self.walk(images)
-        pooled = x.mean((2, 3))
+        pooled = self.pool(x)
         return Features(self.classifier(pooled), taps, pooled)
+
+    def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
+        """Blocks like the last stage's that keep its map's shape."""
+        kind = BLOCKS[1 if isinstance(last[0], Basic) else 4]
+        return nn.ModuleList(kind(channels, channels // kind.expansion) for _ in last)

@@ -73,5 +73,9 @@ class ShuffleNetV1(Network):
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
         x, taps = self.walk(images)
-        pooled = x.mean((2, 3))
+        pooled = self.pool(x)
         return Features(self.classifier(pooled), taps, pooled)
+
+    def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
+        """Blocks like the last stage's that keep its map's shape."""
+        return nn.ModuleList(Block(channels, channels, GROUPS) for _ in last)

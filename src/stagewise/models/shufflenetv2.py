@@ -92,5 +92,13 @@ class ShuffleNetV2(Network):
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
         x, taps = self.walk(images)
-        pooled = relu(self.neck(x)).mean((2, 3))
+        pooled = self.pool(x)
         return Features(self.classifier(pooled), taps, pooled)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The pooled vector (B, C) behind the 1x1 convolution."""
+        return relu(self.neck(x)).mean((2, 3))
+
+    def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
+        """Blocks like the last stage's that keep its map's shape."""
+        return nn.ModuleList(Block(channels) for _ in last)

@@ -4,6 +4,8 @@ import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from math import prod
+from operator import le
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.files import atomic, canonical_json
+from stagewise.files import atomic, canonical_json, regular_size
 from stagewise.models.exits import MultiExit
 from stagewise.models.features import Network
 from stagewise.models.history import History, replay
@@ -23,9 +25,15 @@ from stagewise.models.history import History, replay
 LIMITS = {"classes": (2, 100_000), "channels": (1, 16), "image_size": (1, 512)}
 """What a weight file may ask for; more is refused before any memory is taken."""
 
-LARGEST = 2**27
-"""Parameters of the largest network that a file may say it was pruned from (half a GiB)."""
+LARGEST, PRUNED_TO, SMALL = 2**27, 256, 2**20
+"""Parameters of the largest network that a file may say it was pruned from (half a GiB), or so many
+times those that are there, but ``SMALL`` in any case."""
 
+LARGEST_TRACE = 2**29
+"""Values of all layers' outputs when such a network is traced (2 GiB)."""
+
+LARGEST_HEADER = 16 * 2**20
+"""Bytes of a weight file's header, which holds names, shapes and the architecture."""
 
 PART = "part."
 """What the names of a part's tensors begin with."""
@@ -132,6 +140,7 @@ def load_architecture(path: Path | str) -> Architecture:
         UserError: the file is missing, truncated or not one of ours.
     """
     try:
+        _check_file(path)
         with safe_open(str(path), "pt") as stream:
             fields = json.loads((stream.metadata() or {})["architecture"])
         architecture = Architecture(**fields)
@@ -143,6 +152,15 @@ def load_architecture(path: Path | str) -> Architecture:
             f"{path}: not a weight file of this project ({error}); delete it and run again"
         ) from None
     return architecture
+
+
+def _check_file(path: Path | str) -> None:
+    """A regular file with a header of a sound size; raises ``OSError`` or ``ValueError``."""
+    regular_size(path)
+    with open(path, "rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+    if size > LARGEST_HEADER:
+        raise ValueError(f"its header has {size} bytes, at most {LARGEST_HEADER} are read")
 
 
 def _check(architecture: Architecture) -> None:
@@ -182,6 +200,8 @@ def load_network(path: Path | str) -> tuple[Network, Architecture]:
         for name, tensor in network.state_dict().items():
             if name in tensors and tensors[name].dtype != tensor.dtype:
                 raise ValueError(f"'{name}' is of type {tensors[name].dtype}")
+            if name in tensors and not tensors[name].isfinite().all():
+                raise ValueError(f"'{name}' holds values that are not finite")
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -213,17 +233,38 @@ def load_part(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _check_sizes(path: Path | str, architecture: Architecture) -> None:
     """The tensors in a file against its architecture; raises ``ValueError``."""
     backbone = skeleton(architecture)
-    if architecture.pruned:
-        count = sum(parameter.numel() for parameter in backbone.parameters())
-        if count > LARGEST:
-            raise ValueError(f"pruned from {count} parameters, at most {LARGEST} are taken")
-        return
-    prefix = "backbone." if architecture.exits else ""
+    prefix, pruned = "backbone." if architecture.exits else "", bool(architecture.pruned)
+    there = 0
     with safe_open(str(path), "pt") as stream:
         for name, tensor in backbone.state_dict(prefix=prefix).items():
-            found = stream.get_slice(name).get_shape()
-            if found != list(tensor.shape):
-                raise ValueError(f"'{name}' has shape {found}, not {list(tensor.shape)}")
+            found, dense = stream.get_slice(name).get_shape(), list(tensor.shape)
+            fewer = pruned and len(found) == len(dense) and all(map(le, found, dense))
+            if found != dense and not fewer:
+                raise ValueError(f"'{name}' has shape {found}, not {dense}")
+            there += prod(found)
+    if pruned:
+        _check_dense(backbone, architecture, there)
+
+
+def _check_dense(backbone: Network, architecture: Architecture, there: int) -> None:
+    """The network that one of ``there`` values was pruned from; raises ``ValueError``."""
+    count = sum(parameter.numel() for parameter in backbone.parameters())
+    most = min(LARGEST, max(SMALL, PRUNED_TO * there))
+    if count > most:
+        raise ValueError(f"pruned from {count} parameters, at most {most} are taken")
+    example = architecture.example()
+    layers = [module for module in backbone.modules() if isinstance(module, nn.Conv2d)]
+    if sum(layer.out_channels for layer in layers) * example.numel() <= LARGEST_TRACE:
+        return  # no layer's map is larger than the images: the trace is small without a look at it
+    outputs: list[int] = []
+    for layer in (module for module in backbone.modules() if not [*module.children()]):
+        layer.register_forward_hook(lambda _, _inputs, output: outputs.append(output.numel()))
+    with torch.no_grad():
+        backbone(example.to("meta"))  # its first use alone takes seconds
+    if sum(outputs) > LARGEST_TRACE:
+        raise ValueError(
+            f"pruned on images that fill {sum(outputs)} values, at most {LARGEST_TRACE} are taken"
+        )
 
 
 def with_exits(

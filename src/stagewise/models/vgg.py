@@ -34,6 +34,23 @@ LARGE_MAP = 8
 SMALLEST = 8
 """Least image size: the three poolings leave one pixel of it."""
 
+IMAGENET = {
+    "vgg11": ("VGG11_BN_Weights.IMAGENET1K_V1", "vgg11_bn-6002323d.pth", "6002323d"),
+    "vgg13": ("VGG13_BN_Weights.IMAGENET1K_V1", "vgg13_bn-abd245e5.pth", "abd245e5"),
+    "vgg16": (
+        "VGG16_BN_Weights.IMAGENET1K_V1",
+        "vgg16_bn-6c64b313.pth",
+        "6c64b3138f2f4fcb3bcc4cafde11619c4f440eb1631787e93a682fd88305888a",
+    ),
+    "vgg19": (
+        "VGG19_BN_Weights.IMAGENET1K_V1",
+        "vgg19_bn-c79401a0.pth",
+        "c79401a0cf3cb42714e4182f5868c7a6f4f4534f5df9e956e2bb2098de41cbb6",
+    ),
+}
+"""Torchvision's ImageNet weights: its name of them, their file, and its SHA-256 or the first eight
+digits of it, which torchvision puts into the file's name."""
+
 SOURCE = "Simonyan & Zisserman 2015 with batch norm; RepDistiller `models/vgg.py`"
 
 
@@ -81,8 +98,12 @@ class VGG(Network):
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
         x, taps = self.walk(images)
-        pooled = x.mean((2, 3))
+        pooled = self.pool(x)
         return Features(self.classifier(pooled), taps, pooled)
+
+    def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
+        """A block like the last that keeps the map's shape."""
+        return self._block(channels, channels, len(last))
 
     def after(self, stage: str, x: Tensor) -> Tensor:
         """Max-pooling behind the first blocks."""

@@ -6,6 +6,7 @@ follow it belong to the next block in the papers. Here the batch norm stands at 
 whose sum it takes, so that a stage holds all that its exit needs; the function is the same.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -85,7 +86,7 @@ class WideResNet(Network):
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
         x, taps = self.walk(images)
-        pooled = x.mean((2, 3))
+        pooled = self.pool(x)
         return Features(self.classifier(pooled), taps, pooled)
 
     def walk(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -93,13 +94,31 @@ class WideResNet(Network):
         conv, norm = self.stem
         raw = conv(images)
         pre = norm(raw)
-        taps = {"stem": raw, "stem.pre": pre}
-        for name in self.running:
+        x, taps = self.through_stages(self.running, raw, pre)
+        return x, {"stem": raw, "stem.pre": pre, **taps}
+
+    def through_stages(
+        self, names: Iterable[str], raw: Tensor, pre: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """A stage's raw output, and that behind batch norm, through the named stages: the last
+        one's output behind its ReLU, and all taps."""
+        taps: dict[str, Tensor] = {}
+        for name in names:
             blocks = self.get_submodule(name)
             assert isinstance(blocks, nn.ModuleList)
             for number, block in enumerate(blocks):
                 raw, pre = block(raw, pre)
                 if self.block_taps:
-                    taps[f"{name}.{number}"] = raw
+                    taps[f"{name}.{number}"] = relu(pre)
             taps |= {name: raw, f"{name}.pre": pre}
         return relu(pre), taps
+
+    def resume(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
+        """Logits (B, classes) of a branch, from the taps of the network that it starts from."""
+        x, _ = self.through_stages(self.stages, taps[stage], taps[f"{stage}.pre"])
+        logits: Tensor = self.classifier(self.pool(x))
+        return logits
+
+    def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
+        """Blocks like the last stage's that keep its map's shape."""
+        return nn.ModuleList(Block(channels, channels, 1) for _ in last)

@@ -9,7 +9,6 @@ import torch
 from stagewise import catalogue
 from stagewise.models.cost import total_macs
 from stagewise.models.store import Architecture, skeleton
-from stagewise.runs.imagenet import WEIGHTS
 
 CLASSES, CHANNELS = 100, 3
 SIZES = (32, 64)
@@ -87,6 +86,7 @@ def _cells(name: str) -> list[str]:
     stem, *stages = (
         "×".join(map(str, shape)) for tap, shape in known.taps.items() if not tap.endswith(".pre")
     )
+    weights = catalogue.network_fact(name, "IMAGENET")
     return [
         f"`{name}`",
         _millions(known.parameters, 3),
@@ -95,7 +95,7 @@ def _cells(name: str) -> list[str]:
         ", ".join(stages),
         str(catalogue.network_options(name)["width"]),
         "no" if catalogue.network_fact(name, "UNPRUNABLE") else "yes",
-        WEIGHTS[name][0].partition("_Weights")[0] if name in WEIGHTS else "–",
+        weights[0].partition("_Weights")[0] if weights else "–",
     ]
 
 

@@ -19,6 +19,9 @@ from stagewise.process.streams import open_streams
 from stagewise.process.terminal import terminal
 from stagewise.process.warm import ask
 
+LARGEST_GB = 10**6
+"""GiB that an argument may ask for."""
+
 SHORT_OF_MEMORY = ("failed to map segment", "annot allocate memory")
 """What a library says that cannot be loaded for want of memory."""
 
@@ -111,6 +114,17 @@ def seconds(text: str) -> float:
     if not match:
         raise UserError(f"--budget: '{text}' is no time; write 90s, 9m or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def gigabytes(text: str) -> int:
+    """``type=`` of an argument in GiB; returns bytes."""
+    try:
+        size = float(text)
+    except ValueError:
+        size = -1.0
+    if not 0 <= size <= LARGEST_GB:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size; give 0 to {LARGEST_GB:,} GiB")
+    return int(size * 2**30)
 
 
 def json_object(text: str) -> dict[str, Any]:

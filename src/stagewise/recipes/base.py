@@ -19,6 +19,8 @@ BATCH_NORM_MOMENTUM = 0.1
 
 def matched(name: str, parts: Iterable[str]) -> list[str]:
     """Of ``parts``, the one of this name, or those of this group."""
+    if name == "network":
+        return [part for part in parts if not part.startswith("method.")]
     return [part for part in parts if part == name or part.startswith(f"{name}.")]
 
 
@@ -28,9 +30,9 @@ class Phase:
 
     ``trains`` names the parts that move; None is all of them. A part is one of the network
     (``stem``, ``stage1`` …, ``classifier``), an exit (``exits.1``) or one of the method
-    (``method.regressor``); ``exits`` and ``method`` are all of these. A mapping gives each a factor
-    of the rate. Parts that do not move are in evaluation mode, so their batch-norm statistics stand
-    still too; with ``freeze_batch_norm`` all do.
+    (``method.regressor``); ``exits`` and ``method`` are all of these, ``network`` is all but the
+    method's. A mapping gives each a factor of the rate. Parts that do not move are in evaluation
+    mode, so their batch-norm statistics stand still too; with ``freeze_batch_norm`` all do.
 
     ``weights`` of loss terms and the ``schedule`` are the run's where they are None; a term that
     ``weights`` does not name has none.

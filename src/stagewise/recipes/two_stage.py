@@ -9,7 +9,9 @@ reconstructions (LP-FT with a distillation loss).
 from stagewise.recipes.base import Phase
 
 
-def phases(epochs: int, lr: float, *, stage1_share: float, stage1_lr: float) -> list[Phase]:
+def phases(
+    epochs: int, lr: float, *, stage1_share: float = 0.1, stage1_lr: float = 0.1
+) -> list[Phase]:
     """Both stages together take ``epochs``; ``stage1_share`` of them, at least one, is stage 1."""
     first = min(max(1, round(stage1_share * epochs)), epochs - 1)
     return [

@@ -2,7 +2,7 @@
 
 Several runs share one process, each in a thread and, on a GPU, on a stream of its own: that is how
 small networks fill a large GPU. A run's folder is the one that Snakemake would make; a run whose
-record already holds the same settings and code is not done again.
+record already holds the same settings, code, data and parents is not done again.
 """
 
 import time
@@ -13,12 +13,14 @@ from pathlib import Path
 import torch
 
 from stagewise.errors import UserError
-from stagewise.files import read_json
+from stagewise.files import read_json, sha256_file
 from stagewise.runs.prune import prune_run
 from stagewise.runs.start import Inputs
 from stagewise.runs.train import train_run
+from stagewise.study.agreement import Made, differences, stated
 from stagewise.study.fingerprint import fingerprint
-from stagewise.study.runs import Plan, Run
+from stagewise.study.planned import Plan, PlannedRun
+from stagewise.study.spec import PruneSpec
 from stagewise.training.table import TableFolder
 from stagewise.training.trainer import OutOfTime
 
@@ -34,18 +36,44 @@ class Machine:
     deadline: float | None = None
 
 
-def unfinished(plan: Plan, machine: Machine) -> list[Run]:
-    """The runs that have no record with the plan's settings and the present code, and all that
-    descend from them; parents first."""
-    left: dict[str, Run] = {}
+def unfinished(plan: Plan, data: Path, machine: Machine) -> dict[PlannedRun, str]:
+    """The runs to do, parents first: those without a record of the plan's settings, the present
+    code and data and their parents' weights, and all that descend from them.
+
+    Each with why its record is not one of these, in words; empty where there is none.
+    """
+    left: dict[PlannedRun, str] = {}
+    records: dict[str, Made] = {}
+    prepared = sha256_file(data)
     for path, run in plan.runs.items():
-        parents = {*run.parents.values()} & left.keys()
-        if parents or not _done(run, machine):
-            left[path] = run
-    return list(left.values())
+        file = Path(path) / "record.json"
+        if not file.exists():
+            left[run] = ""
+            continue
+        try:
+            record = stated(read_json(file))
+        except UserError:
+            left[run] = "its record is damaged"
+            continue
+        known = {role: _weights(parent, records) for role, parent in run.parents.items()}
+        planned = Made(run.spec.written(), prepared, known, _code(run, machine))
+        again = any(plan.runs.get(parent) in left for parent in run.parents.values())
+        why = differences(record, planned) or ("a parent is done again" if again else "")
+        if why:
+            left[run] = why
+        records[path] = record
+    return left
 
 
-def execute(runs: list[Run], data: Path, machine: Machine) -> None:
+def _weights(parent: str, records: dict[str, Made]) -> str:
+    """Checksum of a parent's weights, which a run's record states; empty where nobody knows."""
+    if parent in records:
+        return records[parent].model
+    file = Path(parent) / "model.safetensors"
+    return sha256_file(file) if file.is_file() else ""
+
+
+def execute(runs: list[PlannedRun], data: Path, machine: Machine) -> None:
     """Do ``runs`` (parents first), as many at once as the machine takes.
 
     Raises:
@@ -77,26 +105,18 @@ def execute(runs: list[Run], data: Path, machine: Machine) -> None:
         raise OutOfTime
 
 
-def _script(run: Run) -> str:
-    return "prune.py" if run.step == "pruning" else "train.py"
+def _script(run: PlannedRun) -> str:
+    return "prune.py" if isinstance(run.spec, PruneSpec) else "train.py"
 
 
-def _code(run: Run, machine: Machine) -> str:
+def _code(run: PlannedRun, machine: Machine) -> str:
     return fingerprint(machine.scripts / _script(run), *run.spec.modules())
 
 
-def _done(run: Run, machine: Machine) -> bool:
-    try:
-        record = read_json(Path(run.path) / "record.json")
-    except UserError:
-        return False
-    return bool(record["spec"] == run.spec.written() and record["code"] == _code(run, machine))
-
-
-def _do(run: Run, data: Path, machine: Machine, title: str) -> None:
+def _do(run: PlannedRun, data: Path, machine: Machine, title: str) -> None:
     parents = {role: Path(path) / "model.safetensors" for role, path in run.parents.items()}
     inputs, out, code = Inputs(data, parents), Path(run.path), _code(run, machine)
-    if run.step == "pruning":
+    if isinstance(run.spec, PruneSpec):
         prune_run(run.spec, inputs, out, code=code)
         return
     left = machine.deadline and max(1e-3, machine.deadline - time.monotonic())

@@ -22,13 +22,14 @@ OUTSIDE = (
     "stagewise.declarations",
     "stagewise.errors",
     "stagewise.process",
-    "stagewise.study.spec",
+    "stagewise.study",
 )
 """Modules, and packages with all that they hold, that no fingerprint covers."""
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache
 def _module_path(module: str) -> Path | None:
     base = PACKAGE.parent.joinpath(*module.split("."))
     candidates = (base.with_suffix(".py"), base / "__init__.py")

@@ -5,18 +5,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Regime:
-    """``task``: what the students learn. ``teacher``: what the names of their teachers end in.
-    ``pretrains``: a run on the source classes makes the features. ``imagenet``: torchvision's
-    weights do, also the teachers'. Without either, students start from new weights."""
+    """``task``: the classes that students and their teachers learn. ``pretrains``: a run on the
+    source classes makes the features. ``imagenet``: torchvision's weights do, also the teachers'.
+    Without either, students start from new weights."""
 
     task: str
-    teacher: str = ""
     pretrains: bool = False
     imagenet: bool = False
 
 
 REGIMES = {
-    "split": Regime("target", ".target", pretrains=True),
+    "split": Regime("target", pretrains=True),
     "imagenet": Regime("all", imagenet=True),
     "scratch": Regime("all"),
 }

@@ -31,6 +31,9 @@ def stated(default: Any) -> Any:
 class Written:
     """A dataclass that is written without its defaults, and read back."""
 
+    __pydantic_config__ = {"extra": "forbid", "strict": True}
+    """For the configurations that hold one: no further keys, no conversions."""
+
     def written(self) -> dict[str, Any]:
         """The fields that are stated or differ from their default, as plain JSON values."""
         found: dict[str, Any] = {}

@@ -157,7 +157,7 @@ def table_key(checksums: dict[str, str], batches: TrainingBatches, *more: object
 
 
 def answers_live(needs: Needs, bounded: bool) -> bool:
-    """Whether the teacher has to answer every batch anew: where the method asks for more than a table
+    """Whether the teacher has to answer every batch anew: the method asks for more than a table
     holds, or views have no end."""
     return needs.live_teacher or not bounded
 

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from stagewise.training.observer import Moment, Observer, Row
 from stagewise.training.precision import Precision
 from stagewise.training.schedules import SCHEDULES
 from stagewise.training.sgd import SGD
+from stagewise.training.state import Position, check_position, check_tensors, state_tensors
 from stagewise.training.step import CAPTURING, Pass, make_step
 from stagewise.training.teachers import FLOAT32, Teacher
 
@@ -40,15 +40,6 @@ STREAMS = threading.local()
 
 class OutOfTime(Exception):
     """The time budget is spent; everything is saved, and the same command goes on."""
-
-
-@dataclass
-class Position:
-    """Where training stands: epochs done in the current phase and in the whole run."""
-
-    phase: int = 0
-    epoch_in_phase: int = 0
-    epoch: int = 0
 
 
 @torch.no_grad()
@@ -154,10 +145,7 @@ class Trainer:
 
     def _run(self) -> None:
         self._dry_run()
-        saved = self.checkpoint.load()
-        if saved:
-            self._restore(*saved)
-            self.progress.resume(self.at.epoch)
+        self._resume()
         self.clock.ready()
         while self.at.phase < len(self.phases):
             self._phase(self.phases[self.at.phase])
@@ -196,15 +184,7 @@ class Trainer:
 
     def _start(self, phase: Phase) -> None:
         """An optimiser over what this phase trains, and the step that uses it."""
-        factors = phase.factors(self.parts)
-        groups: dict[float, list[Tensor]] = {}
-        for name, part in self.parts.items():
-            part.requires_grad_(name in factors)
-            tensors = part.parameters() if isinstance(part, nn.Module) else [part]
-            groups.setdefault(factors.get(name, 1.0), []).extend(tensors)
-        self.optimiser = SGD(
-            groups, momentum=self.settings.momentum, weight_decay=self.settings.weight_decay
-        )
+        self.optimiser = self._optimiser(phase)
         weights = self.weights if phase.weights is None else phase.weights
         with CAPTURING:  # as in ``run``, where a step is replaced
             self.step = make_step(
@@ -214,6 +194,16 @@ class Trainer:
                 self.batches,
                 self.optimiser if phase.updates else None,
             )
+
+    def _optimiser(self, phase: Phase) -> SGD:
+        """A new one; only what it moves has gradients from now on."""
+        factors = phase.factors(self.parts)
+        groups: dict[float, list[Tensor]] = {}
+        for name, part in self.parts.items():
+            part.requires_grad_(name in factors)
+            tensors = part.parameters() if isinstance(part, nn.Module) else [part]
+            groups.setdefault(factors.get(name, 1.0), []).extend(tensors)
+        return SGD(groups, momentum=self.settings.momentum, weight_decay=self.settings.weight_decay)
 
     def forward(self, batch: Batch) -> Pass:
         """Features, and loss terms, of the batch that the method makes of ``batch``."""
@@ -280,6 +270,7 @@ class Trainer:
         index = torch.arange(2, device=self.data.train.labels.device)
         view = torch.zeros_like(index)
         self.network.eval()
+        self.method.eval()
         with torch.no_grad():
             try:
                 if self.teacher:
@@ -300,10 +291,10 @@ class Trainer:
     def _check(self, phase: Phase, terms: Collection[str]) -> None:
         """A phase that trains something by some loss."""
         weights = self.weights if phase.weights is None else phase.weights
-        if not any(weights.get(name) for name in terms):
+        if not any(weights.get(name) for name in terms) or weights.keys() - {*terms}:
             raise UserError(
-                f"{self.progress.title}: phase '{phase.name}' weights {dict(weights)}, so none of"
-                f" the losses {sorted(terms)} counts; raise one"
+                f"{self.progress.title}: phase '{phase.name}' weights {dict(weights)}; give some"
+                f" of the losses {sorted(terms)} a weight, and nothing else"
             )
         if phase.updates and not phase.factors(self.parts):
             raise UserError(
@@ -313,31 +304,44 @@ class Trainer:
 
     # -- state -------------------------------------------------------------------------------
 
+    def _tensors(self, optimiser: SGD) -> dict[str, Tensor]:
+        return state_tensors(self.network, self.method, optimiser.velocity, self.observers)
+
     def _save(self) -> None:
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"method.{k}": v for k, v in self.method.state_dict().items()}
-        tensors |= {f"velocity.{i}": v for i, v in enumerate(self.optimiser.velocity)}
-        tensors["rng"] = torch.get_rng_state()
-        for name, observer in self.observers.items():
-            tensors |= {f"{name}.{k}": v for k, v in observer.state().items()}
         rows = {name: observer.rows for name, observer in self.observers.items()}
         position = {"at": vars(self.at), "history": self.history, "observers": rows}
-        self.checkpoint.save(tensors, position)
+        self.checkpoint.save(self._tensors(self.optimiser), position)
         self._saved = time.monotonic()
 
-    def _restore(self, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
+    def _resume(self) -> None:
+        """Go on from the last state if it is whole and this run's; discard it, in one line, if it
+        is not."""
+        try:
+            saved = self.checkpoint.load()
+            if not saved:
+                return
+            tensors, stated = saved
+            at = check_position(stated, self.phases, self.weights, self.observers)
+            check_tensors(tensors, self._tensors(self._optimiser(self.phases[at.phase])))
+        except ValueError as error:
+            said = f"its training state cannot be used ({' '.join(str(error).split())})"
+            print(f"{self.progress.title}: {said}; training starts anew", flush=True)
+            self.checkpoint.discard()
+            return
+        self._restore(at, tensors, stated)
+        self.progress.resume(at.epoch)
+
+    def _restore(self, at: Position, tensors: dict[str, Tensor], stated: dict[str, Any]) -> None:
         def named(prefix: str) -> dict[str, Tensor]:
             return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
-        self.at = Position(**position["at"])
-        self.history = position["history"]
+        self.at, self.history = at, stated["history"]
         self.network.load_state_dict(named("network."))
         self.method.load_state_dict(named("method."))
-        phase = self.phases[self.at.phase]
-        self._start(phase)
+        self._start(self.phases[at.phase])
         for number, velocity in enumerate(self.optimiser.velocity):
             velocity.copy_(tensors[f"velocity.{number}"])
         with BUILDING:
             torch.set_rng_state(tensors["rng"])
         for name, observer in self.observers.items():
-            observer.restore(named(f"{name}."), position["observers"][name])
+            observer.restore(named(f"{name}."), stated["observers"][name])

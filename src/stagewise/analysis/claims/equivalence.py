@@ -14,7 +14,7 @@ from scipy import stats
 
 from stagewise.analysis.claims.statistics import ALPHA, NAN, equivalence_p
 from stagewise.analysis.claims.wording import number
-from stagewise.analysis.records.summary import main_exits
+from stagewise.analysis.records.summary import main_outputs
 from stagewise.errors import UserError
 
 ALL_ARMS = "all arms (mean)"
@@ -40,7 +40,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, margin: float) -> pd.Data
             f" {', '.join(sorted(devices))}; use {CPU_MARGIN:g} or more"
         )
     keys = ["arm", "seed"]
-    trained = (main_exits(part).query("epochs > 0") for part in (first, second))
+    trained = (main_outputs(part).query("epochs > 0") for part in (first, second))
     columns = [part.set_index(keys)["test_accuracy"] for part in trained]
     both = pd.concat(columns, axis=1, keys=["first", "second"], join="inner").reset_index()
     if both.empty:

@@ -62,7 +62,7 @@ Verdict = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Case:
     """What a rule may look at: one headline contrast in one pair.
 
     ``published_low``: the smallest published effect, NaN where none is known. ``threshold``: of
@@ -79,32 +79,32 @@ class Evidence:
     gate_reason: str
 
 
-def _gate_failed(evidence: Evidence) -> str:
-    return evidence.gate_reason
+def _gate_failed(case: Case) -> str:
+    return case.gate_reason
 
 
-def _not_tested(evidence: Evidence) -> str:
-    return "" if evidence.tested else "demonstration only: this study's data cannot decide it"
+def _not_tested(case: Case) -> str:
+    return "" if case.tested else "demonstration only: this study's data cannot decide it"
 
 
-def _few_seeds(evidence: Evidence) -> str:
-    n = evidence.paired.n
+def _few_seeds(case: Case) -> str:
+    n = case.paired.n
     pairs = f"{n} paired seed{'s' * (n != 1)}"
     return "" if n >= MIN_SEEDS else f"descriptive only: {pairs}, {MIN_SEEDS} are needed"
 
 
-CONDITIONS: tuple[Callable[[Evidence], str], ...] = (_gate_failed, _not_tested, _few_seeds)
+CONDITIONS: tuple[Callable[[Case], str], ...] = (_gate_failed, _not_tested, _few_seeds)
 
 
-def difference(evidence: Evidence) -> Verdict:
+def difference(case: Case) -> Verdict:
     """Rule "difference" of the module's docstring."""
-    effect, published = evidence.paired, evidence.published_low
+    effect, published = case.paired, case.published_low
     below_published = isfinite(published) and effect.high < published
-    if evidence.p_holm < ALPHA and effect.mean > 0:
+    if case.p_holm < ALPHA and effect.mean > 0:
         if below_published:
             return PARTIALLY, f"positive, but smaller than the published {published:g} points"
         return REPRODUCED, "positive after Holm's correction"
-    if evidence.p_holm < ALPHA:
+    if case.p_holm < ALPHA:
         return NOT_REPRODUCED, "the control is better"
     if below_published:
         return NOT_REPRODUCED, f"the interval excludes the published {published:g} points"
@@ -119,40 +119,40 @@ def difference(evidence: Evidence) -> Verdict:
     return INCONCLUSIVE, "neither a difference nor equivalence is shown"
 
 
-def above(evidence: Evidence) -> Verdict:
+def above(case: Case) -> Verdict:
     """Rule "above" of the module's docstring."""
-    mean, threshold = evidence.treatment_mean, evidence.threshold
+    mean, threshold = case.treatment_mean, case.threshold
     if not mean > threshold:
         return NOT_REPRODUCED, f"the mean does not exceed {threshold:g}"
-    if not evidence.paired.low > 0:
+    if not case.paired.low > 0:
         return INCONCLUSIVE, f"the mean exceeds {threshold:g}, but the interval reaches zero"
     return REPRODUCED, f"the mean exceeds {threshold:g} and the interval lies above zero"
 
 
-def halved(evidence: Evidence) -> Verdict:
+def halved(case: Case) -> Verdict:
     """Rule "halved" of the module's docstring."""
-    treatment, control = evidence.treatment_mean, evidence.control_mean
+    treatment, control = case.treatment_mean, case.control_mean
     if not control > 0:
         return NOT_TESTABLE, "the control shows no harm that could be removed"
-    if treatment <= control / 2 and isnan(evidence.paired.high):
+    if treatment <= control / 2 and isnan(case.paired.high):
         return INCONCLUSIVE, "at most half of the control's, but equal seeds give no interval"
-    if treatment <= control / 2 and not evidence.paired.high < 0:
+    if treatment <= control / 2 and not case.paired.high < 0:
         return INCONCLUSIVE, "at most half of the control's, but the interval reaches zero"
     if treatment <= control / 2:
         return REPRODUCED, "at most half of the control's, and the interval lies below zero"
-    if evidence.p_holm < ALPHA and treatment < control:
+    if case.p_holm < ALPHA and treatment < control:
         return PARTIALLY, "smaller than the control's, but more than half of it"
     return NOT_REPRODUCED, "not halved"
 
 
-def no_gain(evidence: Evidence) -> Verdict:
+def no_gain(case: Case) -> Verdict:
     """Rule "no_gain" of the module's docstring."""
-    if evidence.paired.p_t < ALPHA and evidence.paired.mean > 0:
+    if case.paired.p_t < ALPHA and case.paired.mean > 0:
         return FAILS, "the control helps, so gains here need another reason than knowledge"
     return HOLDS, "no gain"
 
 
-RULES: dict[str, Callable[[Evidence], Verdict]] = {
+RULES: dict[str, Callable[[Case], Verdict]] = {
     "difference": difference,
     "above": above,
     "halved": halved,
@@ -160,12 +160,12 @@ RULES: dict[str, Callable[[Evidence], Verdict]] = {
 }
 
 
-def judge(rule: str, evidence: Evidence) -> Verdict:
+def judge(rule: str, case: Case) -> Verdict:
     """The verdict on one headline row: the first condition that is not met, else the rule's."""
     for condition in CONDITIONS:
-        if reason := condition(evidence):
+        if reason := condition(case):
             return NOT_TESTABLE, reason
-    return RULES[rule](evidence)
+    return RULES[rule](case)
 
 
 def combine(verdicts: Iterable[str]) -> str:

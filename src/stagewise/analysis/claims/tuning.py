@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from stagewise.analysis.records.study import Study, main_exit
+from stagewise.analysis.records.study import Study
+from stagewise.analysis.records.summary import main_outputs
 from stagewise.errors import UserError
 
 COLUMNS = ["arm", "rate", "n", "validation_accuracy", "validation_nll", "chosen"]
@@ -21,8 +22,7 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     if runs.empty:
         raise UserError(f"{study.name}: no tuning study; its config needs 'tune: rates: [...]'")
     validation = evaluation[evaluation["split"] == "validation"]
-    chosen_exit = validation.groupby("path")["exit"].transform(main_exit)
-    main = validation[validation["exit"] == chosen_exit]
+    main = main_outputs(validation)
     missing = runs.loc[~runs["path"].isin(main["path"]), "path"]
     if len(missing):  # rates judged on different seeds would not be comparable
         raise UserError(f"{missing.iloc[0]}: not in the evaluation; evaluate the whole study again")

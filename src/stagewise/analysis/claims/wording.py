@@ -1,8 +1,18 @@
-"""Verdicts in plain words, for the terminal and the top of the report."""
+"""``claims.csv`` read back, and its numbers and verdicts in plain words for terminal and pages."""
 
 from collections.abc import Hashable
+from pathlib import Path
 
 import pandas as pd
+
+from stagewise.analysis.claims.judgement import COLUMNS
+from stagewise.analysis.records.csv_files import read_csv
+from stagewise.papers.claims import HEADLINE
+
+
+def read_claims(file: Path) -> pd.DataFrame:
+    """``claims.csv``; raises ``UserError`` where it is missing or broken."""
+    return read_csv(file, tuple(COLUMNS), {"unit": ("points", "ratio", "relative")})
 
 
 def number(value: float, digits: int = 2, signed: bool = True) -> str:
@@ -42,7 +52,7 @@ def headline(claims: pd.DataFrame) -> list[str]:
     """
     lines, untested = [], []
     for claim, rows in by_claim(claims):
-        main = rows[rows["role"] == "headline"]
+        main = rows[rows["role"] == HEADLINE]
         first = rows.iloc[0]
         if (main["verdict"] == "not testable here").all():
             untested.append(str(claim))

@@ -1,17 +1,2 @@
-"""The figures of a study, one file each: ``POSITION``, ``CAPTION`` and ``draw(results)``."""
-
-import importlib
-from collections.abc import Iterable
-from pathlib import Path
-
-from stagewise import catalogue
-from stagewise.analysis.figures import _drawing as drawing
-from stagewise.analysis.tables.table import Results
-
-
-def write_figures(results: Results, folder: Path, names: Iterable[str], dpi: int = 150) -> None:
-    """Write NAME.svg, NAME.pdf and NAME.png (at ``dpi`` dots per inch) for each name."""
-    with drawing.style():
-        for name in names:
-            module = importlib.import_module(catalogue.module_name(catalogue.figures()[name]))
-            drawing.save(module.draw(results), folder, name, dpi)
+"""The figures, one file each (``POSITION``, ``CAPTION`` and ``draw(results)``); what they share has
+no ``POSITION``. Snakemake reads captions when it starts: nothing is imported here."""

@@ -4,10 +4,10 @@ import textwrap
 
 from matplotlib.figure import Figure
 
-from stagewise.analysis.figures import _drawing as drawing
-from stagewise.analysis.figures._drawing import COLOURS, GREY, INK, WIDTH
-from stagewise.analysis.records.summary import main_exits
-from stagewise.analysis.tables.table import BASELINES, COMPRESSION, TASKS, Results, display
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import drawing
+from stagewise.analysis.figures.drawing import COLOURS, GREY, INK, WIDTH
+from stagewise.analysis.records.labels import BASELINES, COMPRESSION, TASKS, display
 
 POSITION = 2
 """Place in the report."""
@@ -22,7 +22,7 @@ LINE = 20
 
 def draw(results: Results) -> Figure:
     """Accuracy by arm: every seed a dot, the mean with its interval."""
-    main = main_exits(results.summary)
+    main = results.main
     main = main[~main["step"].isin([*COMPRESSION, "pretraining"])]
     panels = [
         (str(pair), str(task), list(part.groupby("arm", sort=False)))

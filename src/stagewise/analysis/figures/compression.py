@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from stagewise.analysis.figures import _drawing as drawing
-from stagewise.analysis.figures._drawing import COLOURS, GREY, INK, MARKERS, PAPER, WIDTH
-from stagewise.analysis.records.summary import main_exits
-from stagewise.analysis.tables.table import Results, dense_students
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import drawing
+from stagewise.analysis.figures.drawing import COLOURS, GREY, INK, MARKERS, PAPER, WIDTH
+from stagewise.analysis.records.labels import dense_students
 
 POSITION = 5
 """Place in the report."""
@@ -35,7 +35,7 @@ RECOVERIES = {
 
 def draw(results: Results) -> Figure:
     """Accuracy against MACs for the dense student, pruned and recovered networks."""
-    main = main_exits(results.summary)
+    main = results.main
     chained = main[main["chain"] != ""]
     if chained.empty:
         return drawing.notice("this study prunes no network")
@@ -43,7 +43,7 @@ def draw(results: Results) -> Figure:
     figure = Figure(figsize=(WIDTH, 2.1 * len(panels) + 0.95))
     grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, ((pair, chain), part) in zip(grid, panels, strict=True):
-        dense = dense_students(results.study, main, part)
+        dense = dense_students(results.study.runs, main, part)
         _operating_points(axes, dense, part)
         axes.set_title(f"{pair}, {CHAINS[str(chain)]}")
         axes.set_ylabel("test accuracy, %")

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from stagewise.analysis.claims.judgement import HEADLINE, judge_claims
+from stagewise.analysis.claims.judgement import judge_claims
+from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.wording import number
-from stagewise.analysis.figures import _drawing as drawing
-from stagewise.analysis.figures._drawing import GREY, INK, PAPER, WIDTH
-from stagewise.analysis.tables.table import Results
+from stagewise.analysis.figures import drawing
+from stagewise.analysis.figures.drawing import GREY, INK, PAPER, WIDTH
+from stagewise.papers.claims import HEADLINE
 
 POSITION = 1
 """Place in the report."""
@@ -30,7 +31,7 @@ LINE = 0.14
 
 def draw(results: Results) -> Figure:
     """Every contrast of the claims in points, by pair, with its 95 % interval."""
-    claims = judge_claims(results.study, results.summary)
+    claims = judge_claims(results)
     claims = claims[(claims["pair"] != "") & (claims["unit"] == "points")]
     claims = claims[(claims["control"] != "") & ~claims["claim"].isin(["A1", "A2"])]
     if claims.empty:

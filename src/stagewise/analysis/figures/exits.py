@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from stagewise.analysis.figures import _drawing as drawing
-from stagewise.analysis.figures._drawing import INK, PAPER, WIDTH
-from stagewise.analysis.records.study import ENSEMBLE, FINAL
-from stagewise.analysis.tables.table import Results
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import drawing
+from stagewise.analysis.figures.drawing import INK, PAPER, WIDTH
+from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 
 POSITION = 6
 """Place in the report."""

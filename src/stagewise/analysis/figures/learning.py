@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
-from stagewise.analysis.figures import _drawing as drawing
-from stagewise.analysis.figures._drawing import WIDTH
-from stagewise.analysis.records.study import read_table
-from stagewise.analysis.tables.table import COMPRESSION, TASKS, Results
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import drawing
+from stagewise.analysis.figures.drawing import WIDTH
+from stagewise.analysis.records.labels import COMPRESSION, TASKS
 
 POSITION = 3
 """Place in the report."""
@@ -55,9 +55,8 @@ def draw(results: Results) -> Figure:
 
 def _curve(results: Results, axes: Axes, paths: Sequence[str], index: int) -> None:
     """One arm's validation curve, drawn as errors."""
-    columns = ("epoch", "validation_accuracy")
-    parts = [read_table(results.study.folder(path) / "history.csv", columns) for path in paths]
-    table = pd.concat(parts)[list(columns)].dropna()
+    parts = [results.study.files(path).history for path in paths]
+    table = pd.concat(parts)[["epoch", "validation_accuracy"]].dropna()
     error = (100 - table["validation_accuracy"]).clip(lower=NEVER_WRONG)
     stats = error.groupby(table["epoch"]).agg(["mean", "min", "max"])
     colour, marker = drawing.look(index)

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 
-from stagewise.analysis.figures._drawing import BLUE, GREY, INK, ORANGE, PAPER, PURPLE, WIDTH
-from stagewise.analysis.tables.table import Results, shape
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures.drawing import BLUE, GREY, INK, ORANGE, PAPER, PURPLE, WIDTH
+from stagewise.analysis.records.labels import shape
 
 POSITION = 0
 """Place in the report."""

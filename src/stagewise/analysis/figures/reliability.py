@@ -7,13 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stagewise.analysis.figures import _drawing as drawing
-from stagewise.analysis.figures._drawing import BLUE, INK, ORANGE, WIDTH
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import drawing
+from stagewise.analysis.figures.drawing import BLUE, INK, ORANGE, WIDTH
 from stagewise.analysis.records import metrics
-from stagewise.analysis.records.evaluation import outputs
-from stagewise.analysis.records.study import read_logits
-from stagewise.analysis.records.summary import main_exits
-from stagewise.analysis.tables.table import TASKS, Results, display
+from stagewise.analysis.records.labels import TASKS, display
 
 POSITION = 7
 """Place in the report."""
@@ -46,7 +44,7 @@ LEAST = 5
 
 def draw(results: Results) -> Figure:
     """Small multiples by pair and task: confidence against accuracy on the test images."""
-    main = main_exits(results.summary)
+    main = results.main
     panels = []
     for (pair, task), part in main.groupby(["pair", "task"], sort=False):
         arms = [name.format(pair=pair) for name in SHOWN.get(str(task), ())]
@@ -75,9 +73,8 @@ def draw(results: Results) -> Figure:
 def _diagram(results: Results, axes: Axes, arm: pd.DataFrame) -> None:
     """One arm's diagram, pooled over its seeds; diverged images are left out."""
     bins = results.study.config["evaluation"]["ece_bins"]
-    folders = map(results.study.folder, arm["path"])
-    tests = [read_logits(folder, ("test",))["test"] for folder in folders]
-    logits = np.concatenate([outputs(test.logits)[-1] for test in tests])
+    tests = [results.study.files(path).logits("test")["test"] for path in arm["path"]]
+    logits = np.concatenate([test.outputs[-1] for test in tests])
     labels = np.concatenate([test.labels for test in tests])
     sound = np.isfinite(logits).all(axis=1)
     images, confidence, accuracy = metrics.reliability(

@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from stagewise.analysis.figures import _drawing as drawing
-from stagewise.analysis.figures._drawing import GREY, INK, WIDTH
-from stagewise.analysis.records.shock import EARLY, WINDOW, read_shock, shock_runs
-from stagewise.analysis.tables.table import Results
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import drawing
+from stagewise.analysis.figures.drawing import GREY, INK, WIDTH
+from stagewise.analysis.records.shock import EARLY, WINDOW, deepest_similarity, shock_runs
 
 POSITION = 4
 """Place in the report."""
@@ -72,10 +72,8 @@ def draw(results: Results) -> Figure:
 
 def _log(results: Results, path: str) -> pd.DataFrame:
     """A run's log up to the last step shown, with the CKA of its deepest stage."""
-    log = read_shock(results.study, path)
-    stages = [column for column in log.columns if column.startswith("cka_")]
-    deepest = log[stages[-1]] if stages else float("nan")
-    return log.assign(similarity=deepest)[log["step"] <= WINDOW]
+    log = results.study.files(path).shock
+    return log.assign(similarity=deepest_similarity(log))[log["step"] <= WINDOW]
 
 
 def _course(axes: Axes, logs: pd.DataFrame, quantity: str, index: int) -> None:

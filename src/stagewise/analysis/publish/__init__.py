@@ -1,1 +1,1 @@
-"""README, gallery and kept evidence, made from results."""
+"""What is committed of results: README's section, the gallery, the folders in ``evidence/``."""

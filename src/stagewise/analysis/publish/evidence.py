@@ -11,18 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from stagewise.analysis.publish.readme import (
-    ALSO_SHOWN,
-    SHOWN,
-    contrast_table,
-    read_claims,
-    section,
-)
+from stagewise.analysis.claims.wording import read_claims
+from stagewise.analysis.publish.readme import ALSO_SHOWN, SHOWN, contrast_table, section
+from stagewise.analysis.records.environment import duration, timings, training_environment
 from stagewise.analysis.records.study import Study, read_study
-from stagewise.analysis.records.timing import duration, timings, training_facts
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
-from stagewise.files import read_json, write_json, write_text
+from stagewise.files import read_file, read_json, write_json, write_text
 
 RESULTS = ("claims.csv", "tables/*.md", "tables/*.csv", "figures/*.svg")
 NEEDED = (
@@ -76,7 +71,7 @@ def record_files(plan: Path, root: Path) -> list[Path]:
     if not done:
         raise UserError(f"{plan}: none of its runs is finished; run `snakemake` first")
     return [
-        root / path / name for path in done for name in RECORDS if (root / path / name).is_file()
+        root / path / name for path in done for name in RECORDS if (root / path / name).exists()
     ]
 
 
@@ -85,7 +80,7 @@ def keep(files: Iterable[Path], base: Path, evidence: Path) -> None:
     for source in files:
         target = evidence / source.relative_to(base)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        target.write_bytes(read_file(source))
 
 
 def keep_study(results: Path, root: Path, evidence: Path, command: str, *, runs_only: bool) -> None:
@@ -114,7 +109,7 @@ def keep_study(results: Path, root: Path, evidence: Path, command: str, *, runs_
 
 def public_plan(plan: dict[str, Any]) -> dict[str, Any]:
     """A plan without the user's mirrors: places on a machine, on which no result depends."""
-    blocks = {name: {**plan["config"][name]} for name in ("data", "two_stage")}
+    blocks = {name: {**plan["config"].get(name, {})} for name in ("data", "two_stage")}
     for block in blocks.values():
         block |= {"mirrors": []} if "mirrors" in block else {}
     return {**plan, "config": {**plan["config"], **blocks}}
@@ -123,12 +118,12 @@ def public_plan(plan: dict[str, Any]) -> dict[str, Any]:
 def page(evidence: Path, command: str) -> str:
     """The folder's README; ``command`` is what makes the study."""
     study = read_study(evidence / "plan.json", evidence)
-    done, table = _done(study), _run_table(study)
+    done = _done(study)
     times = timings(study)
-    facts = training_facts(times, pd.DataFrame([_protocol(study, path) for path in done]))
+    facts = training_environment(times, pd.DataFrame([_protocol(study, path) for path in done]))
     results = ""
     if (evidence / "claims.csv").is_file():
-        contrasts = contrast_table(read_claims(evidence))
+        contrasts = contrast_table(read_claims(evidence / "claims.csv"))
         results = CONTRASTS.format(
             section=section(evidence, evidence, SHOWN | ALSO_SHOWN), contrasts=contrasts
         )
@@ -140,33 +135,32 @@ def page(evidence: Path, command: str) -> str:
         command=command,
         facts="; ".join(f"{name}: {value}" for name, value in facts.items()),
         results=results,
-        runs=markdown(table),
+        runs=markdown(_run_table(study, done)),
     )
 
 
 def _done(study: Study) -> list[str]:
     """Paths of the runs that have a record, in plan order."""
-    return [path for path in study.runs["path"] if (study.folder(path) / "record.json").is_file()]
+    return [path for path in study.runs["path"] if study.files(path).finished]
 
 
 def _protocol(study: Study, path: str) -> dict[str, str]:
-    protocol = study.record(path)["protocol"]
-    return {name: str(protocol[name]) for name in ("device", "dtype", "threads")}
+    protocol = study.files(path).record.protocol
+    return {name: str(protocol.get(name, "")) for name in ("device", "dtype", "threads")}
 
 
-def _run_table(study: Study) -> pd.DataFrame:
+def _run_table(study: Study, paths: list[str]) -> pd.DataFrame:
     rows = []
-    for path in _done(study):
-        record, timing = study.record(path), study.timing(path)
-        run = study.runs.set_index("path").loc[path]
+    for path, run in study.runs.set_index("path").loc[paths].iterrows():
+        record, timing = study.files(str(path)).record, study.files(str(path)).timing
         rows.append(
             {
                 "Run": f"[{run['arm']}]({path}/record.json)",
                 "Seed": run["seed"],
-                "Network": record["spec"]["network"]["network"],
-                "Epochs": record["protocol"]["epochs"],
-                "Test accuracy, last epoch": f"{record['final']['test_accuracy']:.2f} %",
-                "Time": duration(timing["total_seconds"]) if timing else "–",
+                "Network": record.settings.network or "–",
+                "Epochs": record.protocol.get("epochs", "–"),
+                "Test accuracy, last epoch": f"{record.test_accuracy:.2f} %",
+                "Time": duration(timing.total_seconds) if timing else "–",
             }
         )
     return pd.DataFrame(rows)

@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 
 from stagewise import catalogue
-from stagewise.analysis.claims.wording import by_claim, contrast_line, effect, number
-from stagewise.analysis.figures._captions import caption
-from stagewise.analysis.figures._drawing import WIDTH, is_notice
+from stagewise.analysis.claims.wording import by_claim, contrast_line, effect, number, read_claims
+from stagewise.analysis.figures.captions import caption
+from stagewise.analysis.figures.drawing import WIDTH, is_notice
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
+from stagewise.files import read_file
+from stagewise.papers.claims import HEADLINE
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 SHOWN = {
@@ -25,7 +27,7 @@ ALSO_SHOWN = {
     "shock": "Gradient shock: what happens to the backbone in the first steps.",
     "exits": "Accuracy of each exit and of their ensemble over their cost.",
 }
-"""Figures that a page of evidence has besides."""
+"""Figures that the page of a folder in ``evidence/`` has besides."""
 GALLERY = """# Gallery
 
 Every figure of the default study and how to read it. `snakemake figures` draws them from the run
@@ -40,7 +42,7 @@ def verdict_table(claims: pd.DataFrame) -> str:
     """One row a claim: verdict, and the effects that it rests on."""
     rows = []
     for claim, part in by_claim(claims):
-        main = part[part["role"] == "headline"]
+        main = part[part["role"] == HEADLINE]
         first = part.iloc[0]
         effects = "<br>".join(contrast_line(row) for _, row in main.iterrows())
         rows.append(
@@ -74,22 +76,14 @@ def contrast_table(claims: pd.DataFrame) -> str:
     return markdown(pd.DataFrame(rows))
 
 
-def read_claims(evidence: Path) -> pd.DataFrame:
-    """``claims.csv`` of a folder."""
-    claims = pd.read_csv(evidence / "claims.csv", keep_default_na=True)
-    text = ["pair", "reason", "control", "verdict"]
-    claims[text] = claims[text].fillna("")
-    return claims
-
-
 def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> str:
     """The section for a folder with ``claims.csv``, ``tables/`` and ``figures/``, in a page that
     lies in ``folder``; of the figures ``shown`` those that the study has something for."""
     kept = Path(os.path.relpath(evidence, folder))
     guide = os.path.relpath("docs/gallery.md", folder)
-    claims = read_claims(evidence)
+    claims = read_claims(evidence / "claims.csv")
     accuracy = (evidence / "tables/accuracy.md").read_text(encoding="utf-8")
-    protocol = (evidence / "tables/study.md").read_text(encoding="utf-8").split("\n## ")[0]
+    protocol = read_file(evidence / "tables/study.md").decode(errors="replace").split("\n## ")[0]
     parts = [protocol.partition("\n")[2].strip(), verdict_table(claims).strip()]
     parts += [
         f"![{text}]({kept}/figures/{name}.svg)"

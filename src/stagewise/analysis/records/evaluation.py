@@ -7,7 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stagewise.analysis.records import metrics
-from stagewise.analysis.records.study import Logits, Study, exit_names, read_logits
+from stagewise.analysis.records.agreement import refuse_others
+from stagewise.analysis.records.logits import Logits, output_names
+from stagewise.analysis.records.study import Study
 from stagewise.errors import UserError
 
 Splits = dict[str, Logits]
@@ -19,26 +21,27 @@ def evaluate(study: Study) -> pd.DataFrame:
     Columns: path, arm, seed, exit, split, the metrics, parameters, macs, file_bytes.
 
     Raises:
-        UserError: a record or logits file is missing or broken, or does not fit its teacher's.
+        UserError: a record or logits file is missing or broken, or does not fit its teacher's;
+            records are not what the plan says.
     """
+    refuse_others(study)
     bins = study.config["evaluation"]["ece_bins"]
 
     @lru_cache(maxsize=16)  # a handful of teachers serve all runs
     def reference(path: str) -> Splits:
-        return read_logits(study.folder(path), study.splits)
+        return study.files(path).logits(*study.splits)
 
     rows = []
     for run in study.runs.to_dict("records"):
         path = str(run["path"])
-        splits = read_logits(study.folder(path), study.splits)
-        record = study.record(path)
-        costs = _costs(study, path, record["costs"], len(splits["test"].logits))
+        splits = study.files(path).logits(*study.splits)
+        costs = _costs(study, path, len(splits["test"].logits))
         teacher = reference(run["reference"]) if run["reference"] else None
         for split in study.splits:
             target = (
                 None if teacher is None else _target(study, path, teacher[split], splits[split])
             )
-            for name, logits in zip(costs, outputs(splits[split].logits), strict=True):
+            for name, logits in zip(costs, splits[split].outputs, strict=True):
                 rows.append(
                     {
                         "path": path,
@@ -48,29 +51,21 @@ def evaluate(study: Study) -> pd.DataFrame:
                         "split": split,
                         **metrics.all_metrics(logits, splits[split].labels, target, bins),
                         **costs[name],
-                        "file_bytes": record["file_bytes"],
+                        "file_bytes": study.files(path).record.file_bytes,
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def outputs(logits: NDArray[np.float32]) -> list[NDArray[np.floating]]:
-    """Each output of a network: its exits and, where there are several, their ensemble."""
-    return [*logits] if len(logits) == 1 else [*logits, metrics.ensemble(logits)]
-
-
-def _costs(
-    study: Study, path: str, costs: list[dict[str, int]], exits: int
-) -> dict[str, dict[str, int]]:
-    """Exit name to its parameters and MACs, in the order of the outputs."""
-    by_exit = {str(cost["exit"]): cost for cost in costs}
-    names = exit_names(exits)
-    if set(by_exit) != set(names):
+def _costs(study: Study, path: str, exits: int) -> dict[str, dict[str, int]]:
+    """Output to its parameters and MACs, in the order of the outputs."""
+    costs, names = study.files(path).record.costs, output_names(exits)
+    if set(costs) != set(names):
         raise UserError(
-            f"{study.folder(path)}: record.json has costs of exits {sorted(by_exit)}, logits.npz "
+            f"{study.folder(path)}: record.json has costs of exits {sorted(costs)}, logits.npz "
             f"has {names}; delete the folder and run again"
         )
-    return {name: {key: by_exit[name][key] for key in ("parameters", "macs")} for name in names}
+    return {name: costs[name] for name in names}
 
 
 def _target(study: Study, path: str, teacher: Logits, student: Logits) -> NDArray[np.float32]:

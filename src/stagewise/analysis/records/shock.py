@@ -12,7 +12,7 @@ Step 0 is the first step at which the backbone is trainable.
 
 import pandas as pd
 
-from stagewise.analysis.records.study import Study, read_table
+from stagewise.analysis.records.study import Study
 
 MEASURES = ("shock_ratio", "probe_loss", "displacement", "similarity")
 EARLY, WINDOW = 20, 100
@@ -26,43 +26,39 @@ def shock_measures(log: pd.DataFrame, steps_per_epoch: int = 1) -> dict[str, flo
     late = log.loc[(step >= 0.9 * window) & (step <= window), "g_backbone"].median()
     probe = log[["step", "probe_accuracy"]].dropna()
     start = probe.loc[probe["step"] == 0, "probe_accuracy"]
-    stages = [column for column in log.columns if column.startswith("cka_")]
     return {
         "shock_ratio": float(early / late) if late > 0 else float("nan"),
         "probe_loss": float(start.iloc[0] - probe["probe_accuracy"].min())
         if len(start)
         else float("nan"),
-        "displacement": _at(log, "displacement", WINDOW),
-        "similarity": _at(log, stages[-1], WINDOW) if stages else float("nan"),
+        "displacement": _at(WINDOW, step, log["displacement"]),
+        "similarity": _at(WINDOW, step, deepest_similarity(log)),
     }
 
 
-def _at(log: pd.DataFrame, column: str, step: int) -> float:
-    """A column at the last logged step up to ``step``; NaN where none was logged after 0."""
-    known = log.loc[(log["step"] <= step) & (log["step"] > 0), ["step", column]].dropna()
-    return float(known.sort_values("step")[column].iloc[-1]) if len(known) else float("nan")
+def deepest_similarity(log: pd.DataFrame) -> pd.Series:
+    """Linear CKA of the deepest stage that was logged, by row; NaN where none was."""
+    stages = [column for column in log.columns if column.startswith("cka_")]
+    return log[stages[-1]] if stages else pd.Series(float("nan"), log.index)
 
 
-def read_shock(study: Study, path: str) -> pd.DataFrame:
-    """A run's shock log in step order."""
-    required = ("step", "g_backbone", "displacement", "probe_accuracy")
-    return read_table(study.folder(path) / "shock.csv", required).sort_values("step")
+def _at(last: int, steps: pd.Series, values: pd.Series) -> float:
+    """A value at the last logged step up to ``last``; NaN where none was logged after 0."""
+    known = values.set_axis(steps).dropna().sort_index().loc[1:last]
+    return float(known.iloc[-1]) if len(known) else float("nan")
 
 
 def shock_runs(study: Study) -> pd.DataFrame:
-    """The runs that log the shock: those with a ``shock.csv``."""
-    logged = [(study.folder(path) / "shock.csv").is_file() for path in study.runs["path"]]
-    return study.runs[logged]
+    """The runs of the plan that logged the shock."""
+    return study.runs[[study.files(path).logs_shock for path in study.runs["path"]]]
 
 
 def shock_table(study: Study) -> pd.DataFrame:
     """A row per logging run: path, arm, seed, pair, display and the four quantities."""
     rows = []
     for run in shock_runs(study).itertuples():
-        protocol = study.record(str(run.path))["protocol"]
-        measures = shock_measures(
-            read_shock(study, str(run.path)), int(protocol.get("steps_per_epoch", 1))
-        )
+        files = study.files(str(run.path))
+        steps = int(files.record.protocol.get("steps_per_epoch", 1))
         names = {c: getattr(run, c) for c in ("path", "arm", "seed", "pair", "display")}
-        rows.append({**names, **measures})
+        rows.append({**names, **shock_measures(files.shock, steps)})
     return pd.DataFrame(rows, columns=["path", "arm", "seed", "pair", "display", *MEASURES])

@@ -5,14 +5,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stagewise.analysis.records.study import LABELS, SPLITS, Study, main_exit
-from stagewise.files import canonical_json, sha256_text
+from stagewise.analysis.records.agreement import refuse_others
+from stagewise.analysis.records.labels import LABELS
+from stagewise.analysis.records.logits import SPLITS, main_output
+from stagewise.analysis.records.study import Study
 
 METRICS = ("accuracy", "top5", "nll", "brier", "ece", "agreement", "kl")
+COSTS = ("parameters", "macs", "file_bytes")
+EVALUATED = ("path", "arm", "seed", "exit", "split", *METRICS, *COSTS)
+"""Columns of ``evaluation.csv``."""
 REQUIRED = (
-    *("path", "arm", "pair", "seed", "exit", "weights"),
-    *("test_accuracy", "validation_accuracy", "parameters", "macs", "kd_weight"),
+    *("path", "arm", "step", "name", "seed", *LABELS, "exit"),
+    *(f"{split}_{metric}" for split in ("test", "validation") for metric in METRICS),
+    *(*COSTS, "loss", "weights", "kd_weight", "config_hash", "code", "model_sha256"),
+    *("teacher_sha256", "data_sha256", "lr", "macs_before", "ratio_reached"),
+    *("selection", "epochs", "dtype", "device", "threads"),
 )
+"""Columns of ``summary.csv``."""
 
 
 def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
@@ -20,10 +29,14 @@ def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
 
     Columns: path, arm, step, name, seed, the labels, exit, test_* and validation_* metrics,
     parameters, macs, file_bytes, and the provenance of ``_provenance``.
+
+    Raises:
+        UserError: a record is missing or broken, or records are not what the plan says.
     """
+    refuse_others(study)
     index = ["path", "exit"]
     fixed = evaluation.drop_duplicates(index).set_index(index)
-    parts = [fixed[["parameters", "macs", "file_bytes"]]]
+    parts = [fixed[[*COSTS]]]
     for split in reversed(SPLITS):
         part = evaluation[evaluation["split"] == split].set_index(index)[list(METRICS)]
         parts.insert(0 if split == "test" else 1, part.add_prefix(f"{split}_"))
@@ -39,23 +52,22 @@ def _provenance(study: Study, path: str) -> dict[str, Any]:
     ``loss``: its method's file. ``weights``: of the loss terms, "ce 0.1, kd 0.9"; both are empty
     where nothing was trained. ``kd_weight``: of the soft-target term, 0 without one.
     """
-    record = study.record(path)
-    spec = record["spec"]
-    weights = spec.get("weights", {})
-    protocol, pruning = record.get("protocol", {}), record.get("pruning", {})
+    record = study.files(path).record
+    settings, protocol = record.settings, record.protocol
+    weights = settings.weights
     return {
         "path": path,
-        "loss": spec.get("method", {}).get("method", ""),
+        "loss": settings.method,
         "weights": ", ".join(f"{term} {w:g}" for term, w in sorted(weights.items()) if w),
         "kd_weight": float(weights.get("kd", 0)),
-        "config_hash": sha256_text(canonical_json(spec))[:12],
-        "code": record.get("code", ""),
-        "model_sha256": record["model_sha256"],
-        "teacher_sha256": record.get("parents", {}).get("teacher", {}).get("sha256", ""),
-        "data_sha256": record.get("data_sha256", ""),
-        "lr": spec.get("training", {}).get("lr", np.nan),
-        "macs_before": pruning.get("macs_before", np.nan),
-        "ratio_reached": pruning.get("ratio_reached", np.nan),
+        "config_hash": settings.checksum,
+        "code": record.code,
+        "model_sha256": record.model_sha256,
+        "teacher_sha256": record.parents.get("teacher", ""),
+        "data_sha256": record.data_sha256,
+        "lr": np.nan if settings.lr is None else settings.lr,
+        "macs_before": record.pruning.get("macs_before", np.nan),
+        "ratio_reached": record.pruning.get("ratio_reached", np.nan),
         **{
             key: protocol.get(key, "")
             for key in ("selection", "epochs", "dtype", "device", "threads")
@@ -63,15 +75,15 @@ def _provenance(study: Study, path: str) -> dict[str, Any]:
     }
 
 
-def main_exits(summary: pd.DataFrame) -> pd.DataFrame:
+def main_outputs(summary: pd.DataFrame) -> pd.DataFrame:
     """The rows that stand for a network: the ensemble where it has exits, else its one output."""
-    chosen = summary.groupby("path")["exit"].transform(main_exit)
+    chosen = summary.groupby("path")["exit"].transform(main_output)
     return summary[summary["exit"] == chosen]
 
 
 def mean_accuracies(summary: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Step to arm to mean test accuracy of its main exit, percent, two digits (``dvc metrics``)."""
     means: dict[str, dict[str, float]] = {}
-    for (step, name), part in main_exits(summary).groupby(["step", "name"]):
+    for (step, name), part in main_outputs(summary).groupby(["step", "name"]):
         means.setdefault(str(step), {})[str(name)] = round(float(part["test_accuracy"].mean()), 2)
     return means

@@ -2,51 +2,54 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stagewise import catalogue
+from stagewise.analysis.records.labels import shape
 from stagewise.analysis.records.study import Study
 from stagewise.analysis.report.provenance import Provenance
-from stagewise.analysis.tables.table import shape
 
 NEEDS = {
     "teacher": "a teacher",
     "exits": "exits",
-    "teacher_exits": "a teacher with exits",
+    "teacher_part": "a part trained on the teacher",
     "teacher_pooled": "the teacher's pooled vectors",
     "teacher_taps": "the teacher's features",
+    "blocks": "the features of every block",
 }
 IMAGES = {"few": "few", "full": "all"}
 
 
-def first_records(study: Study) -> pd.DataFrame:
-    """The first run of every arm with its ``spec``, as its record tells it."""
+def first_runs(study: Study) -> pd.DataFrame:
+    """The first run of every arm, with its ``settings`` as its record tells them."""
     first = study.runs.drop_duplicates("arm")
-    return first.assign(spec=[study.record(path)["spec"] for path in first["path"]])
+    settings = [study.files(path).record.settings for path in first["path"]]
+    return first.assign(settings=np.array(settings, dtype=object))
 
 
-def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values.items())
+def _listed(options: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options.items())
 
 
 def method_table(first: pd.DataFrame) -> pd.DataFrame:
     """Each method: what it is, its loss, its options, what it needs, its file."""
     rows = []
     for label, arms in first[first["method"] != ""].groupby("method", sort=False):
-        specs = list(arms["spec"])
-        name = specs[0].get("method", {}).get("method", label)
+        settings = arms["settings"].iloc[0]
+        name = settings.method
         if name not in catalogue.methods():
             continue
         file = catalogue.methods()[name]
-        weights = specs[0].get("weights", catalogue.method_weights(name))
-        options = specs[0].get("method", catalogue.method_options(name))
         title = catalogue.method_title(name)
         rows.append(
             {
                 "Method": title if name == label else f"{label} ({title})",
                 "What it is": catalogue.first_line(file),
-                "Loss": " + ".join(f"{weight:g} {term}" for term, weight in weights.items()),
-                "Options": _listed({k: v for k, v in options.items() if k != "method"}) or "–",
+                "Loss": " + ".join(
+                    f"{weight:g} {term}" for term, weight in settings.weights.items()
+                ),
+                "Options": _listed(settings.method_options) or "–",
                 "Needs": ", ".join(
                     text
                     for need, text in NEEDS.items()
@@ -66,8 +69,7 @@ def recipe_table(first: pd.DataFrame) -> pd.DataFrame:
         if name not in catalogue.recipes():
             continue
         file = catalogue.recipes()[str(name)]
-        options = [spec.get("recipe", {"recipe": name}) for spec in arms["spec"]]
-        texts = [_listed({k: v for k, v in entry.items() if k != "recipe"}) for entry in options]
+        texts = [_listed(settings.recipe_options) for settings in arms["settings"]]
         rows.append(
             {
                 "Recipe": str(name).replace("_", " "),
@@ -83,22 +85,20 @@ def network_table(first: pd.DataFrame, seeds: pd.Series, provenance: Provenance)
     """Each arm: its network, method, recipe, images, budget and chosen rate; ``seeds`` by arm."""
     rows = []
     for _, run in first.iterrows():
-        spec, training = run["spec"], run["spec"].get("training", {})
-        images = spec.get("data", {}).get("images", "")
-        rate = training.get("lr")
+        settings = run["settings"]
         rows.append(
             {
                 "Pair": run["pair"],
                 "Step": run["step"].replace("_", " "),
                 "Network": run["display"],
                 "Shape": shape(run),
-                "Built as": spec.get("network", {}).get("network", "–"),
+                "Built as": settings.network or "–",
                 "Method": run["method"] or "–",
                 "Recipe": run["recipe"].replace("_", " ") or "–",
-                "Images": IMAGES.get(images, images or "–"),
-                "Epochs": str(training.get("epochs", "–")),
-                "Batch": str(training.get("batch_size", "–")),
-                "Rate": "–" if rate is None else f"{rate:g}",
+                "Images": IMAGES.get(settings.images, settings.images or "–"),
+                "Epochs": str(settings.epochs or "–"),
+                "Batch": str(settings.batch_size or "–"),
+                "Rate": "–" if settings.lr is None else f"{settings.lr:g}",
                 "Runs": provenance.link(
                     str(seeds[run["arm"]]), [provenance.arm_anchors[run["arm"]]]
                 ),

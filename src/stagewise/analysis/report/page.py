@@ -1,4 +1,4 @@
-"""One self-contained ``report.html``: verdicts, evidence by chapter, methods, steps, provenance."""
+"""One self-contained ``report.html``: verdicts, chapters, methods, steps, provenance."""
 
 import re
 from collections import Counter
@@ -13,18 +13,19 @@ import yaml
 from markupsafe import Markup
 
 from stagewise import catalogue
-from stagewise.analysis.claims.judgement import load_claims, study_gate
-from stagewise.analysis.figures._captions import caption
-from stagewise.analysis.figures._drawing import BLUE, INK
-from stagewise.analysis.records import timing as environment
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures.captions import caption
+from stagewise.analysis.figures.drawing import BLUE, INK
+from stagewise.analysis.records import environment
 from stagewise.analysis.report import networks
 from stagewise.analysis.report.provenance import Provenance
-from stagewise.analysis.report.step_graph import drawing
-from stagewise.analysis.report.verdicts import SIGNS, Claim, claims_shown
+from stagewise.analysis.report.step_graph import draw_steps
+from stagewise.analysis.report.verdicts import SIGNS, ClaimEntry, claims_shown
 from stagewise.analysis.tables.files import protocol_lines
-from stagewise.analysis.tables.table import Results
-from stagewise.analysis.tables.tables import TABLES
+from stagewise.analysis.tables.table import make_tables
 from stagewise.errors import UserError
+from stagewise.files import read_file
+from stagewise.papers.claims import load_claims
 
 # Colours of the figures that follow the reader's colour scheme.
 THEMED = {INK: "currentColor", "#fefefe": "var(--paper)", BLUE: "var(--blue)"}
@@ -46,7 +47,7 @@ class Chapter:
     id: str
     title: str
     about: str
-    claims: list[Claim]
+    claims: list[ClaimEntry]
     figures: list[Part]
     tables: list[Part]
 
@@ -65,11 +66,14 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         Part(name, caption(name, study.config), inline_svg(figures, name))
         for name in catalogue.figures()
     ]
-    made = [table for make in TABLES.values() if len((table := make(results)).shown)]
-    tables = [Part(table.name, table.caption, provenance.linked(table)) for table in made]
+    tables = [
+        Part(table.name, table.caption, provenance.linked(table))
+        for table in make_tables(results)
+        if len(table.shown)
+    ]
     text = files("stagewise.analysis.report").joinpath("report.yaml").read_text(encoding="utf-8")
     book = yaml.safe_load(text)
-    first = networks.first_records(study)
+    first = networks.first_runs(study)
     times = environment.timings(study)
     page = _templates().get_template("report.html.j2")
     return page.render(
@@ -79,19 +83,19 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         claims=shown,
         tally=_tally(shown),
         reasons=_reasons(shown),
-        gate=study_gate(study, summary),
+        gate=results.gate,
         chapters=_chapters(book, shown, drawn, tables),
         methods=networks.method_table(first),
         recipes=networks.recipe_table(first),
         networks=networks.network_table(first, study.runs["arm"].value_counts(), provenance),
         protocol=protocol_lines(results),
-        steps=drawing(study),
+        steps=draw_steps(study),
         overview=[figure for figure in drawn if figure.name in book["steps"]],
-        training=environment.training_facts(times, summary),
-        analysis=environment.analysis_facts(),
+        training=environment.training_environment(times, summary),
+        analysis=environment.analysis_environment(),
         times=environment.time_table(times),
         duration=environment.duration(times["total_seconds"].sum()),
-        papers=load_claims()["papers"],
+        papers=load_claims().papers,
         arms=provenance.arms,
     )
 
@@ -112,15 +116,15 @@ def _source(name: str) -> str:
     return catalogue.first_line(file).rstrip(".") if file else name
 
 
-def _tally(claims: list[Claim]) -> dict[str, int]:
+def _tally(claims: list[ClaimEntry]) -> dict[str, int]:
     """How often each verdict was given, from the strongest to the weakest."""
     counts = Counter(claim.verdict for claim in claims)
     return {verdict: counts[verdict] for verdict in SIGNS if counts[verdict]}
 
 
-def _reasons(claims: list[Claim]) -> dict[str, list[Claim]]:
+def _reasons(claims: list[ClaimEntry]) -> dict[str, list[ClaimEntry]]:
     """Why claims cannot be decided → those claims."""
-    found: dict[str, list[Claim]] = {}
+    found: dict[str, list[ClaimEntry]] = {}
     for claim in claims:
         if not claim.decided:
             found.setdefault(claim.why, []).append(claim)
@@ -128,7 +132,7 @@ def _reasons(claims: list[Claim]) -> dict[str, list[Claim]]:
 
 
 def _chapters(
-    book: dict[str, Any], claims: list[Claim], figures: list[Part], tables: list[Part]
+    book: dict[str, Any], claims: list[ClaimEntry], figures: list[Part], tables: list[Part]
 ) -> list[Chapter]:
     """The chapters of ``report.yaml``, with all that it does not name in the last one."""
     entries = book["chapters"]
@@ -157,10 +161,12 @@ def _chapters(
 def inline_svg(folder: Path, name: str) -> Markup:
     """A figure to stand in HTML: ids of its own, and ink that follows the colour scheme."""
     file = folder / f"{name}.svg"
-    if not file.is_file():
+    if not file.exists():
         raise UserError(f"{file}: no such figure; run scripts/figures.py first")
-    svg = file.read_text(encoding="utf-8")
-    svg = svg[svg.index("<svg") :]
+    _, tag, rest = read_file(file).decode(errors="replace").partition("<svg")
+    if not tag:
+        raise UserError(f"{file}: is no SVG picture; delete it and run scripts/figures.py again")
+    svg = tag + rest
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg).replace("url(#", f"url(#{name}-")

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import pandas as pd
 from markupsafe import Markup, escape
 
-from stagewise.analysis.records.study import FINAL
-from stagewise.analysis.records.summary import main_exits
-from stagewise.analysis.tables.table import Results, Table
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.records.logits import FINAL
+from stagewise.analysis.tables.table import Table
 
 DIGITS = 12
 """Hex digits of a checksum that the page shows; the record holds all of them."""
@@ -23,7 +23,7 @@ NAMES = ("Exit",)
 
 
 @dataclass(frozen=True)
-class Run:
+class RunEntry:
     """A run as the page shows it; ``record`` is an address relative to the page.
 
     ``parents``: role and anchor of the runs that it was made from.
@@ -40,7 +40,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmEntry:
     """All seeds of a network."""
 
     anchor: str
@@ -48,7 +48,7 @@ class Arm:
     display: str
     pair: str
     task: str
-    runs: list[Run]
+    runs: list[RunEntry]
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,19 @@ class Provenance:
         return {arm: f"arm-{number}" for number, arm in enumerate(arms, 1)}
 
     @cached_property
-    def arms(self) -> list[Arm]:
+    def arms(self) -> list[ArmEntry]:
         """Every arm of the study that was summarised, in plan order."""
-        main = main_exits(self.results.summary)
+        main = self.results.main
         parents = self.results.study.runs.set_index("path")["parents"]
         shown = []
         for name, part in main.groupby("arm", sort=False):
             first = part.iloc[0]
             runs = [self._run(row, parents[row["path"]]) for _, row in part.iterrows()]
             labels = (first["display"], first["pair"], first["task"])
-            shown.append(Arm(self.arm_anchors[str(name)], str(name), *labels, runs))
+            shown.append(ArmEntry(self.arm_anchors[str(name)], str(name), *labels, runs))
         return shown
 
-    def _run(self, row: pd.Series, parents: dict[str, str]) -> Run:
+    def _run(self, row: pd.Series, parents: dict[str, str]) -> RunEntry:
         record = self.results.study.folder(row["path"]) / "record.json"
         anchors = self.run_anchors  # ImageNet weights, a parent too, have none
         epochs = str(row["epochs"]).removesuffix(".0").replace("nan", "")
@@ -93,7 +93,7 @@ class Provenance:
             "Weights": row["model_sha256"],
             "Data": row["data_sha256"],
         }
-        return Run(
+        return RunEntry(
             anchors[row["path"]],
             row["path"],
             row["seed"],

@@ -56,7 +56,7 @@ def without_shortcuts(graph: Graph) -> Graph:
     return {step: parents - set().union(*map(before, parents)) for step, parents in graph.items()}
 
 
-def drawing(study: Study) -> Drawing:
+def draw_steps(study: Study) -> Drawing:
     """Boxes in layers from the data down. A step without followers stands at its layer's end, so
     that its line to the records passes no box; before it the one with most: few lines cross.
     """

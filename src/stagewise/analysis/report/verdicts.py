@@ -1,12 +1,12 @@
 """The claims as the report shows them: sentences, numbers, intervals, single differences."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
-from stagewise.analysis.claims.judgement import HEADLINE, load_claims
+from stagewise.analysis.claims.contrasts import Measured
+from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.rules import (
     FAILS,
     HOLDS,
@@ -17,10 +17,8 @@ from stagewise.analysis.claims.rules import (
     REPRODUCED,
 )
 from stagewise.analysis.claims.wording import by_claim, number
-from stagewise.analysis.records.shock import MEASURES, shock_table
-from stagewise.analysis.records.study import FINAL, exit_called
 from stagewise.analysis.report.provenance import Provenance
-from stagewise.analysis.tables.table import Results
+from stagewise.papers.claims import HEADLINE
 
 SIGNS = {
     REPRODUCED: "✓",
@@ -56,8 +54,11 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """One contrast in one pair. ``arms``: links to both; ``seeds``: seed → linked difference."""
+class ContrastEntry:
+    """One contrast in one pair as the page shows it.
+
+    ``arms``: links to both. ``seeds``: seed → linked difference.
+    """
 
     name: str
     pair: str
@@ -72,8 +73,8 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A claim, its verdict and its contrasts."""
+class ClaimEntry:
+    """A claim as the page shows it: its verdict and its contrasts."""
 
     id: str
     paper: str
@@ -83,7 +84,7 @@ class Claim:
     verdict: str
     sign: str
     sentence: str
-    contrasts: list[Contrast]
+    contrasts: list[ContrastEntry]
 
     @property
     def decided(self) -> bool:
@@ -91,7 +92,7 @@ class Claim:
         return self.verdict != NOT_TESTABLE
 
     @property
-    def headlines(self) -> list[Contrast]:
+    def headlines(self) -> list[ContrastEntry]:
         """The contrasts that decide it."""
         return [contrast for contrast in self.contrasts if contrast.headline]
 
@@ -109,41 +110,31 @@ class Claim:
         return "; ".join(dict.fromkeys(reasons))
 
 
-def claims_shown(results: Results, claims: pd.DataFrame, provenance: Provenance) -> list[Claim]:
-    """Every claim with what the page says of it."""
-    sources = {True: shock_table(results.study).assign(exit=FINAL), False: results.summary}
-    book = {
-        (claim["id"], contrast["name"]): contrast
-        for part in ("claims", "guards")
-        for claim in load_claims()[part]
-        for contrast in claim["contrasts"]
-    }
+def claims_shown(
+    results: Results, claims: pd.DataFrame, provenance: Provenance
+) -> list[ClaimEntry]:
+    """Every claim of ``claims.csv`` with what the page says of it."""
     shown = []
     for claim, rows in by_claim(claims):
         first = rows.iloc[0]
         contrasts = []
         for _, row in rows.iterrows():
-            contrast = book.get((claim, row["contrast"]), {})
-            measured = sources[contrast.get("measure") in MEASURES]
+            measured = results.contrasts.get((str(claim), row["contrast"], row["pair"]))
             alike = rows[(rows["unit"] == row["unit"]) & (rows["role"] == row["role"])]
-            contrasts.append(_contrast(row, contrast, measured, alike, provenance))
+            contrasts.append(_contrast(row, measured, alike, provenance))
         verdict = first["claim_verdict"]
         texts = (first["paper"], first["title"], first["wording"], first["source"], verdict)
         marks = (SIGNS.get(verdict, ""), SENTENCES.get(verdict, ""))
-        shown.append(Claim(str(claim), *texts, *marks, contrasts))
+        shown.append(ClaimEntry(str(claim), *texts, *marks, contrasts))
     return shown
 
 
 def _contrast(
-    row: pd.Series,
-    contrast: dict[str, Any],
-    measured: pd.DataFrame,
-    alike: pd.DataFrame,
-    provenance: Provenance,
-) -> Contrast:
+    row: pd.Series, measured: Measured | None, alike: pd.DataFrame, provenance: Provenance
+) -> ContrastEntry:
     anchors = provenance.arm_anchors
     arms = [row[side] for side in ("treatment", "control") if row[side] in anchors]
-    return Contrast(
+    return ContrastEntry(
         name=row["contrast"],
         pair=row["pair"],
         headline=row["role"] == HEADLINE,
@@ -153,7 +144,7 @@ def _contrast(
         verdict=row["verdict"],
         reason=row["reason"],
         arms=Markup(" against ").join(provenance.link(arm, [anchors[arm]]) for arm in arms),
-        seeds=_single_differences(row, contrast, measured, provenance) if row["pair"] else {},
+        seeds=_single_differences(measured, provenance) if measured else {},
     )
 
 
@@ -209,41 +200,11 @@ def _strip(row: pd.Series, alike: pd.DataFrame) -> Strip:
     )
 
 
-def _single_differences(
-    row: pd.Series, contrast: dict[str, Any], measured: pd.DataFrame, provenance: Provenance
-) -> dict[int, Markup]:
+def _single_differences(measured: Measured, provenance: Provenance) -> dict[int, Markup]:
     """Seed → its difference (or its value, where nothing is compared), linked to the runs."""
-    measure = contrast.get("measure", "test_accuracy")
-    sides = {
-        name: _by_seed(measured[measured["arm"] == row[name]], contrast[name], measure)
-        for name in ("treatment", "control")
-        if name in contrast
-    }
-    if not sides:
-        return {}
-    treatment, control = sides["treatment"], sides.get("control")
-    if control is None:
-        runs = ((seed, value, [path]) for seed, value, path in treatment.itertuples())
-    else:
-        if row["control"].startswith("teachers/"):  # one serves all seeds
-            control = pd.DataFrame([control.iloc[0]] * len(treatment), treatment.index)
-        both = treatment.join(control.add_suffix(" of control"), how="inner")
-        runs = ((seed, a - b, [first, second]) for seed, a, first, b, second in both.itertuples())
-    signed, anchors = control is not None, provenance.run_anchors
-    return {
-        seed: provenance.link(number(value, signed=signed), [anchors[path] for path in paths])
-        for seed, value, paths in runs
-    }
-
-
-def _by_seed(rows: pd.DataFrame, side: dict[str, str], measure: str) -> pd.DataFrame:
-    """Value and path by seed, of a side's exit or of its gain over another exit."""
-    found = _at_exit(rows, side.get("exit", "main"))
-    values = found[["path"]].assign(value=found[measure])
-    if "minus_exit" in side:
-        values["value"] -= _at_exit(rows, side["minus_exit"])[measure]
-    return values[["value", "path"]].dropna()
-
-
-def _at_exit(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    return rows[rows["exit"] == exit_called(rows["exit"], name)].set_index("seed")
+    compared, anchors = measured.control is not None, provenance.run_anchors
+    found: dict[int, Markup] = {}
+    for seed, difference in zip(measured.seeds, measured.differences, strict=True):
+        runs = [anchors[path] for path in measured.runs(seed)]
+        found[seed] = provenance.link(number(difference, signed=compared), runs)
+    return found

@@ -1,14 +1,14 @@
 """Tables on disk: CSV with plain numbers, Markdown for people, LaTeX for papers."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from stagewise.analysis.claims.judgement import study_gate
+from stagewise.analysis.claims.results import Results
 from stagewise.analysis.tables.latex import document, latex
-from stagewise.analysis.tables.table import Results
-from stagewise.analysis.tables.tables import TABLES
+from stagewise.analysis.tables.table import Table
 from stagewise.files import write_text
 
 
@@ -22,7 +22,7 @@ def markdown(shown: pd.DataFrame) -> str:
 def protocol_lines(results: Results) -> list[str]:
     """How the numbers were made, in sentences."""
     summary, config = results.summary, results.study.config
-    gate = study_gate(results.study, summary)
+    gate = results.gate
     leads = ", ".join(f"{pair} {lead:+.1f}" for pair, lead in gate.leads.items())
     first = summary.iloc[0]
     choices = (
@@ -69,16 +69,16 @@ what is changed or deleted.
 """
 
 
-def guide(results: Results) -> str:
-    """The results folder's README: what each of its files is."""
-    tables = "".join(
-        f"| `tables/{name}` | {re.split('[:.] ', make(results).caption)[0].rstrip('.')} |\n"
-        for name, make in TABLES.items()
+def guide(study: str, tables: Sequence[Table]) -> str:
+    """The README of a study's results: what each file is."""
+    lines = "".join(
+        f"| `tables/{table.name}` | {re.split('[:.] ', table.caption)[0].rstrip('.')} |\n"
+        for table in tables
     )
-    return GUIDE.format(study=results.study.name, tables=tables)
+    return GUIDE.format(study=study, tables=lines)
 
 
-def write_tables(results: Results, folder: Path) -> None:
+def write_tables(results: Results, tables: Sequence[Table], folder: Path) -> None:
     """Write ``NAME.csv``, ``NAME.md`` and ``NAME.tex`` of every table, and of all of them with the
     protocol ``study.md`` and ``study.tex``, a document that LaTeX takes as it is.
 
@@ -86,12 +86,12 @@ def write_tables(results: Results, folder: Path) -> None:
     """
     protocol = protocol_lines(results)
     parts = [f"# {results.study.title}\n", *(f"{line}\n" for line in protocol)]
-    for make in TABLES.values():
-        table = make(results)
+    for table in tables:
         text = markdown(table.shown) if len(table.shown) else f"{table.empty}\n"
         write_text(folder / f"{table.name}.csv", table.data.to_csv(index=False))
         write_text(folder / f"{table.name}.md", f"{table.caption}\n\n{text}")
         write_text(folder / f"{table.name}.tex", latex(table))
         parts.append(f"## {table.name.capitalize()}\n\n{table.caption}\n\n{text}")
     write_text(folder / "study.md", "\n".join(parts))
-    write_text(folder / "study.tex", document(f"Study {results.study.name}", protocol, TABLES))
+    names = [table.name for table in tables]
+    write_text(folder / "study.tex", document(f"Study {results.study.name}", protocol, names))

@@ -1,30 +1,11 @@
-"""What a data source gives, and how a name becomes one."""
+"""How the name of a data source becomes its data."""
 
 import importlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stagewise import catalogue
-
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class RawData:
-    """``images`` (N, C, H, W) uint8 and ``labels`` (N,) int64; a source with a test set of its own
-    gives it in ``test_images`` and ``test_labels``."""
-
-    images: Images
-    labels: Labels
-    classes: list[str]
-    test_images: Images | None = None
-    test_labels: Labels | None = None
-    notes: dict[str, str] = field(default_factory=dict)
+from stagewise.data.raw import RawData
 
 
 def load_source(name: str, options: dict[str, Any], cache: Path) -> RawData:

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from stagewise.data.archives import Limits, read_members
+from stagewise.data.archives import Limits, inside, read_members
 from stagewise.data.fetch import first_good
 from stagewise.data.pickles import unpickled
-from stagewise.data.sources.base import Images, Labels, RawData
+from stagewise.data.raw import Images, Labels, RawData
 from stagewise.errors import UserError
 
 SIZE = 32
@@ -28,6 +28,9 @@ MD5 = {
     "meta": "7973b15100ade9c7d40fb424638fde48",
 }
 """Of the three files, as published: a re-packed archive has other sums, its content has not."""
+
+NAMES = ("cifar-100-python", "cifar-100-python.tar.gz")
+"""How a folder of data sets names it, unpacked or not."""
 
 LIMITS = Limits(members=1000, file=160_000_000, all=250_000_000)
 
@@ -49,7 +52,8 @@ def read(path: Path, sums: Mapping[str, str] = MD5) -> RawData:
     """
     found: dict[str, bytes] = {}
     wrong = dict.fromkeys(sums, "is missing")
-    for name, content in read_members(path, lambda name: _last(name) in sums, LIMITS):
+    place = inside(path, *NAMES)
+    for name, content in read_members(place, lambda name: _last(name) in sums, LIMITS):
         file = _last(name)
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if md5 == sums[file]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stagewise.data.arrays import content_sha256
-from stagewise.data.sources.base import RawData
+from stagewise.data.raw import RawData
 from stagewise.errors import UserError
 
 SIZE = 8

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stagewise.data.archives import Limits, read_members
+from stagewise.data.archives import Limits, inside, read_members
 from stagewise.data.decode import decode
 from stagewise.data.fetch import first_good
-from stagewise.data.sources.base import RawData
+from stagewise.data.raw import RawData
 from stagewise.errors import UserError
 
 SIZE = 64
@@ -31,9 +31,14 @@ MANIFEST = "0a5aa2207cd8e981d347f2be830e69339be7d582b261c1f1110f78e8369203d4"
 
 LIMITS = Limits(members=250_000, file=10_000_000, all=600_000_000)
 WANTED = re.compile(
-    r"(?:.*/)?((train)/(n\d{8})/images/\3_(\d+)\.JPEG|(val)/images/val_(\d+)\.JPEG"
-    r"|val/val_annotations\.txt|words\.txt)\Z"
+    r"(?:.*/)?(train/(?P<wnid>n\d{8})/(?:images/)?(?P=wnid)_(?P<number>\d+)\.JPEG"
+    r"|val/(?:n\d{8}/)?(?:images/)?(?P<test>val_\d+\.JPEG)"
+    r"|(?P<text>val/val_annotations\.txt|words\.txt))\Z"
 )
+"""Names in the official layout, and where tools sorted or flattened the folders of images."""
+LABELS, WORDS = "val/val_annotations.txt", "words.txt"
+NAMES = ("tiny-imagenet-200", "tiny-imagenet-200.zip")
+"""How a folder of data sets names it, unpacked or not."""
 
 
 def facts(*, subset: bool = False, **_: object) -> dict[str, int]:
@@ -59,18 +64,18 @@ def read(path: Path, *, subset: bool = False, manifest_sha256: str = MANIFEST) -
     Raises:
         UserError: the archive is refused, lacks images, or has others than the published ones.
     """
-    files = {}
-    for name, content in read_members(path, lambda name: bool(WANTED.match(name)), LIMITS):
-        match = WANTED.match(name)
-        assert match
-        files[match[1]] = content
+    path = inside(path, *NAMES)
+    files = _wanted_files(path)
     train = {name: _class_and_number(name) for name in files if name.startswith("train/")}
     classes = sorted({wnid for wnid, _ in train.values()})
     each = _images_of_each(train, classes, subset)
     known = {name: content for name, content in files.items() if _in_subset(name, train)}
     found = manifest(known)
     if found != manifest_sha256:
-        raise UserError(f"its images have the manifest {found}, not {manifest_sha256}")
+        raise UserError(
+            f"its images or labels were changed: they have the manifest {found}, not"
+            f" {manifest_sha256}; take the original archive"
+        )
     if not subset and not _is_official(path):
         print(
             f"not the official zip: images {PART} to {FULL - 1} of each class are as this archive"
@@ -79,15 +84,50 @@ def read(path: Path, *, subset: bool = False, manifest_sha256: str = MANIFEST) -
         )
     number = {wnid: index for index, wnid in enumerate(classes)}
     ordered = [f"train/{w}/images/{w}_{n}.JPEG" for w in classes for n in range(each)]
-    rows = [line.split("\t") for line in files["val/val_annotations.txt"].decode().splitlines()]
+    rows = [line.split("\t") for line in files[LABELS].decode().splitlines()]
     test = [f"val/images/{row[0]}" for row in rows]
     return RawData(
         decode([(name, files[name]) for name in ordered], SIZE, "training images"),
         np.repeat(np.arange(len(classes)), each),
-        _names(files["words.txt"].decode(), classes),
+        _names(files[WORDS].decode("utf-8", "replace"), classes),
         decode([(name, files[name]) for name in test], SIZE, "test images"),
         np.array([number[row[1]] for row in rows], np.int64),
     )
+
+
+def _wanted_files(path: Path) -> dict[str, bytes]:
+    """The content of each wanted file, under its name in the official layout.
+
+    Raises:
+        UserError: the archive is refused; two files have one name; labels, words or validation
+            images are missing.
+    """
+    files: dict[str, bytes] = {}
+    for name, content in read_members(path, lambda name: bool(WANTED.match(name)), LIMITS):
+        official = _official(name)
+        if files.setdefault(official, content) != content:
+            raise UserError(f"it holds two different files '{official}'; take the original archive")
+    for text in (LABELS, WORDS):
+        if text not in files:
+            raise UserError(f"'{text}' is missing; put it back from the original archive")
+    labelled = sum(bool(line.strip()) for line in files[LABELS].splitlines())
+    there = sum(name.startswith("val/images/") for name in files)
+    if there != labelled:
+        raise UserError(
+            f"it holds {there:,} validation images, but '{LABELS}' names {labelled:,}: val/images/"
+            " or val/<class>/ must hold them all; take the original archive"
+        )
+    return files
+
+
+def _official(name: str) -> str:
+    match = WANTED.match(name)
+    assert match
+    if match["text"]:
+        return match["text"]
+    if match["test"]:
+        return f"val/images/{match['test']}"
+    return f"train/{match['wnid']}/images/{match['wnid']}_{match['number']}.JPEG"
 
 
 def manifest(files: Mapping[str, bytes]) -> str:
@@ -95,7 +135,7 @@ def manifest(files: Mapping[str, bytes]) -> str:
     lines = (
         f"{hashlib.sha256(content).hexdigest()}  {name}\n"
         for name, content in sorted(files.items())
-        if name != "words.txt"
+        if name != WORDS
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -103,7 +143,7 @@ def manifest(files: Mapping[str, bytes]) -> str:
 def _class_and_number(name: str) -> tuple[str, int]:
     match = WANTED.match(name)
     assert match
-    return match[3], int(match[4])
+    return match["wnid"], int(match["number"])
 
 
 def _in_subset(name: str, train: Mapping[str, tuple[str, int]]) -> bool:

@@ -1,0 +1,67 @@
+"""A study and what was measured of it: what verdicts, tables, figures and the report start from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from stagewise.analysis.claims.contrasts import Key, Measured, measure_contrasts
+from stagewise.analysis.claims.gate import Gate, study_gate
+from stagewise.analysis.records.csv_files import TEXT, read_csv
+from stagewise.analysis.records.shock import shock_table
+from stagewise.analysis.records.study import Study, read_study
+from stagewise.analysis.records.summary import REQUIRED, main_outputs
+from stagewise.errors import UserError
+from stagewise.papers.claims import load_claims
+
+LATENCY = ("arm", "batch", "milliseconds")
+"""Columns that ``latency.csv`` has at least."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """``summary``: a row per run and exit. ``latency``: a row per arm and batch size, where it was
+    measured. What several of those who read it need is computed here, once."""
+
+    study: Study
+    summary: pd.DataFrame
+    latency: pd.DataFrame | None = None
+
+    @cached_property
+    def main(self) -> pd.DataFrame:
+        """The rows of ``summary`` that stand for a network."""
+        return main_outputs(self.summary)
+
+    @cached_property
+    def shock(self) -> pd.DataFrame:
+        """A row per run that logged the gradient shock, with its quantities."""
+        return shock_table(self.study)
+
+    @cached_property
+    def gate(self) -> Gate:
+        """Whether the study can judge."""
+        return study_gate(self.study, self.summary)
+
+    @cached_property
+    def contrasts(self) -> dict[Key, Measured]:
+        """The contrasts of the claims that the study has."""
+        return measure_contrasts(
+            load_claims(), list(self.study.config["pairs"]), self.summary, self.shock
+        )
+
+
+def read_results(
+    plan: Path | str, root: Path | str, summary: Path | str, latency: Path | str | None = None
+) -> Results:
+    """Results from their files.
+
+    Raises:
+        UserError: one is missing or broken.
+    """
+    study = read_study(plan, root)
+    table = read_csv(summary, REQUIRED, key=("path", "exit"), text=(*TEXT, "step", "name"))
+    if strange := sorted({*table["path"]} - {*study.runs["path"]}):
+        raise UserError(f"{summary}: '{strange[0]:.80}' is no run of {plan}; run again")
+    measured = read_csv(latency, LATENCY, key=("arm", "batch")) if latency else None
+    return Results(study, table, measured)

@@ -1,0 +1,55 @@
+"""Labels of runs: what sets the arms of a study apart, and the words that readers see for it."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from stagewise.analysis.records.logits import ENSEMBLE
+
+NAN = float("nan")
+LABELS: dict[str, str | float] = {
+    "pair": "",
+    "task": "",
+    "network": "",
+    "method": "",
+    "recipe": "",
+    "display": "",
+    "chain": "",
+    "criterion": "",
+    "ratio": NAN,
+    "recovery": "",
+    "tuned_arm": "",
+    "rate": NAN,
+}
+"""Label of a run in the plan → what stands where it has none."""
+
+TASKS = {"all": "all classes", "source": "source classes", "target": "target classes"}
+BASELINES = {"all": "students/{pair}.baseline", "target": "students/{pair}.pretrained"}
+"""Task → the arm that the others of a pair are compared with."""
+COMPRESSION = ("pruning", "recovery")
+"""Steps whose networks have lost channels, or stand beside such."""
+
+
+def by_arm(rows: pd.DataFrame, *outer: str) -> Iterator[pd.DataFrame]:
+    """Each arm's rows, in plan order, arms of equal ``outer`` columns together."""
+    for _, part in rows.groupby(list(outer), sort=False):
+        yield from (arm for _, arm in part.groupby("arm", sort=False))
+
+
+def display(row: pd.Series) -> str:
+    """A network's name for readers, which says where its ensemble is meant."""
+    return f"{row['display']} (ensemble)" if row["exit"] == ENSEMBLE else str(row["display"])
+
+
+def shape(row: pd.Series) -> str:
+    """``l2 2×``, or ``dense``."""
+    dense = row["criterion"] in ("", "dense")
+    return "dense" if dense else f"{row['criterion']} {row['ratio']:g}×"
+
+
+def dense_students(runs: pd.DataFrame, main: pd.DataFrame, chained: pd.DataFrame) -> pd.DataFrame:
+    """Of ``main`` the dense students that a chain starts from: the ``init`` parents, in the plan's
+    ``runs``, of its dense or pruned runs."""
+    roots = chained[(chained["step"] == "pruning") | (chained["criterion"] == "dense")]["path"]
+    parents = runs.set_index("path").loc[roots, "parents"]
+    return main[main["path"].isin({parent.get("init", "") for parent in parents})]

@@ -1,0 +1,124 @@
+"""The files that a run leaves in its folder, read and checked, each once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stagewise.analysis.records.csv_files import read_csv
+from stagewise.analysis.records.logits import Logits, read_logits
+from stagewise.analysis.records.settings import Settings, read_settings
+from stagewise.files import read_json
+from stagewise.schemas import checked
+
+SCHEMAS = "analysis/records"
+LARGEST_RECORD, LARGEST_TIMING = 16 * 2**20, 2**20
+"""Bytes of the largest ones that are read; a record names all classes."""
+SHOCK_COLUMNS = ("step", "g_backbone", "displacement", "probe_accuracy")
+
+
+@dataclass(frozen=True)
+class Record:
+    """``record.json``, as far as results need it: it is the same for equal runs.
+
+    ``spec``: as the run was told. ``costs``: output → its parameters and MACs. ``protocol``: how it
+    was trained. ``pruning``: of a run that pruned, else empty. ``parents``: role → SHA-256 of the
+    parent's weights.
+    ``test_accuracy``: of the ensemble where there are exits, percent.
+    """
+
+    spec: dict[str, Any]
+    settings: Settings
+    costs: dict[str, dict[str, int]]
+    file_bytes: int
+    protocol: dict[str, Any]
+    pruning: dict[str, float]
+    test_accuracy: float
+    code: str
+    model_sha256: str
+    data_sha256: str
+    parents: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """``timing.json``, as far as results need it: it may differ between equal runs."""
+
+    total_seconds: float
+    device: str
+    python: str
+    torch: str
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run's folder; a file is read when it is asked for.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+
+    folder: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a record: runs write it last."""
+        return (self.folder / "record.json").exists()
+
+    @cached_property
+    def record(self) -> Record:
+        """``record.json``."""
+        file = self.folder / "record.json"
+        problem, mend = f"{file}: is no record", f"delete {self.folder} and run again"
+        content = checked(
+            read_json(file, LARGEST_RECORD), f"{SCHEMAS}/record.schema.yaml", problem, mend
+        )
+        return Record(
+            spec=content["spec"],
+            settings=read_settings(content),
+            costs={
+                cost["exit"]: {name: cost[name] for name in ("parameters", "macs")}
+                for cost in content["costs"]
+            },
+            file_bytes=content["file_bytes"],
+            protocol=content["protocol"],
+            pruning=content.get("pruning", {}),
+            test_accuracy=content.get("final", {}).get("test_accuracy", float("nan")),
+            code=content.get("code", ""),
+            model_sha256=content["model_sha256"],
+            data_sha256=content.get("data_sha256", ""),
+            parents={role: parent["sha256"] for role, parent in content.get("parents", {}).items()},
+        )
+
+    @cached_property
+    def timing(self) -> Timing | None:
+        """``timing.json``; None where the run left none."""
+        file = self.folder / "timing.json"
+        if not file.exists():
+            return None
+        problem, mend = f"{file}: is no timing", f"delete {file}"
+        content = checked(
+            read_json(file, LARGEST_TIMING), f"{SCHEMAS}/timing.schema.yaml", problem, mend
+        )
+        return Timing(**{name: content[name] for name in Timing.__dataclass_fields__})
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """``history.csv``: a row per epoch."""
+        return read_csv(self.folder / "history.csv", ("epoch", "validation_accuracy"))
+
+    @property
+    def logs_shock(self) -> bool:
+        """Whether the run logged the gradient shock."""
+        return (self.folder / "shock.csv").exists()
+
+    @cached_property
+    def shock(self) -> pd.DataFrame:
+        """``shock.csv``: a row per logged step, in their order."""
+        return read_csv(self.folder / "shock.csv", SHOCK_COLUMNS).sort_values("step")
+
+    def logits(self, *splits: str) -> dict[str, Logits]:
+        """``logits.npz`` of some splits; large, so it is not kept."""
+        return read_logits(self.folder, splits)

@@ -1,0 +1,58 @@
+"""How the cells of tables are written: numbers with their spread, costs, losses."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stagewise.analysis.claims.statistics import Paired
+from stagewise.analysis.claims.wording import number
+
+
+def plus_minus(mean: float, sd: float, n: float, digits: int = 1) -> str:
+    """``mean ± sd (n)``, as far as these are known; a dash where there is no mean."""
+    if not np.isfinite(mean):
+        return "–"
+    parts = [f"{mean:.{digits}f}"]
+    parts += [f"± {sd:.{digits}f}"] if np.isfinite(sd) else []
+    parts += [f"({n:.0f})"] if np.isfinite(n) else []
+    return " ".join(parts)
+
+
+def spread(values: pd.Series, digits: int = 1) -> str:
+    """``mean ± sd (n)`` of the values that are known."""
+    return plus_minus(values.mean(), values.std(), values.count(), digits)
+
+
+def interval(effect: Paired, digits: int = 1) -> str:
+    """``+1.2 [+0.3, +2.1]``; a dash where there is no effect, no bracket where no interval."""
+    if not np.isfinite(effect.mean):
+        return "–"
+    if not np.isfinite(effect.low):
+        return number(effect.mean, digits)
+    low, high = number(effect.low, digits), number(effect.high, digits)
+    return f"{number(effect.mean, digits)} [{low}, {high}]"
+
+
+def count(value: float) -> str:
+    """A number of parameters or MACs: 1,234, 56.7 k, 8.9 M, 1.2 G."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.{0 if value >= 100 * size else 1}f} {letter}"
+    return f"{value:.0f}"
+
+
+def costs(row: pd.Series | dict[Any, Any]) -> dict[str, str]:
+    """Parameters and MACs of a row as text, as every table shows them."""
+    return {"Parameters": count(row["parameters"]), "MACs": count(row["macs"])}
+
+
+def loss(row: pd.Series) -> str:
+    """The weights of a row's loss terms, which tell "method" from "method + KD"; a dash where
+    nothing was trained."""
+    return row["weights"] or "–"
+
+
+def difference_columns(effect: Paired) -> dict[str, float]:
+    """The columns of a paired difference in a table's data."""
+    return {"difference": effect.mean, "low": effect.low, "high": effect.high}

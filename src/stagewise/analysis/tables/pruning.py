@@ -1,0 +1,73 @@
+"""Pruned and recovered networks of each chain, against the dense student that was pruned."""
+
+import pandas as pd
+
+from stagewise.analysis.claims.contrasts import paired_to
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.records.labels import dense_students, shape
+from stagewise.analysis.tables.cells import count, difference_columns, interval, loss, spread
+from stagewise.analysis.tables.table import Table
+
+POSITION = 2
+"""Place among the tables."""
+
+
+def make(results: Results) -> Table:
+    """Pruned and recovered networks of each chain, against the dense student that was pruned."""
+    main, runs = results.main, results.study.runs
+    data, shown = [], []
+    for (pair, chain), chained in main[main["chain"] != ""].groupby(["pair", "chain"], sort=False):
+        dense = dense_students(runs, main, chained)
+        reference = runs.set_index("path").loc[chained["path"].iloc[0], "reference"]
+        teacher = main[main["path"] == reference]
+        for arm, part in [("", dense), *chained.groupby("arm", sort=False)]:
+            effect = paired_to(part, dense if arm else dense.iloc[:0], "test_accuracy")
+            first = part.iloc[0]
+            macs, parameters = part["macs"].mean(), part["parameters"].mean()
+            speed_up = dense["macs"].mean() / macs
+            total_macs = teacher["macs"].mean() / macs
+            total_parameters = teacher["parameters"].mean() / parameters
+            test = part["test_accuracy"]
+            data.append(
+                {
+                    "pair": pair,
+                    "chain": chain,
+                    "arm": first["arm"],
+                    "criterion": first["criterion"],
+                    "ratio": first["ratio"],
+                    "recovery": first["recovery"],
+                    "weights": first["weights"],
+                    "mean": test.mean(),
+                    "sd": test.std(),
+                    "n": len(part),
+                    **difference_columns(effect),
+                    "validation_mean": part["validation_accuracy"].mean(),
+                    "parameters": parameters,
+                    "macs": macs,
+                    "macs_ratio_to_dense": speed_up,
+                    "macs_ratio_to_teacher": total_macs,
+                    "parameters_ratio_to_teacher": total_parameters,
+                }
+            )
+            shown.append(
+                {
+                    "Pair": pair,
+                    "Chain": "two-stage student" if chain == "two_stage" else "student alone",
+                    "Shape": shape(first),
+                    "Network": first["display"] if arm else "the student that is pruned",
+                    "Loss": loss(first),
+                    "Test accuracy, %": spread(test),
+                    "Minus that student, points": interval(effect),
+                    "Parameters": count(parameters),
+                    "MACs": f"{count(macs)} ({speed_up:.1f}× fewer)",
+                    "Teacher's MACs ÷": f"{total_macs:.1f}",
+                    "Teacher's parameters ÷": f"{total_parameters:.1f}",
+                }
+            )
+    return Table(
+        "pruning",
+        "Pruning and recovery at equal budget. The two-stage chain is the hybrid compression of "
+        "paper A: the last two columns are its total reduction against the teacher.",
+        pd.DataFrame(data),
+        pd.DataFrame(shown),
+    )

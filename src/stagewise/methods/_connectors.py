@@ -1,0 +1,79 @@
+"""What methods on feature maps share: which maps, and what leads from the student's to the
+teacher's.
+
+Maps are found by name, as the CRD benchmark's f[0] … f[-2] are by number: ``stem``, ``stage1`` ….
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from stagewise.errors import UserError
+from stagewise.methods.base import full
+from stagewise.models.features import Features
+
+
+def depths(features: Features) -> list[str]:
+    """Names of the maps of the stem and of the stages, shallow to deep: f[0] … f[-2]."""
+    return [name for name in features.taps if "." not in name]
+
+
+def last_map(features: Features) -> Tensor:
+    """The last stage's map, (B, C, H, W): f[-2]."""
+    return full(features.taps[depths(features)[-1]])
+
+
+def block_maps(features: Features) -> list[Tensor]:
+    """The map of each block of each stage, (B, C, H, W), shallow to deep."""
+    blocks = [name for name in features.taps if name.rpartition(".")[2].isdecimal()]
+    return [full(features.taps[name]) for name in blocks]
+
+
+def regressor(student: Tensor, teacher: Tensor, what: str) -> nn.Sequential:
+    """From maps like ``student`` to the shape of maps like ``teacher``, both (B, C, H, W):
+    convolution, batch norm, ReLU.
+
+    The convolution is 3x3 of stride 2 where the student's map is twice as large, a transposed 4x4
+    of stride 2 where it is half as large, else without padding, with a kernel of 1 + H_s - H_t.
+    As the CRD benchmark's ``ConvReg``, without the bias that batch norm takes away.
+
+    Raises:
+        UserError: the student's map is too small for any of these; ``what`` names the maps.
+    """
+    inputs, outputs = student.shape[1], teacher.shape[1]
+    side, wanted = student.shape[2], teacher.shape[2]
+    conv: nn.Module
+    if side == 2 * wanted:
+        conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
+    elif 2 * side == wanted:
+        conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+    elif side >= wanted:
+        conv = nn.Conv2d(inputs, outputs, 1 + side - wanted, bias=False)
+    else:
+        sizes = [f"{tap.shape[1]} x {tap.shape[2]} x {tap.shape[3]}" for tap in (student, teacher)]
+        raise UserError(
+            f"{what}: the student's map, {sizes[0]}, cannot be led to the teacher's, {sizes[1]}:"
+            " it must be half as large or larger; choose another depth or pair"
+        )
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def factor_layers(
+    channels: list[int], *, transposed: bool = False, norm: bool = False
+) -> nn.Sequential:
+    """Factor transfer's 3x3 convolutions from each of ``channels`` to the next, with LeakyReLU(0.1)
+    and maybe batch norm; the map's size stays."""
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(channels):
+        layers.append(kind(inputs, outputs, 3, padding=1, bias=not norm))
+        layers += [nn.BatchNorm2d(outputs)] if norm else []
+        layers.append(nn.LeakyReLU(0.1))
+    return nn.Sequential(*layers)
+
+
+def of_one_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Both maps, (B, C, H, W), the larger one average-pooled to the smaller one's size."""
+    size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
+    return adaptive_avg_pool2d(student, size), adaptive_avg_pool2d(teacher, size)

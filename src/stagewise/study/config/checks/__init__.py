@@ -1,0 +1,81 @@
+"""Checks across keys: names that must exist, settings that must fit each other and the data.
+
+A check takes a configuration and yields its problems, each with key, value and mend. ``CHECKS``
+lists them with the blocks that they read: where a block is absent or broken, only the checks of
+other blocks run.
+"""
+
+from collections.abc import Callable
+
+from stagewise import catalogue
+from stagewise.study.config.checks.data import (
+    class_problems,
+    crop_problems,
+    data_problems,
+    probe_problems,
+)
+from stagewise.study.config.checks.methods import method_problems
+from stagewise.study.config.checks.networks import network_problems, regime_problems
+from stagewise.study.config.checks.places import (
+    assistant_problems,
+    exit_problems,
+    place_problems,
+    stage_problems,
+)
+from stagewise.study.config.checks.pruning import pruning_problems
+from stagewise.study.config.options import Problems, unknown
+from stagewise.study.config.study import Config
+
+
+def problems(config: Config) -> Problems:
+    """All that the checks find, but for those that read a block which is None."""
+    for check, blocks in CHECKS.items():
+        if not any(getattr(config, block) is None for block in blocks):
+            yield from check(config)
+
+
+def claim_problems(config: Config) -> Problems:
+    """Claims that exist."""
+    known = catalogue.claims()
+    for index, claim in enumerate(config.claims_tested):
+        if claim not in known:
+            yield unknown(f"claims_tested.{index}", claim, known)
+
+
+def tuning_problems(config: Config) -> Problems:
+    """Rates that have names of their own; images to judge them on."""
+    if not config.data.validation:
+        yield (
+            "data.validation: 0, but tune chooses rates on held-out images; hold some out, or"
+            " remove tune"
+        )
+    assert config.tune is not None
+    names = [f"{rate:g}" for rate in config.tune.rates]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield f"tune.rates.{index}: {name} is repeated up to rounding; keep one"
+
+
+OVERRIDING = ("teachers", "students", "two_stage", "multi_exit", "recovery", "methods", "pairs")
+"""Blocks that may change training."""
+
+TAUGHT = ("methods", "pairs", "distillation", "two_stage", "multi_exit", "pruning")
+"""Blocks that say who is taught how by whom."""
+
+CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
+    data_problems: ("data",),
+    probe_problems: ("data", "two_stage"),
+    class_problems: ("data", "two_stage"),
+    crop_problems: ("data", "training", *OVERRIDING),
+    network_problems: ("pairs", "data"),
+    regime_problems: ("two_stage", "pairs", "data"),
+    method_problems: ("methods",),
+    place_problems: TAUGHT,
+    exit_problems: TAUGHT,
+    assistant_problems: TAUGHT,
+    stage_problems: ("training", "methods", "two_stage", "pruning", "recovery"),
+    pruning_problems: ("pruning", "pairs", "two_stage", "recovery"),
+    claim_problems: ("claims_tested",),
+    tuning_problems: ("tune", "data"),
+}
+"""Check → the blocks that it reads."""

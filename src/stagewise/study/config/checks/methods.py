@@ -1,0 +1,42 @@
+"""Methods, their options, weights and recipes."""
+
+from stagewise import catalogue
+from stagewise.study.config.methods import RecipeEntry
+from stagewise.study.config.options import Problems, option_problems, unknown
+from stagewise.study.config.study import Config
+
+
+def method_problems(config: Config) -> Problems:
+    """Methods that exist, their options, weights and recipes."""
+    known = catalogue.methods()
+    for label in config.methods:
+        entry, key = config.method(label), f"methods.{label}"
+        name = entry.method
+        if name not in known:
+            yield unknown(key, name, known)
+            continue
+        if label in known and label != name:
+            yield (
+                f"{key}.method: '{name}', but '{label}' is a method of its own, which other arms"
+                f" use; choose another label, like '{label}_{name}'"
+            )
+        yield from option_problems(key, entry.method_options(), catalogue.method_options(name))
+        terms = catalogue.method_weights(name)
+        for term in entry.weights.keys() - terms.keys():
+            yield unknown(f"{key}.weights", term, terms)
+        if terms and not any({**terms, **entry.weights}.values()):
+            yield f"{key}.weights: all are 0, so nothing is learned; raise one"
+        if entry.recipe:
+            yield from _recipe_problems(f"{key}.recipe", entry.recipe)
+
+
+def _recipe_problems(key: str, entry: RecipeEntry) -> Problems:
+    """A recipe that exists, and its options, all of which must be given that have no default."""
+    if entry.recipe not in catalogue.recipes():
+        yield unknown(key, entry.recipe, catalogue.recipes())
+        return
+    known = catalogue.recipe_options(entry.recipe)
+    yield from option_problems(key, entry.options, known)
+    for option, default in known.items():
+        if default is None and option not in entry.options:
+            yield f"{key}: '{entry.recipe}' needs '{option}'; add it"

@@ -1,0 +1,93 @@
+"""Networks, their options, the images and the weights that they start from."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stagewise import catalogue
+from stagewise.study.config.options import Problems, unknown
+from stagewise.study.config.pairs import NetworkEntry
+from stagewise.study.config.source import image_size, known_fact
+from stagewise.study.config.study import Config
+from stagewise.study.regimes import REGIMES
+
+
+def _entries(config: Config, pair: str) -> Iterator[tuple[str, NetworkEntry]]:
+    """Key and entry of each network of a pair."""
+    block = config.pairs[pair]
+    yield f"pairs.{pair}.teacher", block.teacher
+    yield f"pairs.{pair}.student", block.student
+    for number, assistant in enumerate(block.assistants):
+        yield f"pairs.{pair}.assistants.{number}", assistant
+
+
+def network_problems(config: Config) -> Problems:
+    """Networks that exist, their options, and images that are large enough for them."""
+    size = image_size(config)
+    for key, entry in (found for pair in config.pairs for found in _entries(config, pair)):
+        name = entry.network
+        if name not in catalogue.networks():
+            yield unknown(f"{key}.network", name, catalogue.networks())
+            continue
+        yield from _option_problems(key, entry.options, catalogue.network_options(name))
+        smallest = catalogue.network_fact(name, "SMALLEST") or 1
+        if size is not None and size < smallest:
+            yield (
+                f"{key}.network: '{name}' pools images of {size} pixels away; set"
+                f" data.image_size to at least {smallest}, or choose another network"
+            )
+
+
+def _option_problems(key: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> Problems:
+    largest = catalogue.LARGEST_OPTION
+    for option, value in given.items():
+        if option not in known:
+            yield unknown(key, option, known)
+        elif not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
+            yield f"{key}.{option}: {value!r:.200} must be a whole number from 1 to {largest}"
+
+
+def regime_problems(config: Config) -> Problems:
+    """Settings of another regime; data and networks that ImageNet weights do not fit."""
+    block = config.two_stage
+    name, regime = block.regime, REGIMES[block.regime]
+    if block.pretraining.training and not regime.pretrains:
+        yield (
+            f"two_stage.pretraining.training: regime '{name}' pretrains no student; remove it, or"
+            " choose regime 'split'"
+        )
+    if block.mirrors and not regime.imagenet:
+        yield (
+            f"two_stage.mirrors: regime '{name}' fetches no weights; remove them, or choose regime"
+            " 'imagenet'"
+        )
+    if not (regime.imagenet and block.pairs):
+        return
+    if known_fact(config, "CHANNELS") == 1:
+        yield (
+            f"two_stage.regime: '{name}' needs colour images, and those of"
+            f" '{config.data.source}' are grey; choose another source, or another regime"
+        )
+    for pair in block.pairs:
+        if pair in config.pairs:
+            for key, entry in _entries(config, pair):
+                yield from _weights_problems(key, entry)
+
+
+def _weights_problems(key: str, entry: NetworkEntry) -> Problems:
+    """A network that torchvision has no weights for, or none of its width."""
+    network, known = entry.network, catalogue.networks()
+    if network not in known:
+        return
+    if not catalogue.network_fact(network, "IMAGENET"):
+        there = [name for name in known if catalogue.network_fact(name, "IMAGENET")]
+        yield (
+            f"{key}.network: '{network}' has no ImageNet weights, which regime 'imagenet' starts"
+            f" from; take one of {', '.join(there)}"
+        )
+        return
+    for option, value in catalogue.network_options(network).items():
+        if entry.options.get(option, value) != value:
+            yield (
+                f"{key}.{option}: {entry.options[option]!r}, but the ImageNet weights of"
+                f" '{network}' are for {value}; remove it"
+            )

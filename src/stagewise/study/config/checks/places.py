@@ -1,0 +1,108 @@
+"""Methods in the steps that they can serve, on pairs that they can serve."""
+
+from stagewise import catalogue
+from stagewise.errors import UserError
+from stagewise.study.config.lessons import lessons, methods_named, sound_needs
+from stagewise.study.config.options import Problems, unknown
+from stagewise.study.config.study import Config
+
+
+def place_problems(config: Config) -> Problems:
+    """Pairs and methods that exist, in steps that they can serve."""
+    for step, block in config.taught_steps().items():
+        for index, pair in enumerate(block.pairs):
+            if pair not in config.pairs:
+                yield unknown(f"{step}.pairs.{index}", pair, config.pairs)
+    for key, label in methods_named(config):
+        name = config.method(label).method
+        if label not in config.methods and label not in catalogue.methods():
+            yield unknown(key, label, [*config.methods, *catalogue.methods()])
+        if name in catalogue.methods():
+            yield from _step_problems(config, key, label)
+
+
+def _step_problems(config: Config, key: str, label: str) -> Problems:
+    """A method in a step that is not for it, or whose file asks for what there is not."""
+    entry, step = config.method(label), key.partition(".")[0]
+    try:
+        needs = catalogue.method_needs(entry.method)
+    except UserError as error:
+        yield f"{key}: '{label}' cannot be planned: {error}"
+        return
+    if needs.exits != (step == "multi_exit"):
+        place = "multi_exit" if needs.exits else "distillation or two_stage"
+        yield f"{key}: '{label}' cannot serve here; move it to {place}.methods"
+    recipe = entry.trained_by()["recipe"]
+    if step == "two_stage" and recipe in catalogue.recipes() and recipe != "one_stage":
+        yield (
+            f"{key}: '{label}' is trained by the recipe '{recipe}', which two stages would replace;"
+            " move it to distillation.methods"
+        )
+
+
+def exit_problems(config: Config) -> Problems:
+    """Exits that are paired with those of a teacher that has fewer; arms of one name."""
+    arms: dict[str, str] = {}
+    for index, label in enumerate(config.multi_exit.methods):
+        other = arms.setdefault(label.removeprefix("exits_"), label)
+        if other != label:
+            yield (
+                f"multi_exit.methods.{index}: '{label}' and '{other}' would share the name of their"
+                " arm; choose another label"
+            )
+    for lesson in lessons(config):
+        needs = sound_needs(config, lesson.label)
+        part = sound_needs(config, needs.teacher_part) if needs else None
+        if not (needs and needs.exits and part and part.exits and lesson.pair in config.pairs):
+            continue
+        pair = config.pairs[lesson.pair]
+        assisted = config.method(lesson.label).teacher == "assistant" and pair.assistants
+        above = pair.assistants[-1] if assisted else pair.teacher
+        have, there = _exits(pair.student.network), _exits(above.network)
+        if have and there and have > there:
+            yield (
+                f"{lesson.key}: '{lesson.label}' gives each exit a teacher's exit, but in pair"
+                f" '{lesson.pair}' the student has {have} and the teacher {there}; choose a student"
+                " of the teacher's kind"
+            )
+
+
+def _exits(network: str) -> int:
+    """Exits of a network, one a stage; 0 where it does not say."""
+    known = network in catalogue.networks()
+    widths = catalogue.network_fact(network, "WIDTHS") if known else None
+    return len(widths) - 1 if widths else 0
+
+
+def assistant_problems(config: Config) -> Problems:
+    """Methods that learn from an assistant where there is none, or that learn from nobody."""
+    for label in config.methods:
+        needs = sound_needs(config, label)
+        if needs and not needs.teacher and config.method(label).teacher == "assistant":
+            yield (
+                f"methods.{label}.teacher: 'assistant', but"
+                f" '{config.method(label).method}' has no teacher; remove it"
+            )
+    for lesson in lessons(config):
+        pair = config.pairs.get(lesson.pair)
+        if pair and not pair.assistants and config.method(lesson.label).teacher == "assistant":
+            yield (
+                f"{lesson.key}: '{lesson.label}' learns from an assistant, but pair"
+                f" '{lesson.pair}' has none; add pairs.{lesson.pair}.assistants"
+            )
+
+
+def stage_problems(config: Config) -> Problems:
+    """Two stages need two epochs."""
+    labels = config.two_stage.methods if config.two_stage.pairs else ()
+    arms = [("two_stage", config.two_stage.training, label) for label in labels]
+    if any("two_stage_kd" in block.recover for block in config.pruning):
+        arms.append(("recovery", config.recovery.training, "kd"))
+    budgets: dict[str, int] = {}
+    for step, training, label in arms:
+        own = config.method(label).training
+        key = f"methods.{label}" if "epochs" in own else step
+        budgets[key] = config.trained(training, own).epochs
+    for key, epochs in budgets.items():
+        if epochs < 2:
+            yield f"{key}.training.epochs: {epochs} cannot make two stages; give at least 2"

@@ -1,0 +1,46 @@
+"""The blocks of pruning and recovery."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+
+from stagewise.study.config.blocks import MOST, Block, Overrides, Share, Text, Unique
+from stagewise.study.spec import Rate
+
+Ratio = Annotated[float, Gt(1), Le(64)]
+Recovered = Literal["bn", "ce", "kd", "two_stage_kd", "scratch_kd"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruning(Block):
+    """Students to prune, how far, and what recovers them."""
+
+    pair: Text
+    """Whose student."""
+    chain: Literal["baseline", "two_stage"] = "baseline"
+    """The student that is pruned: the one alone, or the one of two stages."""
+    criterion: Text = "l2"
+    """File in `pruning/criteria/`: which channels go."""
+    ratios: Annotated[tuple[Ratio, ...], MinLen(1), MaxLen(MOST), Unique()]
+    """So many times fewer multiply-adds, an arm for each."""
+    recover: Annotated[tuple[Recovered, ...], Unique()] = ("ce", "kd", "two_stage_kd")
+    """Arms of recovery: batch norm alone, labels, KD, KD in two stages, KD from new weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery(Block):
+    """How pruned students are trained again, and what pruning leaves of a layer."""
+
+    training: Overrides = field(default_factory=dict)
+    """Where its training differs."""
+    stage1_share: Share = 0.1
+    """Share of the epochs for stage 1, in two stages."""
+    stage1_lr: Rate = 0.1
+    """Learning rate of stage 1, in two stages."""
+    min_channels: Annotated[int, Ge(1), Le(65_536)] = 4
+    """Least channels of a layer that pruning keeps."""
+    min_share: Share = 0.25
+    """Least share of a layer's channels that pruning keeps."""
+    tolerance: Annotated[float, Gt(0), Le(0.5)] = 0.05
+    """By how much a ratio may be missed, as a share of it."""

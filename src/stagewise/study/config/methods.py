@@ -1,0 +1,45 @@
+"""The block ``methods``: methods with settings of their own."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from stagewise import catalogue
+from stagewise.study.config.blocks import Open, Overrides, Text, optional, optional_mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeEntry(Open):
+    """A recipe; further keys are its options."""
+
+    recipe: Text
+    """File in `recipes/`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodEntry(Open):
+    """A method under a label, by which steps name it; further keys are options of its class."""
+
+    method: Text = optional("")
+    """File in `methods/`; the label itself where absent."""
+    temperature: Annotated[float, Gt(0), Le(100)] | None = optional()
+    """Of the softened answers, where the method has them; its own where absent."""
+    weights: dict[Text, Annotated[float, Ge(0), Le(1_000_000)]] = optional_mapping()
+    """Loss term to weight, where it differs from the method's."""
+    recipe: RecipeEntry | None = optional()
+    """How it is trained in `distillation` and `multi_exit`; as its file says where absent."""
+    teacher: Literal["teacher", "assistant"] = optional("teacher")
+    """Who teaches: the pair's teacher, or the last of its assistants."""
+    training: Overrides = optional_mapping()
+    """Where the training of its arms differs from their step's."""
+
+    def method_options(self) -> dict[str, Any]:
+        """Options of the method's class that are given."""
+        if self.temperature is None:
+            return self.options
+        return {**self.options, "temperature": self.temperature}
+
+    def trained_by(self) -> dict[str, Any]:
+        """The recipe and its options that are given, or those that the method's file names."""
+        return self.recipe.as_dict() if self.recipe else catalogue.method_recipe(self.method)

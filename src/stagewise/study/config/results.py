@@ -1,0 +1,66 @@
+"""The blocks of what is measured, judged and drawn."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+
+from stagewise.study.config.blocks import MOST, Block, StudyName, Unique
+from stagewise.study.spec import Rate
+
+Batch = Annotated[int, Ge(1), Le(65_536)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Block):
+    """How runs are measured."""
+
+    ece_bins: Annotated[int, Ge(2), Le(100)] = 15
+    """Bins of the expected calibration error."""
+    latency_batches: Annotated[tuple[Batch, ...], MinLen(1), MaxLen(MOST), Unique()] = (1, 128)
+    """Batch sizes, in images, that latency is measured with."""
+    latency_repeats: Annotated[int, Ge(3), Le(100_000)] = 30
+    """Forward passes of a latency."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate(Block):
+    """What a study must show before it judges claims."""
+
+    points: Annotated[float, Ge(-100), Le(100)] = 4.0
+    """Least lead of the teacher over the baseline student, in points of validation accuracy, in
+    every pair; not judged where `data.validation` is 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune(Block):
+    """Makes the study a tuning study: every arm once per rate, judged on validation."""
+
+    rates: Annotated[tuple[Rate, ...], MinLen(2), MaxLen(MOST), Unique()]
+    """Learning rates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equivalence(Block):
+    """Compares this study with the same study computed otherwise, as in another precision."""
+
+    study: StudyName
+    """The other study; its results must be there."""
+    margin: Annotated[float, Gt(0), Le(100)]
+    """Points within which accuracies count as equal; at least 1 on CPUs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Block):
+    """Teachers' answers that are kept in `work/tables`."""
+
+    max_gb: Annotated[float, Ge(0), Le(100_000)] = 4.0
+    """Most disk space for them, in GiB; 0 keeps none. It changes no result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures(Block):
+    """How figures are drawn."""
+
+    dpi: Annotated[int, Ge(40), Le(600)] = 150
+    """Pixels an inch of the PNG files."""

@@ -1,0 +1,111 @@
+"""A whole configuration: its blocks, with all defaults."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from annotated_types import MaxLen, MinLen
+
+from stagewise.study.config.blocks import (
+    MOST,
+    Block,
+    Label,
+    Names,
+    PairName,
+    Seed,
+    StudyName,
+    Text,
+    Unique,
+    optional,
+)
+from stagewise.study.config.compression import Pruning, Recovery
+from stagewise.study.config.data import Data
+from stagewise.study.config.methods import MethodEntry
+from stagewise.study.config.pairs import Pair
+from stagewise.study.config.results import Equivalence, Evaluation, Figures, Gate, Table, Tune
+from stagewise.study.config.steps import Distillation, MultiExit, Students, Teachers, TwoStage
+from stagewise.study.spec import Rate, Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Block):
+    """A Stagewise study."""
+
+    study: StudyName
+    """Name; its runs live in `runs/<study>/`."""
+    title: Text = ""
+    """What reports call it."""
+    claims_tested: Names = ()
+    """Claims that this study's data can decide; all others are at most demonstrated."""
+    seeds: Annotated[tuple[Seed, ...], MinLen(1), MaxLen(MOST), Unique()] = (0, 1, 2, 3, 4, 5)
+    """Seeds of all arms but teachers and pretraining."""
+    data: Data
+    """Images, and how they are split."""
+    pairs: Annotated[dict[PairName, Pair], MinLen(1), MaxLen(MOST)]
+    """Teachers and their students, by the name of the pair."""
+    training: Training = Training()
+    """How all runs are trained, where their step does not say otherwise."""
+    learning_rates: Annotated[dict[Text, Rate], MaxLen(100 * MOST)] = field(default_factory=dict)
+    """Arm (`step/name`) to learning rate; chosen on validation by the tuning study."""
+    methods: Annotated[dict[Label, MethodEntry], MaxLen(MOST)] = field(default_factory=dict)
+    """Methods with settings of their own, and variants, by label."""
+    teachers: Teachers = Teachers()
+    """The teachers."""
+    students: Students = Students()
+    """The students alone."""
+    distillation: Distillation = Distillation()
+    """Methods from scratch."""
+    two_stage: TwoStage = TwoStage()
+    """Paper A's methods."""
+    multi_exit: MultiExit = MultiExit()
+    """Paper B's methods."""
+    pruning: Annotated[tuple[Pruning, ...], MaxLen(MOST)] = ()
+    """What is pruned."""
+    recovery: Recovery = Recovery()
+    """What comes after pruning."""
+    evaluation: Evaluation = Evaluation()
+    """What is measured."""
+    gate: Gate = Gate()
+    """What a verdict needs."""
+    tune: Tune | None = optional()
+    """What a tuning study tries."""
+    equivalence: Equivalence | None = optional()
+    """The study that this one is compared with."""
+    table: Table = Table()
+    """Where teachers' answers are kept."""
+    figures: Figures = Figures()
+    """How figures are drawn."""
+
+    def method(self, label: str) -> MethodEntry:
+        """The entry of a label, with its method; of the method's own name where there is none."""
+        entry = self.methods.get(label, MethodEntry())
+        return replace(entry, method=entry.method or label)
+
+    def taught_steps(self) -> dict[str, Distillation | TwoStage | MultiExit]:
+        """The steps that give methods to pairs."""
+        return {
+            "distillation": self.distillation,
+            "two_stage": self.two_stage,
+            "multi_exit": self.multi_exit,
+        }
+
+    def trained(self, *overrides: dict[str, Any]) -> Training:
+        """The study's training with some blocks laid over it, the later ones on top."""
+        merged: dict[str, Any] = {}
+        for given in overrides:
+            merged |= given
+        return replace(self.training, **merged)
+
+    def overrides(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Dotted key and content of every block that changes training."""
+        yield "teachers.training", self.teachers.training
+        yield "students.training", self.students.training
+        yield "two_stage.training", self.two_stage.training
+        yield "two_stage.pretraining.training", self.two_stage.pretraining.training
+        yield "multi_exit.teacher_exits", self.multi_exit.teacher_exits
+        yield "recovery.training", self.recovery.training
+        for label, entry in self.methods.items():
+            yield f"methods.{label}.training", entry.training
+        for name, pair in self.pairs.items():
+            for number, assistant in enumerate(pair.assistants):
+                yield f"pairs.{name}.assistants.{number}.training", assistant.training

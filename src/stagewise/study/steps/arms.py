@@ -1,0 +1,122 @@
+"""What all steps share: the settings of an arm, and how they become a run for each seed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from stagewise import catalogue
+from stagewise.study.config import Config
+from stagewise.study.config.pairs import NetworkEntry
+from stagewise.study.config.source import image_size
+from stagewise.study.planned import PlannedRun, run_path
+from stagewise.study.regimes import REGIMES, weights_folder
+from stagewise.study.spec import Entry, Images, Training, TrainSpec
+
+ONE_STAGE: Entry = {"recipe": "one_stage"}
+
+
+def differing(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The options that differ from their defaults; a whole number given for a float is one."""
+    same = {
+        option: float(value) if isinstance(defaults.get(option), float) else value
+        for option, value in given.items()
+    }
+    return {option: value for option, value in same.items() if value != defaults.get(option)}
+
+
+def network_entry(entry: NetworkEntry) -> Entry:
+    """A network as a spec names it."""
+    defaults = catalogue.network_options(entry.network)
+    return {"network": entry.network, **differing(entry.options, defaults)}
+
+
+def method_entry(config: Config, label: str) -> Entry:
+    """The method of a label as a spec names it."""
+    entry = config.method(label)
+    defaults = catalogue.method_options(entry.method)
+    return {"method": entry.method, **differing(entry.method_options(), defaults)}
+
+
+def recipe_entry(config: Config, label: str) -> Entry:
+    """The recipe of a label as a spec names it."""
+    given = config.method(label).trained_by()
+    name = given.pop("recipe")
+    return {"recipe": name, **differing(given, catalogue.recipe_options(name))}
+
+
+def two_stages(share: float, lr: float) -> Entry:
+    """Paper A's recipe as a spec names it."""
+    options = {"stage1_share": share, "stage1_lr": lr}
+    return {"recipe": "two_stage", **differing(options, catalogue.recipe_options("two_stage"))}
+
+
+def title(config: Config, label: str) -> str:
+    """What tables call a method: its own name, or the label of a variant of it."""
+    name = config.method(label).method
+    return catalogue.method_title(name) if name == label else label
+
+
+def training(config: Config, arm: str, *overrides: dict[str, Any]) -> Training:
+    """Training of an arm: the study's, some blocks over it, its own tuned rate."""
+    settings = config.trained(*overrides)
+    rate = config.learning_rates.get(arm)
+    return settings if rate is None else replace(settings, lr=rate)
+
+
+def same_seed(config: Config, arm: str) -> str:
+    """Folder of an arm's run of the seed that asks, as a parent in ``trained``."""
+    return run_path(config.study, arm, "{seed}")
+
+
+def imagenet_start(config: Config, pair: str, entry: NetworkEntry) -> tuple[str, dict[str, str]]:
+    """``init`` of a spec and the parent that it names, for a network that starts from ImageNet
+    weights where regime and pair want it, else from scratch."""
+    block, size = config.two_stage, image_size(config)
+    if not (REGIMES[block.regime].imagenet and pair in block.pairs):
+        return "scratch", {}
+    assert size is not None, "regime_problems"
+    return "features", {"init": weights_folder(entry.network, size)}
+
+
+def trained(
+    config: Config,
+    arm: str,
+    seeds: Iterable[int],
+    *,
+    data: Images,
+    init: str,
+    network: Entry,
+    method: str,
+    recipe: Entry,
+    training: Training,
+    parents: dict[str, str] | None = None,
+    exits: str = "",
+    observers: tuple[str, ...] = (),
+    reference: str = "",
+    labels: dict[str, Any],
+) -> Iterator[PlannedRun]:
+    """An arm's runs that train, one for each seed: ``init`` is their start (see ``runs.start``),
+    ``method`` a label; a teacher that the method does not need is left out of ``parents``."""
+    entry = config.method(method)
+    weights = differing(entry.weights, catalogue.method_weights(entry.method))
+    roles = dict(parents or {})
+    if not catalogue.method_needs(entry.method).teacher:
+        roles.pop("teacher", None)
+    spec = TrainSpec(
+        seed=0,
+        data=data,
+        init=init,
+        network=network,
+        method=method_entry(config, method),
+        weights=weights,
+        recipe=recipe,
+        training=training,
+        exits=exits,
+        observers=observers,
+    )
+    labels = {"method": method, "recipe": recipe["recipe"], **labels}
+    for seed in seeds:
+        found = {role: path.format(seed=seed) for role, path in roles.items()}
+        yield PlannedRun(
+            config.study, arm, seed, replace(spec, seed=seed), found, reference, labels
+        )

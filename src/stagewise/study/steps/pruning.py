@@ -1,0 +1,67 @@
+"""Pruned students, before any recovery."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stagewise.study.config import Config
+from stagewise.study.config.compression import Pruning
+from stagewise.study.config.lessons import chain_task
+from stagewise.study.planned import PlannedRun, run_path
+from stagewise.study.spec import Images, PruneSpec
+from stagewise.study.steps.arms import network_entry
+from stagewise.study.steps.teachers import teacher_path
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Students of a pair that are pruned and recovered: ``name`` is ``baseline`` or ``two_stage``,
+    ``dense`` their arm, ``task`` the classes that they learn."""
+
+    pair: str
+    name: str
+    dense: str
+    task: str
+
+
+def chain_of(config: Config, block: Pruning) -> Chain:
+    """The students that a block prunes."""
+    dense = f"students/{block.pair}.baseline"
+    if block.chain == "two_stage":
+        dense = f"two_stage/{block.pair}.{config.two_stage.methods[0]}"
+    return Chain(block.pair, block.chain, dense, chain_task(config, block.chain))
+
+
+def pruned(
+    config: Config, chain: Chain, arm: str, criterion: str, ratio: float
+) -> Iterator[PlannedRun]:
+    """A chain's students with so many times fewer MACs."""
+    for seed in config.seeds:
+        spec = PruneSpec(
+            network=network_entry(config.pairs[chain.pair].student),
+            seed=seed,
+            data=Images(task=chain.task, images="few"),
+            criterion=criterion,
+            ratio=ratio,
+            min_channels=config.recovery.min_channels,
+            min_share=config.recovery.min_share,
+            tolerance=config.recovery.tolerance,
+            threads=config.training.threads,
+        )
+        yield PlannedRun(
+            config.study,
+            arm,
+            seed,
+            spec,
+            {"init": run_path(config.study, chain.dense, seed)},
+            teacher_path(config, chain.pair, chain.task),
+            {
+                "pair": chain.pair,
+                "task": chain.task,
+                "network": "student",
+                "chain": chain.name,
+                "criterion": criterion,
+                "ratio": ratio,
+                "recovery": "none",
+                "display": "pruned, no recovery",
+            },
+        )

@@ -1,0 +1,102 @@
+"""Figures: equal bytes, true captions, and what must be seen in them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stagewise import catalogue
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import exits, overview, reliability, shock
+from stagewise.analysis.figures.captions import caption
+from stagewise.analysis.figures.files import write_figures
+
+Make = Callable[..., Results]
+TINY = {"pruning": [], "two_stage": {"pairs": []}, "multi_exit": {}, "seeds": (0,)}
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+
+
+def test_figures_are_equal_byte_by_byte(published: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPTS / "figures.py"), "--plan", "plan.json"]
+    command += ["--summary", "summary.csv", "--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    subprocess.run(command, cwd=published, env=environment, check=True)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == sorted(
+        f"{name}.{end}" for name in catalogue.figures() for end in ("pdf", "png", "svg")
+    )
+    for name in files:
+        assert (tmp_path / name).read_bytes() == (published / "figures" / name).read_bytes()
+    assert "<dc:date>" not in (tmp_path / "accuracy.svg").read_text()
+    pdf = (tmp_path / "accuracy.pdf").read_bytes()
+    assert b"CreationDate" not in pdf
+    assert b"/FontFile2" in pdf, "TrueType outlines, as publishers ask"
+
+
+def test_dots_are_the_pngs_alone(results: Results, published: Path, tmp_path: Path) -> None:
+    write_figures(results, tmp_path, ["exits"], dpi=60)
+    for end, equal in (("svg", True), ("pdf", True), ("png", False)):
+        drawn, other = (folder / f"exits.{end}" for folder in (tmp_path, published / "figures"))
+        assert (drawn.read_bytes() == other.read_bytes()) == equal
+
+
+def test_figures_of_a_study_without_most_steps(make_results: Make, tmp_path: Path) -> None:
+    results = make_results(**TINY)
+    write_figures(results, tmp_path, list(catalogue.figures()))
+    assert (tmp_path / "compression.svg").is_file()
+    chapters = overview.draw(results).axes
+    absent = [any("not in this study" in text.get_text() for text in a.texts) for a in chapters]
+    assert absent == [False, True, True, True]
+
+
+def test_the_overview_counts_the_runs(results: Results) -> None:
+    runs = results.study.runs
+    exits = overview.draw(results).axes[2]
+    assert exits.get_title("right") == f"{(runs['step'] == 'multi_exit').sum()} runs"
+
+
+def test_exits_stand_at_their_cost(results: Results) -> None:
+    axes = exits.draw(results).axes[0]
+    rows = results.summary[results.summary["arm"] == "multi_exit/resnet.oto"]
+    costs = rows.groupby("exit")["macs"].mean() / 1e6
+    drawn = np.concatenate([line.get_xdata() for line in axes.lines])
+    assert all(np.abs(drawn - cost).min() < 0.1 for cost in costs)
+
+
+def test_the_shock_has_its_boundary_and_four_quantities(results: Results) -> None:
+    grid = shock.draw(results).axes
+    assert len(grid) == 4
+    for axes in grid:
+        assert axes.get_xlim()[0] < 0
+        assert any(list(line.get_xdata()) == [0, 0] for line in axes.lines)
+
+
+def test_reliability_says_the_error_of_the_tables(results: Results) -> None:
+    summary = results.summary
+    ece = 100 * summary.loc[summary["arm"] == "distillation/vgg.kd", "test_ece"]
+    titles = [axes.get_title() for axes in reliability.draw(results).axes]
+    assert f"KD\nECE {ece.mean():.1f} ± {ece.std():.1f}" in titles
+
+
+def test_captions_import_nothing_heavy() -> None:
+    """Snakemake asks for them at every start."""
+    heavy = {"matplotlib", "numpy", "pandas", "scipy", "statsmodels", "torch"}
+    code = "import stagewise.analysis.figures.captions, sys; "
+    code += f"sys.exit(bool({heavy} & {{*sys.modules}}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("figure", catalogue.figures())
+def test_captions_say_n_and_protocol(figure: str, results: Results) -> None:
+    text = caption(figure, results.study.config)
+    assert "6 seeds" in text
+    assert "{" not in text
+    uses_accuracies = figure not in ("overview", "learning", "shock")
+    assert ("after the last epoch" in text and "(0–5)" in text) == uses_accuracies
+    single = caption(figure, {**results.study.config, "seeds": [3]})
+    assert "1 seed" in single
+    assert "1 seeds" not in single

@@ -1,0 +1,75 @@
+"""DKD against the equations of its paper (arXiv 2203.08679, section 3), from probabilities."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import features, make, task_data, whole_batch
+from oracles import Array, agree, draw, leaf, softmax
+
+from stagewise.methods.base import soft_target_loss
+from stagewise.methods.dkd import dkd_terms, warmth
+
+
+def dkd_by_hand(student: Array, teacher: Array, labels: Array, temperature: float) -> list[Any]:
+    """TCKD and NCKD, image by image: b = (p_target, Σ of the others), p̂_i = p_i / Σ of the
+    others."""
+    tckd = nckd = 0
+    for z_s, z_t, label in zip(student, teacher, labels, strict=True):
+        p_s, p_t = softmax(z_s / temperature), softmax(z_t / temperature)
+        others = np.arange(len(z_s)) != label
+        b_s = np.array([p_s[label], p_s[others].sum()])
+        b_t = np.array([p_t[label], p_t[others].sum()])
+        hat_s, hat_t = p_s[others] / b_s[1], p_t[others] / b_t[1]
+        tckd = tckd + (b_t * np.log(b_t / b_s)).sum()
+        nckd = nckd + (hat_t * np.log(hat_t / hat_s)).sum()
+    return [temperature**2 * term / len(labels) for term in (tckd, nckd)]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("term", [0, 1])
+def test_dkd_is_the_papers(temperature: float, term: int) -> None:
+    student, teacher = leaf(6, 5, seed=1, scale=3), draw(6, 5, seed=2, scale=3)
+    labels = torch.tensor([0, 4, 2, 2, 1, 3])
+    loss = dkd_terms(student, teacher, labels, temperature)[term]
+    agree(
+        loss,
+        [student],
+        lambda z: dkd_by_hand(z, teacher.numpy(), labels.numpy(), temperature)[term],
+    )
+
+
+def test_dkd_adds_up_to_kd() -> None:
+    student, teacher = draw(6, 5, seed=1, scale=3), draw(6, 5, seed=2, scale=3)
+    labels = torch.tensor([0, 4, 2, 2, 1, 3])
+    for z_s, z_t, label in zip(student, teacher, labels, strict=True):
+        one = z_s[None], z_t[None]
+        tckd, nckd = dkd_terms(*one, label[None], 4.0)
+        rest = 1 - (z_t / 4).softmax(0)[label]
+        assert (tckd + rest * nckd).item() == pytest.approx(
+            soft_target_loss(*one, 4.0).item(), rel=1e-10
+        )
+
+
+@pytest.mark.parametrize("steps", [7, 391, 20_019])
+def test_dkd_warms_up_epoch_by_epoch(steps: int) -> None:
+    done = torch.arange(25) * steps  # the first step of each epoch, as the training step has it
+    first, last = done / steps, (done + steps - 1) / steps
+    expected = [min((epoch + 1) / 20, 1.0) for epoch in range(25)]
+    for progress in (first, last):
+        assert [warmth(p, 20).item() for p in progress] == pytest.approx(expected)
+    assert warmth(torch.tensor(0.0), 0).item() == 1
+
+
+def test_dkds_terms_are_scaled_by_the_warm_up() -> None:
+    method, student, teacher = make("dkd"), draw(8, 4, seed=1), draw(8, 4, seed=2)
+    batch = whole_batch(task_data(8))
+    warm = [
+        method(features(student), features(teacher), replace(batch, progress=torch.tensor(epochs)))
+        for epochs in (4.7, 300.0)
+    ]
+    assert warm[0]["ce"] == warm[1]["ce"]
+    for term in ("tckd", "nckd"):
+        assert warm[0][term].item() == pytest.approx(warm[1][term].item() / 4, rel=1e-6)
