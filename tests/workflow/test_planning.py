@@ -1,10 +1,9 @@
-"""What planning costs: 2,000 runs in a bounded number of calls, each ready study in ten seconds."""
+"""What planning costs: 2,000 runs in a bounded number of calls; ready studies are planned."""
 
 import json
 import pstats
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import yaml
@@ -14,8 +13,6 @@ RUNS, CALLS = 2000, 26_000_000
 """Function calls of a dry run, 23.9 million now: the same on every machine, whatever else it does.
 They bound the work, not the seconds; ``benchmarks/README.md`` times a dry run of as many runs.
 """
-READY = 10.0
-"""Seconds for a ready study."""
 
 
 def test_two_thousand_runs_are_planned_in_bounded_work(tmp_path):
@@ -50,18 +47,12 @@ def test_assistants_and_parts_of_teachers_have_rules(tmp_path):
     assert "Teacher resnet.target, seed 0" in planned
 
 
-def test_every_ready_study_is_planned_in_ten_seconds(tmp_path):
-    """Wall time, the best of three; they take two seconds each on an idle machine."""
+def test_every_ready_study_is_planned(tmp_path):
+    """``benchmarks/scaling.py`` times planning; here each study only has to come out whole."""
     project = copy_project(tmp_path)
     configs = sorted((project.folder / "config").glob("*.yaml"))
     studies = [path for path in configs if "pairs" in yaml.safe_load(path.read_text())]
     assert len(studies) > 6
     for path in studies:
-        taken = []
-        while len(taken) < 3 and min(taken, default=READY) >= READY:
-            start = time.perf_counter()
-            command = ("snakemake", "--configfile", str(path), "-n", "-q", "rules")
-            listed = project.run(*command).stdout
-            taken.append(time.perf_counter() - start)
-        assert "train_teacher" in listed, path.name
-        assert min(taken) < READY, path.name
+        command = ("snakemake", "--configfile", str(path), "-n", "-q", "rules")
+        assert "train_teacher" in project.run(*command).stdout, path.name
