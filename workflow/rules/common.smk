@@ -86,12 +86,19 @@ if LOST and workflow.is_main_process:
         file=sys.stderr,
     )
 
+IMAGE = "stagewise.sif"
+IN_CONTAINER = (
+    DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+)
+if IN_CONTAINER and not os.path.exists(IMAGE):
+    raise WorkflowError(f"{IMAGE}: the container is not here; make it: make container")
+
 # A job dies with its Snakemake, however that ends: no orphan writes beside its successor.
 # `exec`, because the signal follows the direct parent; a prefix is no part of a rule's code.
 if shutil.which("setpriv"):
     shell.prefix("set -euo pipefail; exec setpriv --pdeathsig KILL ")
     # A job looks for its Snakemake once, in case that ended first; in a container it cannot.
-    if DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
+    if not IN_CONTAINER:
         os.environ[PARENT] = str(os.getpid())
 
 # The device is no setting of a study: it is the machine's. A job asks for a GPU only where it has one.
