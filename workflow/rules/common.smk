@@ -154,6 +154,40 @@ def cool_down():
         Path(os.environ[VARIABLE]).unlink(missing_ok=True)
 
 
+LAST_RULES = ("write_report", "choose_rates")
+
+
+def whole_study(jobs):
+    """Whether a study's last step is among some jobs."""
+    return any(job.rule.name in LAST_RULES for job in jobs)
+
+
+def make_partial():
+    """Where runs failed and all others are done: results of what is there, beside the results.
+
+    Not where this was interrupted, or stopped at the first failure: jobs are left over then.
+    """
+    scheduler = workflow.scheduler
+    if scheduler.running or set(scheduler.open_jobs):
+        return
+    failed = [job.output.record for job in scheduler.failed if "record" in job.output.keys()]
+    if not (failed and whole_study(workflow.dag.needrun_jobs())):
+        return
+    command = [sys.executable, f"{SCRIPTS}/partial.py", "--settings", canonical_json(PLAIN)]
+    command += ["--logs", f"logs/{STUDY}", "--out", results("partial")]
+    command += ["--failed", *sorted(str(Path(record).parent) for record in failed)]
+    print("Runs failed; making results of the others", file=sys.stderr)
+    done = subprocess.run(command, capture_output=True, text=True)
+    said = (done.stderr if done.returncode else done.stdout).splitlines()
+    print(*said[-1:], file=sys.stderr)
+
+
+def forget_partial():
+    """Remove the results of a part when there are those of the whole."""
+    if whole_study(workflow.dag.jobs):
+        shutil.rmtree(results("partial"), ignore_errors=True)
+
+
 wildcard_constraints:
     name="[^/]+",
     seed="[0-9]+",
