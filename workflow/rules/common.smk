@@ -59,6 +59,7 @@ try:
             path
         )  # Snakemake's own reader keeps the last of a repeated key silently
     PLAN = make_plan(resolve_config(config, CONFIG_NAME), CONFIG_NAME)
+    DEVICE = default_device()
 except UserError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:
@@ -102,7 +103,6 @@ if shutil.which("setpriv"):
         os.environ[PARENT] = str(os.getpid())
 
 # The device is no setting of a study: it is the machine's. A job asks for a GPU only where it has one.
-DEVICE = default_device()
 GPUS = int(DEVICE.startswith("cuda"))
 
 # Runs that log gradient shock leave one more file.
@@ -170,10 +170,17 @@ def make_partial():
     scheduler = workflow.scheduler
     if scheduler.running or set(scheduler.open_jobs):
         return
-    failed = [job.output.record for job in scheduler.failed if "record" in job.output.keys()]
+    failed = [
+        job.output.record for job in scheduler.failed if "record" in job.output.keys()
+    ]
     if not (failed and whole_study(workflow.dag.needrun_jobs())):
         return
-    command = [sys.executable, f"{SCRIPTS}/partial.py", "--settings", canonical_json(PLAIN)]
+    command = [
+        sys.executable,
+        f"{SCRIPTS}/partial.py",
+        "--settings",
+        canonical_json(PLAIN),
+    ]
     command += ["--logs", f"logs/{STUDY}", "--out", results("partial")]
     command += ["--failed", *sorted(str(Path(record).parent) for record in failed)]
     print("Runs failed; making results of the others", file=sys.stderr)
