@@ -75,6 +75,9 @@ def read_study(plan: Path | str, root: Path | str = ".") -> Study:
     runs = pd.DataFrame(rows)
     if runs["path"].duplicated().any():
         raise UserError(f"{problem} (two of its runs have one path); {mend}")
+    for run in rows:
+        if run.get("pair", "") not in ("", *config["pairs"]):
+            raise UserError(f"{problem} (its config has no pair '{run['pair']:.80}'); {mend}")
     for label, absent in LABELS.items():
         runs[label] = runs[label].fillna(absent) if label in runs else absent
     missing = tuple(Missing(**run) for run in content.get("missing", ()))
