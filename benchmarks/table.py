@@ -98,8 +98,8 @@ def loops(runs: pd.DataFrame) -> str:
     ]
     head = (
         "WRN-16-1 alone on 10,000 CIFAR-100 images (100 a class), 12 epochs, batches of 64,"
-        " float32, one thread a run; all 10,000 test images, last epoch. Mean ± sd over seeds; differences"
-        " with 95 % intervals (Welch's t)."
+        " float32, one thread a run; all 10,000 test images, last epoch. Mean ± sd over seeds;"
+        " differences with 95 % intervals (Welch's t)."
     )
     return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
 
