@@ -2,11 +2,12 @@
 # environment, as always: snakemake --cores N, pytest, dvc …
 PYTHON ?= python3
 STUDY ?= config.yaml
+ENGINE ?= docker
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help install reproduce tune forecast test test-system lint lock readme zoo config-docs bench pull-records clean-work
+.PHONY: help install reproduce tune forecast test test-system lint lock rulegraph container readme zoo config-docs bench pull-records clean-work
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +45,15 @@ lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
 
+rulegraph: install  ## Draw docs/rulegraph.svg, the graph of the workflow's rules (needs graphviz)
+	set -o pipefail; snakemake --rulegraph dot | dot -Tsvg -o docs/rulegraph.svg
+
+container:  ## Build the container of Containerfile, and stagewise.sif of it (needs docker or podman, and apptainer)
+	$(ENGINE) build --tag stagewise --file Containerfile .
+	$(ENGINE) save --output stagewise.tar stagewise
+	apptainer build --force stagewise.sif docker-archive:stagewise.tar
+	rm stagewise.tar
+
 readme: install  ## Copy the default study's results into README.md, docs/gallery.md and evidence/
 	python scripts/readme.py
 
@@ -73,4 +83,4 @@ clean-work:  ## After the worst kill: remove training states, stale locks, tempo
 	    echo "error: process $$pid, a Snakemake, still runs here; wait for it, or end it"; exit 1;; \
 	  esac; done
 	rm -rf {.,.smoke}/{work,.snakemake/locks}
-	rm -f $$(find . -path ./.venv -prune -o -name '.*.tmp' -type f -print)
+	rm -f $$(find . -path ./.venv -prune -o \( -name '.*.tmp' -o -name '.tmp??????' \) -type f -print)

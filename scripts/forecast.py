@@ -25,11 +25,9 @@ def main() -> None:
     options.add_argument("--budget", default="60s", help="time for trials (30s, 2m)")
     arguments = options.parse_args()
     budget = seconds(arguments.budget)
-    if arguments.settings:
-        config = resolve_config(arguments.settings, "--settings")
-    else:
-        config = load_config(arguments.config)
-    plan = make_plan(config, str(arguments.config))
+    name = "--settings" if arguments.settings else str(arguments.config)
+    config = resolve_config(arguments.settings, name) if arguments.settings else load_config(name)
+    plan = make_plan(config, name)
     with importing():
         from rich.console import Console
 

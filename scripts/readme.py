@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stagewise.analysis.publish.evidence import keep, result_files
 from stagewise.analysis.publish.readme import filled, gallery, section
-from stagewise.files import write_text
+from stagewise.files import read_text, write_text
 from stagewise.process.scripting import parser, run_script
 from stagewise.study.config import load_config
 
@@ -21,7 +21,7 @@ def main() -> None:
     keep(result_files(arguments.results), arguments.results, arguments.evidence)
     config = load_config(arguments.config)
     text = section(arguments.evidence, arguments.readme.parent)
-    text = filled(arguments.readme.read_text(encoding="utf-8"), text)
+    text = filled(read_text(arguments.readme), text, arguments.readme)
     write_text(arguments.readme, text)
     write_text(arguments.gallery, gallery(arguments.evidence, config.as_dict()))
     print(f"{arguments.readme}: results of {arguments.results}, kept in {arguments.evidence}")

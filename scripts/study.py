@@ -42,6 +42,7 @@ def main() -> int:
         from stagewise.runs.imagenet import make_start
         from stagewise.training.devices import torch_device
         from stagewise.training.trainer import OutOfTime
+    device = torch_device(arguments.device)
     scripts = Path(__file__).parent
     data = make_data(plan.config, scripts)
     for folder, network in plan.weights().items():
@@ -49,7 +50,7 @@ def main() -> int:
         if not weights.exists():
             mirrors, size = plan.config.two_stage.mirrors, image_size(plan.config)
             make_start(network, size, weights, cache=Path("work/downloads"), mirrors=mirrors)
-    machine = Machine(scripts, torch_device(arguments.device), arguments.jobs, deadline)
+    machine = Machine(scripts, device, arguments.jobs, deadline)
     steps = arguments.steps or STEPS
     found = unfinished(plan, data, machine)
     print(f"{len(plan.runs) - len(found)} of {len(plan.runs)} records are as planned and stay")

@@ -19,12 +19,12 @@ def main() -> None:
     arguments.add_argument("--guide", type=Path, help="README.md of the results to write")
     args = arguments.parse_args()
     results = read_results(args.plan, args.root, args.summary, args.latency)
-    tables, study = make_tables(results), results.study.name
+    tables = make_tables(results)
     write_tables(results, tables, args.out)
     if args.guide:
-        write_text(args.guide, guide(study, tables))
+        write_text(args.guide, guide(results.study, tables))
     for warning in filter(None, (table.warning for table in tables)):
-        print(f"warning: {study}: {warning}", file=sys.stderr)
+        print(f"warning: {results.study.name}: {warning}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Stopped at any moment, the same command goes on from the last saved epoch and en
 bits.
 """
 
-import os
 from pathlib import Path
 
 from stagewise.process.machine import claim_gpu, default_device
@@ -15,6 +14,7 @@ from stagewise.process.scripting import (
     parser,
     run_script,
     seconds,
+    table_bytes,
 )
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: try the same command again
@@ -35,8 +35,7 @@ def main() -> int:
     options.add_argument(
         "--table-gb",
         type=gigabytes,
-        default=os.environ.get("STAGEWISE_TABLE_GB", "4"),
-        help="most disk space of that folder; 0 is none",
+        help="most disk space of that folder; 0 is none (default: STAGEWISE_TABLE_GB, else 4)",
     )
     options.add_argument("--code", default="", help="code fingerprint, stored in the record")
     options.add_argument("--device", default=default_device(), help="cpu, cuda, cuda:1")
@@ -45,6 +44,7 @@ def main() -> int:
     options.add_argument("--live", action="store_true", help="also show progress on the terminal")
     arguments = options.parse_args()
     budget = seconds(arguments.budget) if arguments.budget else None
+    table = table_bytes() if arguments.table_gb is None else arguments.table_gb
     if arguments.device == "cuda":
         claim_gpu(Path("work/gpu-slots"))
     with importing():
@@ -54,6 +54,7 @@ def main() -> int:
         from stagewise.training.devices import torch_device
         from stagewise.training.table import TableFolder
         from stagewise.training.trainer import OutOfTime
+    device = torch_device(arguments.device)
     parents = {"teacher": arguments.teacher, "init": arguments.init}
     try:
         train_run(
@@ -62,8 +63,8 @@ def main() -> int:
             arguments.out,
             code=arguments.code,
             work=arguments.work,
-            tables=TableFolder(arguments.tables, arguments.table_gb),
-            device=torch_device(arguments.device),
+            tables=TableFolder(arguments.tables, table),
+            device=device,
             title=arguments.title or str(arguments.out),
             live=arguments.live,
             budget=budget,

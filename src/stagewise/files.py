@@ -201,6 +201,19 @@ def read_file(path: Path | str, most: int = LARGEST_FILE) -> bytes:
         raise UserError(f"{path}: {error.strerror}; delete it and run again") from None
 
 
+def read_text(path: Path | str) -> str:
+    """The text of a file that was made by an earlier step.
+
+    Raises:
+        UserError: it is missing, no regular file, too large, or no UTF-8.
+    """
+    try:
+        return read_file(path).decode()
+    except UnicodeDecodeError as error:
+        reason = f"byte {error.start} is no UTF-8"
+        raise UserError(f"{path}: no text ({reason}); delete it and run again") from None
+
+
 def read_json(path: Path | str, most: int = LARGEST_JSON) -> Any:
     """Read JSON of at most ``most`` bytes, whose numbers and text can be written again.
 

@@ -188,6 +188,12 @@ def write_study(
     return read_study(root / "plan.json", root)
 
 
+@pytest.fixture(scope="session")
+def study_writer() -> Callable[..., Study]:
+    """``write_study`` into a folder that is shared."""
+    return write_study
+
+
 @pytest.fixture
 def make_study(tmp_path: Path) -> Callable[..., Study]:
     """``write_study`` into the test's own folder."""
@@ -217,7 +223,7 @@ def script(folder: Path, name: str, *arguments: str) -> None:
                 raise
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_script() -> Callable[..., None]:
     """``script`` for tests."""
     return script

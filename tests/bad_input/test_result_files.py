@@ -21,7 +21,8 @@ from stagewise.analysis.records.run_files import RunFiles
 from stagewise.analysis.records.study import read_study
 from stagewise.errors import UserError
 from stagewise.files import read_json
-from stagewise.process.scripting import gigabytes
+from stagewise.process.machine import default_device
+from stagewise.process.scripting import gigabytes, table_bytes
 from stagewise.training.devices import torch_device
 
 HOSTILE = {
@@ -187,6 +188,20 @@ def test_a_size_of_tables_that_is_none_is_refused(value: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=f"'{value}' is no size"):
         gigabytes(value)
     assert gigabytes("0.5") == 2**29
+
+
+def test_a_bad_variable_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No usage of the script, which did not name it."""
+    monkeypatch.setenv("STAGEWISE_TABLE_GB", "nan")
+    with pytest.raises(UserError, match=r"^STAGEWISE_TABLE_GB: 'nan' is no size; give 0 to"):
+        table_bytes()
+    monkeypatch.setenv("STAGEWISE_TABLE_GB", "0.5")
+    assert table_bytes() == 2**29
+    monkeypatch.setenv("STAGEWISE_DEVICE", "gpu")
+    with pytest.raises(UserError, match=r"^STAGEWISE_DEVICE: 'gpu' is no device; write cpu"):
+        default_device()
+    monkeypatch.setenv("STAGEWISE_DEVICE", "cuda:1")
+    assert default_device() == "cuda:1"
 
 
 @pytest.mark.parametrize("name", ["nonsense", "cuda:x", "meta", "", "cuda:99"])

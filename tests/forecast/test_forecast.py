@@ -325,6 +325,29 @@ def test_images_that_are_not_here_are_known_from_their_summary(tmp_path: Path) -
     assert (size.classes["all"], size.channels, size.size) == (2, 3, 32)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": 2},
+        {"classes": []},
+        {"mean": None},
+        {"counts": {"train.labels": 70}},
+        {"counts": {"train.labels": "70", "validation.labels": 10, "test.labels": 20}},
+        {"counts": {"train.labels": -1, "validation.labels": 10, "test.labels": 20}},
+    ],
+)
+def test_a_damaged_summary_of_data_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["data"] = {"source": "image_folder", "path": str(tmp_path / "gone"), "image_size": 32}
+    config["two_stage"]["pairs"] = []
+    counts = {"train.labels": 70, "validation.labels": 10, "test.labels": 20}
+    good = {"classes": ["cat", "dog"], "mean": [0.5, 0.5, 0.5], "counts": counts}
+    file = tmp_path / "summary.json"
+    write_json(file, {**good, **changes})
+    with pytest.raises(UserError, match=f"^{file}: is no summary of data .*; delete it"):
+        data_size(resolve_config(config), file)
+
+
 # -- adding up -----------------------------------------------------------------------------------
 
 

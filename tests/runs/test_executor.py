@@ -153,6 +153,10 @@ def test_the_script_does_a_study(tmp_path: Path) -> None:
         refused = study("--jobs", jobs)
         assert f"--jobs: {jobs} is not from 1 to 32" in refused.stderr
         assert refused.returncode == 1
+    for device in ("nonsense", "cuda:99"):  # before any data are made
+        refused = study("--device", device)
+        assert refused.stderr.startswith(f"error: --device: '{device}' is "), refused
+        assert [path.name for path in tmp_path.iterdir()] == ["smoke.yaml"]
     count = len(make_plan(resolve_config(config, "smoke"), "smoke").runs)
     for left in (count, 0):
         done = study("--device", "cpu", "--jobs", "2")

@@ -159,10 +159,12 @@ def test_one_command_cleans_up_after_the_worst(project: Project, calm: Project) 
     folder = project.folder / RUN
     for path in (calm.folder / RUN).iterdir():  # as if the machine had died while writing
         (folder / path.name).write_bytes(path.read_bytes()[:100])
-    (folder / ".model.safetensors.123.tmp").write_bytes(b"half")
+    for half in (".model.safetensors.123.tmp", ".tmpAbC123"):  # ours, and safetensors' own
+        (folder / half).write_bytes(b"half")
     project.run("make", "clean-work")
     assert not (project.folder / "work").exists()
     assert not list(project.folder.rglob(".*.tmp"))
+    assert not list(project.folder.rglob(".tmp*"))
     project.run(*COMMAND)
     assert "goes on" not in (project.folder / LOG).read_text()
     assert hashes(project) == hashes(calm)

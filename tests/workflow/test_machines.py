@@ -41,3 +41,13 @@ def test_a_warm_process_leaves_nothing_behind(project: Project) -> None:
     done = project.run("snakemake", "students", "--cores", "2")
     assert "socket" not in done.stderr
     assert not (project.folder / "work/warm.socket").exists()
+
+
+def test_a_device_of_another_name_is_refused_at_once(
+    project: Project,
+) -> None:
+    command = ("env", "STAGEWISE_DEVICE=gpu", "snakemake", "-n")
+    done = project.run(*command, check=False)
+    assert "STAGEWISE_DEVICE: 'gpu' is no device; write cpu, cuda or cuda:1" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 1

@@ -59,6 +59,7 @@ try:
             path
         )  # Snakemake's own reader keeps the last of a repeated key silently
     PLAN = make_plan(resolve_config(config, CONFIG_NAME), CONFIG_NAME)
+    DEVICE = default_device()
 except UserError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:
@@ -86,16 +87,22 @@ if LOST and workflow.is_main_process:
         file=sys.stderr,
     )
 
+IMAGE = "stagewise.sif"
+IN_CONTAINER = (
+    DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+)
+if IN_CONTAINER and not os.path.exists(IMAGE):
+    raise WorkflowError(f"{IMAGE}: the container is not here; make it: make container")
+
 # A job dies with its Snakemake, however that ends: no orphan writes beside its successor.
 # `exec`, because the signal follows the direct parent; a prefix is no part of a rule's code.
 if shutil.which("setpriv"):
     shell.prefix("set -euo pipefail; exec setpriv --pdeathsig KILL ")
     # A job looks for its Snakemake once, in case that ended first; in a container it cannot.
-    if DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
+    if not IN_CONTAINER:
         os.environ[PARENT] = str(os.getpid())
 
 # The device is no setting of a study: it is the machine's. A job asks for a GPU only where it has one.
-DEVICE = default_device()
 GPUS = int(DEVICE.startswith("cuda"))
 
 # Runs that log gradient shock leave one more file.
@@ -145,6 +152,47 @@ def cool_down():
         server.kill()  # even where it is stopped
         server.wait()
         Path(os.environ[VARIABLE]).unlink(missing_ok=True)
+
+
+LAST_RULES = ("write_report", "choose_rates")
+
+
+def whole_study(jobs):
+    """Whether a study's last step is among some jobs."""
+    return any(job.rule.name in LAST_RULES for job in jobs)
+
+
+def make_partial():
+    """Where runs failed and all others are done: results of what is there, beside the results.
+
+    Not where this was interrupted, or stopped at the first failure: jobs are left over then.
+    """
+    scheduler = workflow.scheduler
+    if scheduler.running or set(scheduler.open_jobs):
+        return
+    failed = [
+        job.output.record for job in scheduler.failed if "record" in job.output.keys()
+    ]
+    if not (failed and whole_study(workflow.dag.needrun_jobs())):
+        return
+    command = [
+        sys.executable,
+        f"{SCRIPTS}/partial.py",
+        "--settings",
+        canonical_json(PLAIN),
+    ]
+    command += ["--logs", f"logs/{STUDY}", "--out", results("partial")]
+    command += ["--failed", *sorted(str(Path(record).parent) for record in failed)]
+    print("Runs failed; making results of the others", file=sys.stderr)
+    done = subprocess.run(command, capture_output=True, text=True)
+    said = (done.stderr if done.returncode else done.stdout).splitlines()
+    print(*said[-1:], file=sys.stderr)
+
+
+def forget_partial():
+    """Remove the results of a part when there are those of the whole."""
+    if whole_study(workflow.dag.jobs):
+        shutil.rmtree(results("partial"), ignore_errors=True)
 
 
 wildcard_constraints:

@@ -5,8 +5,14 @@ import fcntl
 import itertools
 import os
 import platform
+import re
 import resource
 from pathlib import Path
+
+from stagewise.errors import UserError
+
+DEVICES = re.compile(r"cpu|cuda(:\d{1,3})?")
+"""Names of devices; whether one is there, only torch can tell."""
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """glibc's numbers of these parameters (malloc.h), in bytes: only larger blocks are given back."""
@@ -33,10 +39,15 @@ def short_of_addresses(needs: tuple[int, int]) -> str:
 
 
 def default_device() -> str:
-    """``STAGEWISE_DEVICE`` where it is set, else ``cuda`` with an NVIDIA GPU, else ``cpu``."""
-    return os.environ.get("STAGEWISE_DEVICE") or (
-        "cuda" if Path("/dev/nvidia0").exists() else "cpu"
-    )
+    """``STAGEWISE_DEVICE`` where it is set, else ``cuda`` with an NVIDIA GPU, else ``cpu``.
+
+    Raises:
+        UserError: ``STAGEWISE_DEVICE`` is no device's name.
+    """
+    name = os.environ.get("STAGEWISE_DEVICE")
+    if name and not DEVICES.fullmatch(name):
+        raise UserError(f"STAGEWISE_DEVICE: '{name}' is no device; write cpu, cuda or cuda:1")
+    return name or ("cuda" if Path("/dev/nvidia0").exists() else "cpu")
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -127,6 +127,18 @@ def gigabytes(text: str) -> int:
     return int(size * 2**30)
 
 
+def table_bytes() -> int:
+    """Most bytes of the teacher tables: ``STAGEWISE_TABLE_GB``, else 4 GiB.
+
+    Raises:
+        UserError: it is no size.
+    """
+    try:
+        return gigabytes(os.environ.get("STAGEWISE_TABLE_GB", "4"))
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"STAGEWISE_TABLE_GB: {error}") from None
+
+
 def json_object(text: str) -> dict[str, Any]:
     """``type=`` of an argument that is a JSON object."""
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stagewise.errors import UserError
 from stagewise.files import read_json
+from stagewise.schemas import checked
 from stagewise.study.config import Config
 from stagewise.study.config.source import class_count, image_size, source_fact
 from stagewise.study.spec import Images
@@ -54,7 +55,8 @@ def data_size(config: Config, summary: Path) -> DataSize:
     if classes and images and size:
         counts = _splits(config, _all_images(data.classes, classes, images))
     elif summary.exists() and size:
-        known = read_json(summary)
+        problem, mend = f"{summary}: is no summary of data", "delete it and run again"
+        known = checked(read_json(summary), "study/summary.schema.yaml", problem, mend)
         classes, channels = len(known["classes"]), len(known["mean"])
         counts = {split: known["counts"][f"{split}.labels"] for split in SPLITS}
     else:

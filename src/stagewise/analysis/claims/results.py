@@ -9,12 +9,15 @@ import pandas as pd
 from stagewise.analysis.claims.contrasts import Contrasts, measure_contrasts
 from stagewise.analysis.claims.gate import Gate, study_gate
 from stagewise.analysis.records.csv_files import TEXT, read_csv
+from stagewise.analysis.records.labels import LABELS
 from stagewise.analysis.records.shock import shock_table
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import REQUIRED, main_outputs
 from stagewise.errors import UserError
 from stagewise.papers.claims import load_claims
 
+PLANNED = ("arm", "step", "name", "seed", *LABELS)
+"""Columns of the summary that say what the plan says."""
 LATENCY = ("arm", "batch", "milliseconds")
 """Columns that ``latency.csv`` has at least."""
 
@@ -76,7 +79,21 @@ def read_results(
     """
     study = read_study(plan, root)
     table = read_csv(summary, REQUIRED, key=("path", "exit"), text=(*TEXT, "step", "name"))
-    if strange := sorted({*table["path"]} - {*study.runs["path"]}):
-        raise UserError(f"{summary}: '{strange[0]:.80}' is no run of {plan}; run again")
+    if problem := _unlike(table, study.runs):
+        raise UserError(f"{summary}: {problem} {plan}; delete it and run again")
     measured = read_csv(latency, LATENCY, key=("arm", "batch")) if latency else None
     return Results(study, table, measured)
+
+
+def _unlike(summary: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """In what a summary is not of the plan's runs, up to the plan's name; empty where it is."""
+    if strange := sorted({*summary["path"]} - {*runs["path"]}):
+        return f"'{strange[0]:.80}' is no run of"
+    if lacking := sorted({*runs["path"]} - {*summary["path"]}):
+        return f"lacks '{lacking[0]:.80}', a run of"
+    planned = runs.set_index("path").loc[summary["path"], list(PLANNED)].reset_index(drop=True)
+    for column in PLANNED:
+        same = planned[column].eq(summary[column])
+        if not (same | (planned[column].isna() & summary[column].isna())).all():
+            return f"column '{column}' does not say what is in"
+    return ""

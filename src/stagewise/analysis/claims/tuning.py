@@ -23,14 +23,19 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     """A row per tuned arm and rates: n, mean validation accuracy and NLL, whether it is chosen.
 
     The best mean accuracy of the main exit wins; equal ones go to the lower NLL, then to the lower
-    rate, then to the lower rate of stage 1. A diverged run (NaN NLL) counts with its accuracy.
+    rate, then to the lower rate of stage 1. A diverged run (NaN NLL) counts with its accuracy;
+    rates that lack a run, because that failed, are left out.
 
     Raises:
-        UserError: the study is no tuning study, or a run was not evaluated.
+        UserError: the study is no tuning study, or a run was not evaluated, or no rate has all.
     """
-    runs = study.runs[study.runs["tuned_arm"] != ""][["path", "tuned_arm", *RATES]]
-    if runs.empty:
+    tuned = study.runs[study.runs["tuned_arm"] != ""]
+    if tuned.empty and not study.missing:
         raise UserError(f"{study.name}: no tuning study; its config needs 'tune: rates: [...]'")
+    whole = tuned[~tuned["arm"].isin([run.arm for run in study.missing])]
+    if whole.empty:
+        raise UserError(f"{study.name}: every rate lacks a run that failed; try other rates")
+    runs = whole[["path", "tuned_arm", *RATES]]
     validation = evaluation[evaluation["split"] == "validation"]
     main = main_outputs(validation)
     missing = runs.loc[~runs["path"].isin(main["path"]), "path"]

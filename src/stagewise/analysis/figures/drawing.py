@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stagewise.analysis.claims.statistics import paired
-from stagewise.files import atomic
+from stagewise.files import atomic, read_text
 
 WIDTH = 3.6  # inches: one column of a paper, or a phone; every text keeps its size there
 INK, PAPER = "#1b1b1f", "#fefefe"  # as in style.mplstyle; the report lets both follow the reader
@@ -83,7 +83,7 @@ def notice(text: str) -> Figure:
 
 def is_notice(svg: Path) -> bool:
     """Whether a drawn figure only says why it shows nothing."""
-    return f'id="{NOTICE}"' in svg.read_text(encoding="utf-8")
+    return f'id="{NOTICE}"' in read_text(svg)
 
 
 def mean_interval(values: pd.Series) -> tuple[float, float, float]:

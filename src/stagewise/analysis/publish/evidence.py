@@ -99,7 +99,7 @@ def keep_study(results: Path, root: Path, evidence: Path, command: str, *, runs_
     try:
         keep(records, root, new)
         keep(shown, results, new)
-        write_json(new / "plan.json", _public(read_json(plan)))
+        write_json(new / "plan.json", public_plan(read_json(plan)))
         write_text(new / "README.md", page(new, command))
         shutil.rmtree(evidence, ignore_errors=True)
         new.rename(evidence)
@@ -107,7 +107,7 @@ def keep_study(results: Path, root: Path, evidence: Path, command: str, *, runs_
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _public(plan: dict[str, Any]) -> dict[str, Any]:
+def public_plan(plan: dict[str, Any]) -> dict[str, Any]:
     """A plan without the user's mirrors: places on a machine, on which no result depends."""
     blocks = {name: {**plan["config"].get(name, {})} for name in ("data", "two_stage")}
     for block in blocks.values():

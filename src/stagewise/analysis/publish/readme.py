@@ -15,7 +15,7 @@ from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.drawing import WIDTH, is_notice
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
-from stagewise.files import read_file
+from stagewise.files import read_text
 from stagewise.papers.claims import HEADLINE, UNITS
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
@@ -103,13 +103,8 @@ def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> s
     kept = Path(os.path.relpath(evidence, folder))
     guide = os.path.relpath("docs/gallery.md", folder)
     claims = read_claims(evidence / "claims.csv")
-    accuracy = (evidence / "tables/accuracy.md").read_text(encoding="utf-8")
-    protocol = (
-        read_file(evidence / "tables/study.md")
-        .decode(errors="replace")
-        .split("\n## ")[0]
-        .partition("\n")[2]
-    )
+    accuracy = read_text(evidence / "tables/accuracy.md")
+    protocol = read_text(evidence / "tables/study.md").split("\n## ")[0].partition("\n")[2]
     parts = [answer_lists(claims), verdict_table(claims).strip()]
     parts += [
         f"![{text}]({kept}/figures/{name}.svg)"
@@ -137,10 +132,10 @@ def gallery(evidence: Path, config: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def filled(readme: str, text: str) -> str:
-    """``readme`` with ``text`` between its two markers."""
+def filled(readme: str, text: str, name: Path | str = "README.md") -> str:
+    """``readme``, the text of the file ``name``, with ``text`` between its two markers."""
     before, start, rest = readme.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
-        raise UserError(f"README: the markers {START} and {END} must stand there, in this order")
+        raise UserError(f"{name}: the markers {START} and {END} must stand there, in this order")
     return f"{before}{START}\n{text}\n{END}{after}"

@@ -16,11 +16,22 @@ from stagewise.schemas import checked
 
 
 @dataclass(frozen=True)
+class Missing:
+    """A planned run that is not there, and why, in words."""
+
+    path: str
+    arm: str
+    seed: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Study:
     """A plan and the project folder that its run paths are relative to.
 
     ``config``: all settings, as plain JSON values. ``runs``: a row per run, in plan order: path,
     arm, step, name, seed, parents, reference, spec (older plans have none), the labels.
+    ``missing``: runs that results are made without, because they or their parents failed.
     """
 
     title: str
@@ -28,6 +39,7 @@ class Study:
     config: dict[str, Any]
     runs: pd.DataFrame
     root: Path
+    missing: tuple[Missing, ...] = ()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -63,6 +75,10 @@ def read_study(plan: Path | str, root: Path | str = ".") -> Study:
     runs = pd.DataFrame(rows)
     if runs["path"].duplicated().any():
         raise UserError(f"{problem} (two of its runs have one path); {mend}")
+    for run in rows:
+        if run.get("pair", "") not in ("", *config["pairs"]):
+            raise UserError(f"{problem} (its config has no pair '{run['pair']:.80}'); {mend}")
     for label, absent in LABELS.items():
         runs[label] = runs[label].fillna(absent) if label in runs else absent
-    return Study(title, name, config, runs, Path(root))
+    missing = tuple(Missing(**run) for run in content.get("missing", ()))
+    return Study(title, name, config, runs, Path(root), missing)

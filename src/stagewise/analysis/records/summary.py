@@ -9,6 +9,7 @@ from stagewise.analysis.records.agreement import refuse_others
 from stagewise.analysis.records.labels import LABELS
 from stagewise.analysis.records.logits import SPLITS, main_output
 from stagewise.analysis.records.study import Study
+from stagewise.errors import UserError
 
 METRICS = ("accuracy", "top5", "nll", "brier", "ece", "agreement", "kl")
 COSTS = ("parameters", "macs", "file_bytes")
@@ -31,9 +32,12 @@ def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     parameters, macs, file_bytes, and the provenance of ``_provenance``.
 
     Raises:
-        UserError: a record is missing or broken, or records are not what the plan says.
+        UserError: a record is missing or broken, or records are not what the plan says; a run was
+            not evaluated.
     """
     refuse_others(study)
+    if lacking := sorted({*study.runs["path"]} - {*evaluation["path"]}):
+        raise UserError(f"evaluation.csv: lacks '{lacking[0]:.80}'; delete it and run again")
     index = ["path", "exit"]
     fixed = evaluation.drop_duplicates(index).set_index(index)
     parts = [fixed[[*COSTS]]]

@@ -22,6 +22,7 @@ from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.report.step_graph import draw_steps
 from stagewise.analysis.report.verdicts import SIGNS, ClaimEntry, claims_shown
 from stagewise.analysis.tables.files import protocol_lines, trained_arms
+from stagewise.analysis.tables.missing import missing_line, missing_table
 from stagewise.analysis.tables.table import make_tables
 from stagewise.errors import UserError
 from stagewise.files import read_file
@@ -79,6 +80,8 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
     return page.render(
         study=study,
         runs=summary["path"].nunique(),
+        missing=missing_table(study),
+        missing_line=missing_line(study),
         source=_source(study.config["data"]["source"]),
         claims=shown,
         tally=_tally(shown),

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.records.study import Study
 from stagewise.analysis.tables.latex import document, latex
+from stagewise.analysis.tables.missing import missing_line, missing_table
 from stagewise.analysis.tables.table import Table
 from stagewise.files import write_text
 
@@ -61,6 +63,7 @@ def protocol_lines(results: Results) -> list[str]:
         choices = "No images were held out, and nothing was chosen: all settings were fixed before."
         judged = "Gates: not judged, as no images were held out."
     return [
+        *filter(None, [missing_line(results.study)]),
         f"Study {results.study.name}: {summary['path'].nunique()} runs, "
         f"seeds {', '.join(map(str, config['seeds']))}; data source {config['data']['source']}.",
         f"Reported: test accuracy after the {first['selection'] or 'last epoch'}. {choices}",
@@ -94,13 +97,21 @@ what is changed or deleted.
 """
 
 
-def guide(study: str, tables: Sequence[Table]) -> str:
-    """The README of a study's results: what each file is."""
+def failures(study: Study) -> str:
+    """What failed, as a section in Markdown; empty where nothing did."""
+    if not study.missing:
+        return ""
+    return f"## What failed\n\n{missing_line(study)}\n\n{markdown(missing_table(study))}\n"
+
+
+def guide(study: Study, tables: Sequence[Table]) -> str:
+    """The README of a study's results: what each file is, and what failed."""
     lines = "".join(
         f"| `tables/{table.name}` | {re.split('[:.] ', table.caption)[0].rstrip('.')} |\n"
         for table in tables
     )
-    return GUIDE.format(study=study, tables=lines)
+    text = GUIDE.format(study=study.name, tables=lines)
+    return f"{text}\n{failures(study)}" if study.missing else text
 
 
 def write_tables(results: Results, tables: Sequence[Table], folder: Path) -> None:
@@ -111,6 +122,7 @@ def write_tables(results: Results, tables: Sequence[Table], folder: Path) -> Non
     """
     protocol = protocol_lines(results)
     parts = [f"# {results.study.title}\n", *(f"{line}\n" for line in protocol)]
+    parts += filter(None, [failures(results.study)])
     for table in tables:
         text = markdown(table.shown) if len(table.shown) else f"{table.empty}\n"
         write_text(folder / f"{table.name}.csv", table.data.to_csv(index=False))

@@ -5,6 +5,7 @@ Every problem is reported at once, each with file, key, value and mend, before a
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
@@ -22,6 +23,9 @@ from stagewise.study.config.yaml_file import load_yaml
 
 DEEPEST = 20
 """Levels of a configuration; more is an accident, or an attack on whoever walks through it."""
+
+CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")
+"""What no text has, but for tabs and ends of lines: it would hide in names, logs and pages."""
 
 MANY = 100
 """Problems that a message lists."""
@@ -102,6 +106,8 @@ def _no_data(value: Any, key: str = "", depth: int = 0) -> Iterator[str]:
     elif isinstance(value, str):
         if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
             yield f"{where}: {value[:80]!a} is no Unicode text; write it anew"
+        elif CONTROL.search(value):
+            yield f"{where}: {value[:80]!a} holds a control character; take it out"
     elif value is not None and not isinstance(value, int):
         kind = type(value).__name__
         yield f"{where}: YAML reads a {kind}; put it in quotes to give a value of type string"

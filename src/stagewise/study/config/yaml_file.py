@@ -7,9 +7,14 @@ from typing import Any
 import yaml
 
 from stagewise.errors import UserError
+from stagewise.files import regular_size
 
 LARGEST = 1_000_000
 """Bytes of a configuration; PyYAML reads as many in six seconds."""
+
+
+PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+"""Where a shell keeps what a command wrote, as in ``--config <(command)``."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -46,6 +51,8 @@ class _Named(StringIO):
 def load_yaml(path: Path | str) -> Any:
     """Read one YAML file; raises ``UserError`` where it is missing or is not YAML."""
     try:
+        if not str(path).startswith(PIPES):  # any other pipe might be waited for without end
+            regular_size(path)
         with open(path, "rb") as stream:
             content = stream.read(LARGEST + 1)
         if len(content) > LARGEST:

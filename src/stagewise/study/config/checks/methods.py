@@ -1,7 +1,9 @@
 """Methods, their options, weights and recipes."""
 
+from typing import Any
+
 from stagewise import catalogue
-from stagewise.study.config.methods import RecipeEntry
+from stagewise.study.config.methods import MethodEntry, RecipeEntry
 from stagewise.study.config.options import Problems, option_problems, unknown
 from stagewise.study.config.study import Config
 
@@ -28,6 +30,25 @@ def method_problems(config: Config) -> Problems:
             yield f"{key}.weights: all are 0, so nothing is learned; raise one"
         if entry.recipe:
             yield from _recipe_problems(f"{key}.recipe", entry.recipe)
+        yield from _shared_problems(key, entry)
+
+
+def _shared_problems(key: str, entry: MethodEntry) -> Problems:
+    """What a method and its recipe both ask for, as FitNet's ``hint``, must be one thing."""
+    recipe = entry.trained_by()
+    name = recipe["recipe"]
+    if name not in catalogue.recipes():
+        return
+    for option, usual in catalogue.recipe_options(name).items():
+        own: dict[str, Any] = catalogue.method_options(entry.method)
+        if option not in own:
+            continue
+        wanted, given = entry.method_options().get(option, own[option]), recipe.get(option, usual)
+        if wanted != given:
+            yield (
+                f"{key}.recipe.{option}: {given!r:.40}, but the method's own '{option}' is"
+                f" {wanted!r:.40}; give both the same"
+            )
 
 
 def _recipe_problems(key: str, entry: RecipeEntry) -> Problems:

@@ -1,0 +1,99 @@
+"""``latency.py`` on a study in which the plan or the weights are hostile: one line that names the
+file, never a traceback."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import ROOT
+from hostile import json_damages, places
+
+RUN = "runs/toy/students/p.baseline/seed-0"
+PLAN: dict[str, Any] = {
+    "study": "toy",
+    "config": {
+        "pairs": {"p": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}}},
+        "seeds": [0],
+        "data": {"source": "digits"},
+        "gate": {"points": 1.0},
+        "claims_tested": [],
+        "evaluation": {"ece_bins": 15, "latency_batches": [1], "latency_repeats": 1},
+    },
+    "runs": [
+        {
+            **{"path": RUN, "arm": "students/p.baseline", "step": "students", "name": "p.baseline"},
+            **{"seed": 0, "parents": {}, "reference": ""},
+        }
+    ],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, parents: dict[str, Path]) -> Path:
+    """A study of one network that is done."""
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+    weights = tmp_path / RUN / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(parents["student"].read_bytes())
+    return tmp_path
+
+
+def told(folder: Path, *more: str) -> str:
+    """What the script says; empty where it does its work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        options = ["--plan", "plan.json", "--out", "latency.csv", "--threads", "1", *more]
+        patch.setattr(sys, "argv", ["latency", *options])
+        try:
+            runpy.run_path(str(ROOT / "scripts/latency.py"), run_name="__main__")
+        except SystemExit as end:
+            said = str(end.code or "")
+            assert not said or said.startswith("error: "), said
+            assert len(said.splitlines()) <= 1, said
+            return said
+    return ""
+
+
+def test_latency_is_measured(folder: Path) -> None:
+    assert told(folder) == ""
+    rows = (folder / "latency.csv").read_text().splitlines()
+    assert rows[0] == "arm,batch,milliseconds,repeats,threads"
+    assert rows[1].startswith("students/p.baseline,1,")
+
+
+@pytest.mark.parametrize("key", ["latency_batches", "latency_repeats"])
+def test_a_plan_without_what_is_asked_for_is_named(folder: Path, key: str) -> None:
+    plan = json.loads(json.dumps(PLAN))
+    del plan["config"]["evaluation"][key]
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert told(folder) == f"error: plan.json: lacks 'evaluation.{key}'; delete it and run again"
+
+
+def test_hostile_plans_are_named(folder: Path) -> None:
+    plan = folder / "plan.json"
+    for kind, damage in json_damages(plan):
+        if "evaluation" not in kind and "path" not in kind and "arm" not in kind:
+            continue
+        content = plan.read_bytes()
+        damage(plan)
+        said = told(folder)
+        # A path of another folder names what is not there; a label may be any text.
+        assert not said or "plan.json: " in said or "no such weight file" in said, (kind, said)
+        plan.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["plan.json", f"{RUN}/model.safetensors"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "a folder", "a pipe", "a device", "empty", "cut short", "random bytes"]
+)
+def test_what_is_no_such_file_is_named(folder: Path, file: str, kind: str) -> None:
+    places(folder / file)[kind](folder / file)
+    assert f"error: {file}: " in told(folder)
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "1000000000000"])
+def test_threads_that_cannot_be_are_refused(folder: Path, threads: str) -> None:
+    assert f"error: --threads: {threads} is not from 1 to" in told(folder, "--threads", threads)
