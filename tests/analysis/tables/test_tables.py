@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -153,7 +154,8 @@ def test_markdown_escapes_bars() -> None:
 
 
 def test_the_protocol_says_which_rates_were_tuned(results: Results) -> None:
-    trained = results.summary.query("epochs > 0 and lr.notna()")
+    trained = results.summary.query("epochs > 0 and lr.notna() and common_rate.isna()")
+    trained = trained[trained["recipe"] != "reestimate_batch_norm"]  # no rate has an effect there
     arms = list(trained["arm"].unique())
     students = [arm for arm in arms if arm.startswith("students/")]
     config = {**results.study.config, "learning_rates": dict.fromkeys(students, 0.1)}
@@ -165,6 +167,22 @@ def test_the_protocol_says_which_rates_were_tuned(results: Results) -> None:
     config["learning_rates"] = dict.fromkeys(arms[1:], 0.1)
     others = protocol_lines(replace(results, study=replace(results.study, config=config)))[1]
     assert f"not tuned: {arms[0]}." in others
+
+
+def test_the_protocol_says_that_teachers_see_more(results: Results) -> None:
+    def told(**changes: Any) -> str:
+        config = {**results.study.config, **changes}
+        study = replace(results.study, config=config)
+        return " ".join(protocol_lines(replace(results, study=study)))
+
+    few = {"source": "digits", "student_images_per_class": 10, "target_images_per_class": None}
+    assert "students 10 a class of all classes: the arms" in told(data=few)
+    without = told(data=few, teachers={"same_data": False})
+    assert "no arm shows how much" in without
+    everything = {**few, "student_images_per_class": None}
+    assert "Teachers see" not in told(data=everything)
+    target = told(data={**everything, "target_images_per_class": 5})
+    assert "students 5 a class of the target classes" in target
 
 
 def test_the_protocol_says_what_every_seed_has_of_its_own(results: Results) -> None:

@@ -1,8 +1,9 @@
 """Tables on disk: CSV with plain numbers, Markdown for people, LaTeX for papers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -31,11 +32,33 @@ REPLICATES = {
 
 
 def trained_arms(results: Results) -> pd.DataFrame:
-    """A row per arm that was trained: arm, step, name, and whether its rate was ``tuned``, that is,
-    is one of the config's ``learning_rates``."""
-    trained = results.summary.query("epochs > 0 and lr.notna()").drop_duplicates("arm")
+    """A row per arm that was trained at a rate of its own: arm, step, name, and whether that was
+    ``tuned``, that is, is one of the config's ``learning_rates``."""
+    trained = results.summary.query("epochs > 0 and lr.notna() and common_rate.isna()")
+    trained = trained[trained["recipe"] != REESTIMATION].drop_duplicates("arm")
     listed = trained["arm"].isin(results.study.config.get("learning_rates", {}))
     return trained[["arm", "step", "name"]].assign(tuned=listed)
+
+
+REESTIMATION = "reestimate_batch_norm"
+"""The recipe that moves no weight, so that a rate has no effect."""
+
+
+def images_line(config: Mapping[str, Any]) -> str:
+    """That teachers see more images than students, and what shows the part that this has; empty
+    where they do not."""
+    names = {"student_images_per_class": "all", "target_images_per_class": "the target"}
+    counts = {task: config["data"].get(key) for key, task in names.items()}
+    told = [f"{count} a class of {task} classes" for task, count in counts.items() if count]
+    if not told:
+        return ""
+    control = (
+        "the arms \"teacher's network, student's images\" show what that network does with these"
+        if config.get("teachers", {}).get("same_data", True)
+        else "no arm shows how much of a gain over training alone is the images'"
+    )
+    seen = " and ".join(told)
+    return f"Teachers see all training images, students {seen}: {control}."
 
 
 def tuned(results: Results) -> str:
@@ -69,6 +92,7 @@ def protocol_lines(results: Results) -> list[str]:
         f"Reported: test accuracy after the {first['selection'] or 'last epoch'}. {choices}",
         f"Paired by seed: the seed fixes initialisation, data order and augmentation of all arms; "
         f"{REPLICATES[config.get('replicates', 'students')]}.",
+        *filter(None, [images_line(config)]),
         judged,
     ]
 
