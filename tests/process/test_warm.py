@@ -96,7 +96,7 @@ def test_a_fork_has_the_scripts_arguments_folder_environment_files_and_exit_code
 ) -> None:
     running = [warm.start(*"abc"[:count]) for count in (0, 1, 2, 3)]
     for count, process in enumerate(running):
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=600)
         number, folder, colour, *arguments = out.split()
         assert (folder, colour, arguments) == (str(warm.folder), "blue", [*"abc"[:count]])
         assert int(number) not in (process.pid, warm.server.pid)
@@ -105,10 +105,10 @@ def test_a_fork_has_the_scripts_arguments_folder_environment_files_and_exit_code
 
 def test_errors_are_the_scripts_own(warm: Warm) -> None:
     failing = warm.start("fail")
-    assert failing.communicate(timeout=20)[1] == "error: no good\n"
+    assert failing.communicate(timeout=600)[1] == "error: no good\n"
     assert failing.returncode == 1
     crashing = warm.start("crash")
-    assert "RuntimeError: a bug" in crashing.communicate(timeout=20)[1]
+    assert "RuntimeError: a bug" in crashing.communicate(timeout=600)[1]
     assert crashing.returncode == 1
 
 
@@ -121,7 +121,7 @@ def test_a_run_dies_with_its_script(warm: Warm, sent: signal.Signals) -> None:
     process.send_signal(sent)
     process.wait()
     assert gone(number)
-    assert warm.start().wait(timeout=20) == 0  # the server goes on
+    assert warm.start().wait(timeout=600) == 0  # the server goes on
 
 
 def test_a_run_dies_with_the_server_and_its_script_says_so(warm: Warm) -> None:
@@ -129,7 +129,7 @@ def test_a_run_dies_with_the_server_and_its_script_says_so(warm: Warm) -> None:
     assert process.stdout
     number = int(process.stdout.readline().split()[0])
     warm.server.kill()
-    assert "the warm process ended" in process.communicate(timeout=20)[1]
+    assert "the warm process ended" in process.communicate(timeout=600)[1]
     assert process.returncode != 0
     assert gone(number)
 
@@ -138,7 +138,7 @@ def test_a_killed_run_fails_its_script(warm: Warm) -> None:
     process = warm.start("wait")
     assert process.stdout
     os.kill(int(process.stdout.readline().split()[0]), signal.SIGKILL)
-    assert process.wait(timeout=20) == 128 + signal.SIGKILL
+    assert process.wait(timeout=600) == 128 + signal.SIGKILL
 
 
 def test_scripts_that_are_stopped_while_they_ask_hold_up_no_other(warm: Warm) -> None:
@@ -151,10 +151,10 @@ def test_scripts_that_are_stopped_while_they_ask_hold_up_no_other(warm: Warm) ->
         if said:
             socket.send_fds(connection, [asked[:said]], [0, 1, 2])
         stopped.append(connection)
-    assert warm.start("a").wait(timeout=20) == 1
+    assert warm.start("a").wait(timeout=600) == 1
     for connection in stopped:  # killed while they were stopped
         connection.close()
-    assert warm.start("a", "b").wait(timeout=20) == 2
+    assert warm.start("a", "b").wait(timeout=600) == 2
 
 
 def test_a_request_may_arrive_in_pieces(warm: Warm) -> None:
@@ -181,8 +181,8 @@ def test_a_stopped_run_goes_on_and_ends(warm: Warm, whom: str) -> None:
         os.kill(number, signal.SIGSTOP)
         time.sleep(0.01)
         os.kill(number, signal.SIGCONT)
-    assert process.wait(timeout=20) == 1
-    assert warm.start("a").wait(timeout=20) == 1
+    assert process.wait(timeout=600) == 1
+    assert warm.start("a").wait(timeout=600) == 1
 
 
 def test_a_place_without_sockets_is_said_in_a_line(tmp_path: Path) -> None:

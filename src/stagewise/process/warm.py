@@ -69,10 +69,12 @@ def listen(path: Path) -> socket.socket:
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = os.umask(0o077)
     try:
-        path.unlink(missing_ok=True)
+        own = path.with_name(f".{path.name}")
+        own.unlink(missing_ok=True)
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        server.bind(str(path))
+        server.bind(str(own))
         server.listen(128)
+        own.replace(path)  # a script that finds it is heard: between bind and listen none would be
     except OSError as error:
         raise UserError(
             f"{path}: no socket can be here ({error.strerror}), so every run starts by itself,"

@@ -1,4 +1,4 @@
-"""Paired statistics over seeds (science §7.2): scipy's distributions do the arithmetic.
+"""Paired statistics over seeds (science §7.2): scipy and statsmodels do the arithmetic.
 
 Every test is against a null value: 0 for a difference, a threshold's value for a level. Degenerate
 samples give stated results instead of warnings:
@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
+from statsmodels.stats.multitest import multipletests
 
 NAN = float("nan")
 ALPHA = 0.05
@@ -206,7 +207,7 @@ def holm(p_values: Sequence[float]) -> tuple[list[float], list[float]]:
     values: Array = np.asarray(p_values, dtype=np.float64)
     adjusted, levels = np.full((2, len(values)), NAN)
     order = np.argsort(values)[: int(np.isfinite(values).sum())]
-    left = len(order) - np.arange(len(order))
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(values[order] * left))
-    levels[order] = ALPHA / left
+    if len(order):
+        adjusted[order] = multipletests(values[order], method="holm")[1]
+    levels[order] = ALPHA / (len(order) - np.arange(len(order)))
     return [float(p) for p in adjusted], [float(level) for level in levels]
