@@ -88,6 +88,7 @@ def test_every_check_is_told(made: Make) -> None:
     assert [sentence.rpartition(": ")[2] for sentence in results.gate.sentences] == [
         *("passed", "passed", "failed")
     ]
-    summary = results.summary.assign(selection="", lr=0.1, epochs=1, step="", name="")
+    told_of_runs = {"selection": "", "step": "", "name": "", "recipe": "", "common_rate": np.nan}
+    summary = results.summary.assign(lr=0.1, epochs=1, **told_of_runs)
     told = Results(results.study, summary)
     assert all(sentence in protocol_lines(told)[-1] for sentence in results.gate.sentences)

@@ -54,7 +54,7 @@ def draw(results: Results) -> Figure:
             middle, height = top + 0.85 + len(rows) / 2, len(rows) - 0.1
             axes.barh(middle, high - low, height, left=low, color=GREY, alpha=0.3, zorder=0.5)
         # Names stand above their intervals, so that these have the whole width.
-        name = textwrap.shorten(f"{claim}  {contrast}", 70, placeholder=" …")
+        name = textwrap.shorten(f"{claim}  {contrast}", 64, placeholder=" …")
         label = axes.annotate(
             name,
             (0.0, top + 0.5),

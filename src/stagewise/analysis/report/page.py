@@ -21,7 +21,7 @@ from stagewise.analysis.report import networks
 from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.report.step_graph import draw_steps
 from stagewise.analysis.report.verdicts import SIGNS, ClaimEntry, claims_shown
-from stagewise.analysis.tables.files import protocol_lines, trained_arms
+from stagewise.analysis.tables.files import protocol_lines, rates_said
 from stagewise.analysis.tables.missing import missing_line, missing_table
 from stagewise.analysis.tables.table import make_tables
 from stagewise.errors import UserError
@@ -91,7 +91,7 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         recipes=networks.recipe_table(first),
         networks=networks.network_table(first, study.runs["arm"].value_counts(), provenance),
         protocol=protocol_lines(results),
-        trained=trained_arms(results),
+        rates=rates_said(results),
         steps=draw_steps(study),
         overview=[figure for figure in drawn if figure.name in book["steps"]],
         training=environment.training_environment(times, summary),

@@ -40,6 +40,20 @@ def trained_arms(results: Results) -> pd.DataFrame:
     return trained[["arm", "step", "name"]].assign(tuned=listed)
 
 
+def rates_said(results: Results) -> str:
+    """In a clause: which learning rates were tuned on validation."""
+    trained = trained_arms(results)
+    count, tuned_count = len(trained), int(trained["tuned"].sum())
+    if not (results.study.holds_out and tuned_count):
+        return "learning rates were fixed before, none was tuned"
+    if tuned_count == count:
+        return "learning rates were tuned on validation images"
+    return (
+        f"the learning rates of {tuned_count} of {count} networks were tuned on validation images,"
+        " the others fixed before"
+    )
+
+
 REESTIMATION = "reestimate_batch_norm"
 """The recipe that moves no weight, so that a rate has no effect."""
 
