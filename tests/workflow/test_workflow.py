@@ -116,6 +116,7 @@ def test_another_ratio_or_pair_adds_runs_and_repeats_none(project):
     assert training == {
         "Teacher vgg, seed 0",
         "Student vgg.baseline, seed 0",
+        "Student vgg.large, seed 0",
         "Pruning resnet.baseline.l2-3x, seed 0",
         "Recovery resnet.baseline.l2-3x.two_stage_kd, seed 0",
     }

@@ -23,7 +23,7 @@ rule train_teacher:
     log:
         log_file("teachers"),
     wildcard_constraints:
-        name=r"[^/.]+(\.target)?" + TUNED,
+        name=rf"[^/.]+(\.target)?{TUNED}",
     threads: threads_of("teachers")
     resources:
         **job("teachers"),
@@ -44,7 +44,7 @@ use rule train_teacher as train_assistant with:
     log:
         log_file("teachers"),
     wildcard_constraints:
-        name=r"[^/.]+(\.target)?\.assistant-[0-9]+" + TUNED,
+        name=rf"[^/.]+(\.target)?\.assistant-[0-9]+{TUNED}",
     threads: threads_of("teachers")
     resources:
         **job("teachers"),
