@@ -9,7 +9,7 @@ from stagewise.errors import UserError
 from stagewise.study.config import Config
 from stagewise.study.config.results import Tune, Wider
 from stagewise.study.planned import Plan, PlannedRun, at_rate
-from stagewise.study.spec import TrainSpec
+from stagewise.study.spec import REESTIMATION, TrainSpec
 from stagewise.study.steps.arms import with_stage1
 from stagewise.study.steps.compression import compression
 from stagewise.study.steps.distillation import distillation
@@ -23,20 +23,6 @@ MANY = 100
 
 STEPS = (teachers, students, distillation, two_stage, multi_exit, compression)
 """What yields the runs of a study, parents first."""
-
-TUNED = (
-    "pretraining",
-    "teachers",
-    "students",
-    "distillation",
-    "two_stage",
-    "multi_exit",
-    "recovery",
-)
-"""Steps whose arms a tuning study gives every rate."""
-
-REESTIMATION = "reestimate_batch_norm"
-"""The recipe that moves no weight."""
 
 
 def make_plan(config: Config, name: str = "config") -> Plan:
@@ -71,7 +57,7 @@ def _tuning_runs(runs: list[PlannedRun], tune: Tune) -> list[PlannedRun]:
     variants = [
         variant
         for run in runs
-        if run.step in TUNED and isinstance(run.spec, TrainSpec) and _has_rate(run)
+        if isinstance(run.spec, TrainSpec) and _has_rate(run, run.spec)
         for variant in _variants(run, run.spec, tune)
     ]
     by_path, needed = {run.path: run for run in runs}, set[str]()
@@ -109,7 +95,6 @@ def _in_two_stages(spec: TrainSpec) -> bool:
     return "stage1_lr" in catalogue.recipe_options(spec.recipe["recipe"])
 
 
-def _has_rate(run: PlannedRun) -> bool:
+def _has_rate(run: PlannedRun, spec: TrainSpec) -> bool:
     """Whether the learning rate of a run has any effect, and is its own."""
-    fixed = isinstance(run.spec, TrainSpec) and run.spec.recipe["recipe"] == REESTIMATION
-    return not fixed and "common_rate" not in run.labels
+    return spec.recipe["recipe"] != REESTIMATION and "common_rate" not in run.labels

@@ -21,6 +21,9 @@ Rate = Annotated[float, Gt(0), Le(10)]
 Entry = dict[str, Any]
 """A member of the catalogue and its options: ``{"network": name, option: value, …}``."""
 
+REESTIMATION = "reestimate_batch_norm"
+"""The recipe that moves no weight, so that a rate has no effect."""
+
 
 def stated(default: Any) -> Any:
     """A field that is always written; ``default`` is what a study starts from."""

@@ -13,6 +13,7 @@ from stagewise.analysis.tables.latex import document, latex
 from stagewise.analysis.tables.missing import missing_line, missing_table
 from stagewise.analysis.tables.table import Table
 from stagewise.files import write_text
+from stagewise.study.spec import REESTIMATION
 
 
 def markdown(shown: pd.DataFrame) -> str:
@@ -52,10 +53,6 @@ def rates_said(results: Results) -> str:
         f"the learning rates of {tuned_count} of {count} networks were tuned on validation images,"
         " the others fixed before"
     )
-
-
-REESTIMATION = "reestimate_batch_norm"
-"""The recipe that moves no weight, so that a rate has no effect."""
 
 
 def images_line(config: Mapping[str, Any]) -> str:
