@@ -6,7 +6,7 @@ from typing import Any
 
 from stagewise.study.config import Config
 from stagewise.study.planned import PlannedRun
-from stagewise.study.spec import Entry, Images
+from stagewise.study.spec import REESTIMATION, Entry, Images
 from stagewise.study.steps.arms import (
     ONE_STAGE,
     network_entry,
@@ -35,7 +35,7 @@ def _ways(config: Config, arm: str) -> dict[str, _Way]:
     block = config.recovery
     stages = two_stages(config, f"{arm}.two_stage_kd", block.stage1_share, block.stage1_lr)
     return {
-        "bn": _Way("ce", {"recipe": "reestimate_batch_norm"}, "BN re-estimated"),
+        "bn": _Way("ce", {"recipe": REESTIMATION}, "BN re-estimated"),
         "ce": _Way("ce", ONE_STAGE, "recovered with CE"),
         "kd": _Way("kd", ONE_STAGE, "recovered with KD"),
         "two_stage_kd": _Way("kd", stages, "recovered with two-stage KD"),
