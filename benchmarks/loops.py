@@ -198,7 +198,7 @@ def main() -> None:
         test, loss = ARMS[arm](network, data, settings, seed)
         row = [arm, seed, f"{test:.2f}", f"{loss:.5f}", f"{time.perf_counter() - began:.0f}"]
         with given.out.open("a", encoding="utf-8", newline="") as stream:
-            csv.writer(stream).writerow(row)
+            csv.writer(stream, lineterminator="\n").writerow(row)
         print(*row, sep=", ", flush=True)
 
 

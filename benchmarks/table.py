@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 from throughput import PUBLISHED
 
+from stagewise.analysis.tables.cells import plus_minus
 from stagewise.analysis.tables.files import markdown
 
 FOLDER = Path(__file__).resolve().parent
@@ -86,7 +88,7 @@ def loops(runs: pd.DataFrame) -> str:
             "Loop": arm,
             "Seeds": len(part),
             **{
-                title: f"{part[column].mean():.{digits}f} ± {part[column].std():.{digits}f}"
+                title: plus_minus(part[column].mean(), part[column].std(), np.nan, digits)
                 for column, (title, digits) in MEASURED.items()
             },
             **{
@@ -101,17 +103,23 @@ def loops(runs: pd.DataFrame) -> str:
         " float32, one thread a run; all 10,000 test images, last epoch. Mean ± sd over seeds;"
         " differences with 95 % intervals (Welch's t)."
     )
+    if runs.groupby("arm").size().min() < WANTED:
+        head += f" **Not finished**: {WANTED} seeds of each are wanted, and nothing is decided yet."
     return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
 
 
+WANTED = 8
+"""Seeds of each loop."""
 MEASURED = {"test_accuracy": ("Test accuracy, %", 1), "train_loss": ("Training loss", 3)}
 
 
 def apart(part: pd.DataFrame, ours: pd.DataFrame, column: str, digits: int) -> str:
     """Mean difference to our loop, and its interval."""
+    mean = part[column].mean() - ours[column].mean()
+    if min(len(part), len(ours)) < 2:
+        return f"{mean:+.{digits}f}"
     test = stats.ttest_ind(part[column], ours[column], equal_var=False)
     low, high = test.confidence_interval(0.95)
-    mean = part[column].mean() - ours[column].mean()
     return f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
