@@ -59,6 +59,7 @@ def study(tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("study"))
     path = project.folder / "config/smoke.yaml"
     config = yaml.safe_load(path.read_text())
+    config["teachers"]["same_data"] = False
     config["two_stage"]["pairs"] = config["multi_exit"]["pairs"] = []
     config["pruning"] = []
     config["students"] = {"training": {"epochs": 600, "evaluate_every": 50}}
