@@ -10,7 +10,6 @@ there are not repeated, so the same command goes on. ``table.py`` makes the page
 
 import argparse
 import csv
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +37,7 @@ from stagewise.training.schedules import steps as decay
 from stagewise.training.trainer import Trainer, predict
 
 CPU = torch.device("cpu")
-COLUMNS = ("arm", "seed", "test_accuracy", "train_loss", "seconds")
+COLUMNS = ("arm", "seed", "test_accuracy", "train_loss")
 Outcome = tuple[float, float]
 """Test accuracy in percent, and the last epoch's mean training loss."""
 
@@ -194,9 +193,8 @@ def main() -> None:
         architecture = Architecture(given.network, {}, len(data.classes), *data.shape)
         network = build(architecture, seed)
         seeded(seed, "training")
-        began = time.perf_counter()
         test, loss = ARMS[arm](network, data, settings, seed)
-        row = [arm, seed, f"{test:.2f}", f"{loss:.5f}", f"{time.perf_counter() - began:.0f}"]
+        row = [arm, seed, f"{test:.2f}", f"{loss:.5f}"]
         with given.out.open("a", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerow(row)
         print(*row, sep=", ", flush=True)

@@ -1,3 +1,4 @@
+# A tuning study appends ".lr-…" to names.
 # What is trained on a frozen teacher has the names that the plan gives it; "-" is no name.
 PARTS = (
     "|".join(
@@ -10,9 +11,6 @@ PARTS = (
     or "-"
 )
 
-# What a tuning study appends to an arm's name.
-TUNED = r"(\.lr-[^/]+)?"
-
 
 rule train_teacher:
     """Train a teacher on all training images of its task."""
@@ -23,7 +21,7 @@ rule train_teacher:
     log:
         log_file("teachers"),
     wildcard_constraints:
-        name=rf"[^/.]+(\.target)?{TUNED}",
+        name=r"[^/.]+(\.target)?(\.lr-[^/]+)?",
     threads: threads_of("teachers")
     resources:
         **job("teachers"),
@@ -44,7 +42,7 @@ use rule train_teacher as train_assistant with:
     log:
         log_file("teachers"),
     wildcard_constraints:
-        name=rf"[^/.]+(\.target)?\.assistant-[0-9]+{TUNED}",
+        name=r"[^/.]+(\.target)?\.assistant-[0-9]+(\.lr-[^/]+)?",
     threads: threads_of("teachers")
     resources:
         **job("teachers"),
