@@ -474,12 +474,14 @@ def test_what_a_study_cannot_show_is_a_warning(changes: dict[str, Any], parts: s
 
 
 def test_a_tuning_study_is_not_warned_about_claims() -> None:
-    assert "B3" not in warnings(seeds=[0], claims_tested=["B3"], tune={"rates": [0.1, 0.2]})
+    chains = {"seeds": [0, 1, 2], "replicates": "chains"}
+    assert warnings(**chains, claims_tested=["B3"], tune={"rates": [0.1, 0.2]}) == ""
 
 
 def test_the_claim_that_is_in_reach_is_not_warned_about() -> None:
-    claims = ["A3a", "A3b", "A4", "A5a", "A5b", "B2", "B4", "B5"]
-    assert warnings(claims_tested=claims) == ""
+    claims = ["A1", "A2", "A3a", "A3b", "A4", "A5a", "A5b", "B2", "B4", "B5"]
+    common = {**GOOD["two_stage"], "common_rates": [0.1]}
+    assert warnings(claims_tested=claims, two_stage=common) == ""
     both = {"two_stage/p.kd": 0.1, "two_stage/p.one-stage.kd": 0.1}
     assert warnings(claims_tested=["A3b"], learning_rates=both) == ""
 

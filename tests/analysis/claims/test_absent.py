@@ -218,6 +218,17 @@ def test_older_logs_say_what_they_lack(made: Make) -> None:
     assert shown["mean"] == pytest.approx(4 * np.exp(NOISE.mean()))
 
 
+def test_runs_that_are_too_short_say_so(made: Make) -> None:
+    """Neither kind of statistics gives a value, so age is no reason."""
+    short = {arm: [None] * 6 for arm in (TWO_KD, ONE_KD)}
+    shock = {"shock_peak_running": short, "shock_peak": short}
+    claims = judge_claims(made({TWO_KD: BASE, ONE_KD: BASE, ALONE: BASE}, shock))
+    rows = claims[claims["claim"] == "A1"].set_index("contrast")
+    reason = rows.loc["early gradient peak over late, one-stage KD, own rates", "reason"]
+    assert "too short" in reason
+    assert "running" not in reason
+
+
 def test_runs_that_logged_nothing_say_so(made: Make) -> None:
     arms = {f"{arm}{AT}": BASE for arm in (TWO_KD, ONE_KD, ALONE)}
     claims = judge_claims(made(arms, claims_tested=["A1"], **RATED))

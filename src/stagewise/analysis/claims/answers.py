@@ -66,8 +66,7 @@ def _told(row: pd.Series, named: bool) -> str:
 
 
 def _all_told(rows: pd.DataFrame) -> str:
-    named = rows["contrast"].nunique() > 1
-    return "; ".join(_told(row, named) for _, row in rows.iterrows())
+    return _tell(rows, rows["contrast"].nunique() > 1)
 
 
 def _holds(claim: Claim, rows: pd.DataFrame) -> str:

@@ -27,6 +27,7 @@ NO_SHOCK = "its runs logged no gradient shock (two_stage.probe)"
 OLD_LOGS = (
     "its records' logs lack this measure: they were taken under running batch-norm statistics alone"
 )
+TOO_SHORT = "its runs are too short for this measure: they end before the steps that it takes"
 
 
 @dataclass(frozen=True)
@@ -199,9 +200,9 @@ class _Study:
             values = by_seed(table[arm], side, contrast.measure)
             values = values[values["value"] > 0] if contrast.log else values
             if values.empty:
-                return (
-                    OLD_LOGS if logged else f"its records lack the outputs of {arm} that it takes"
-                )
+                if logged:
+                    return OLD_LOGS if _is_old(table[arm]) else TOO_SHORT
+                return f"its records lack the outputs of {arm} that it takes"
             found.append(values)
         treatment, planned = found[0], {*self.runs[arms[0]]["seed"]}
         if len(found) == 1:
@@ -245,6 +246,12 @@ class _Study:
         """Whether all seeds of an arm were made from the same run of the study."""
         parents = {each.get(role, "") for each in self.runs[arm]["parents"]}
         return len(self.runs[arm]) > 1 and len(parents) == 1 and parents <= self.paths
+
+
+def _is_old(shock: pd.DataFrame) -> bool:
+    """Whether an arm's logs hold gradients under running statistics alone."""
+    known = shock.reindex(columns=["shock_peak", "shock_peak_running"]).notna().any()
+    return bool(known["shock_peak_running"] and not known["shock_peak"])
 
 
 def by_seed(rows: pd.DataFrame, side: Side, measure: str) -> pd.DataFrame:
