@@ -142,7 +142,14 @@ CASES: list[Case] = [
     ("recovery.tolerance", 0.9, "recovery.tolerance|0.9|choose a value"),
     ("two_stage.stage1_share", 1, "two_stage.stage1_share|1|choose a value"),
     ("evaluation.latency_batches", [10**12], "evaluation.latency_batches.0|1000000000000"),
-    ("tune", {"rates": [0.1]}, "tune.rates|[0.1]|too short"),
+    ("tune", {"rates": []}, "tune.rates|[]|non-empty"),
+    ("tune", {"rates": [0.1]}, "tune.rates|[0.1]|give more rates, or tune.strengths"),
+    ("tune", {"rates": [0.1], "strengths": [2]}, "tune.rates|[0.1]|nothing to choose"),
+    (
+        "tune",
+        {"rates": [0.1], "strengths": [2, 2.0000001]},
+        "tune.strengths.1|2 is repeated|keep one",
+    ),
     ("tune", {"rates": [0.1, 0.10000001]}, "tune.rates.1|0.1 is repeated|keep one"),
     # what YAML reads otherwise than it looks, and what is too much of anything
     ("training.batch_size", 25.0, "training.batch_size|25.0|write 25"),

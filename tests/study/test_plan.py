@@ -399,7 +399,56 @@ def test_two_stages_are_tuned_with_every_rate_of_the_first() -> None:
     assert not any("stage1_rate" in run.labels for run in single)
 
 
-@pytest.mark.parametrize("key", ["learning_rates", "stage1_rates", "tune"])
+STRENGTHS = [0.1, 1.0, 10.0]
+
+
+def test_strengths_are_tried_with_every_rate_where_there_is_more_than_labels() -> None:
+    wider = {"distillation/resnet.kd": {"strengths": [30.0]}}
+    tuned = plan(edited("tune", {"rates": RATES, "strengths": STRENGTHS, "wider": wider})).runs
+    variants = [run for run in tuned.values() if run.labels.get("tuned_arm") and run.seed == 0]
+    grids: dict[str, set[tuple[float, float | None]]] = {}
+    for run in variants:
+        values = run.labels["rate"], run.labels.get("strength")
+        grids.setdefault(run.labels["tuned_arm"], set()).add(values)
+    assert grids["students/resnet.baseline"] == set(product(RATES, [None]))
+    assert grids["multi_exit/resnet.ce"] == set(product(RATES, [None]))
+    assert grids["distillation/vgg.kd"] == set(product(RATES, STRENGTHS))
+    assert grids["distillation/resnet.kd"] == set(product(RATES, [*STRENGTHS, 30.0]))
+    assert len(variants) == sum(map(len, grids.values()))
+    for run in variants:
+        if run.labels["tuned_arm"] == "distillation/vgg.kd":
+            kept = catalogue.method_weights("kd") | run.spec.weights
+            assert kept == {"ce": 0.1, "kd": pytest.approx(0.9 * run.labels["strength"])}
+
+
+def test_a_tried_strength_takes_the_place_of_the_chosen_one() -> None:
+    arm = "distillation/vgg.kd"
+
+    def weights(*changes: tuple[str, Any]) -> list[dict[str, float]]:
+        def change(raw: dict[str, Any]) -> None:
+            raw["tune"] = {"rates": [0.1], "strengths": STRENGTHS}
+            raw["strengths"] = dict(changes)
+
+        runs = plan(change).step("distillation")
+        return [run.spec.weights for run in runs if run.labels.get("tuned_arm") == arm]
+
+    assert weights((arm, 7.0)) == weights()
+
+
+def test_a_strength_touches_its_own_arm_only() -> None:
+    arm = "distillation/vgg.kd"
+    chosen = edited("strengths", {arm: 3.0})
+    assert differing(chosen) == {arm}
+    runs = [run for run in plan(chosen).runs.values() if run.arm == arm]
+    assert [run.spec.weights for run in runs] == [{"kd": 2.7}] * 2
+
+
+def test_an_arm_that_learns_from_labels_alone_has_no_strength() -> None:
+    with pytest.raises(UserError, match=r"strengths: 'students/resnet\.baseline' is no arm"):
+        plan(edited("strengths", {"students/resnet.baseline": 2.0}))
+
+
+@pytest.mark.parametrize("key", ["learning_rates", "stage1_rates", "strengths", "tune"])
 def test_rates_of_an_arm_that_is_not_there_are_refused(key: str) -> None:
     value: Any = {"students/resnet.basline": 0.1}
     if key == "tune":

@@ -65,7 +65,7 @@ def test_no_tuning_study_is_a_user_error(make_study: MakeStudy) -> None:
 def tried(*rows: tuple[float, float, bool], arm: str = "two_stage/resnet.kd") -> pd.DataFrame:
     """A table of (rate, rate of stage 1, chosen)."""
     table = pd.DataFrame(rows, columns=["rate", "stage1_rate", "chosen"])
-    return table.assign(arm=arm)
+    return table.assign(arm=arm, strength=NAN)
 
 
 def test_an_edge_asks_for_a_rate_as_far_beyond_as_its_neighbour_is_within() -> None:
@@ -74,6 +74,19 @@ def test_an_edge_asks_for_a_rate_as_far_beyond_as_its_neighbour_is_within() -> N
     assert at_the_edge(tried(*grid)) == {"two_stage/resnet.kd": {"rate": 0.4, "stage1_rate": 0.025}}
     inside = [(rate, first, (rate, first) == (0.1, 0.1)) for rate in rates for first in rates]
     assert at_the_edge(tried(*inside)) == {}
+
+
+def test_strengths_are_chosen_and_widened_as_rates_are() -> None:
+    rows = [(0.1, 0.1, False), (0.1, 1.0, False), (0.1, 10.0, True)]
+    table = pd.DataFrame(rows, columns=["rate", "strength", "chosen"])
+    table = table.assign(arm="distillation/a.pkt", stage1_rate=NAN)
+    assert at_the_edge(table) == {"distillation/a.pkt": {"strength": 100.0}}
+    assert yaml.safe_load(rates_yaml(table)) == {
+        "learning_rates": {"distillation/a.pkt": 0.1},
+        "strengths": {"distillation/a.pkt": 10},
+    }
+    wider = yaml.safe_load(wider_yaml(table, {}))
+    assert wider == {"tune": {"wider": {"distillation/a.pkt": {"strengths": [100.0]}}}}
 
 
 def test_no_grid_is_widened_without_end() -> None:

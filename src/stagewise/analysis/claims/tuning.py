@@ -1,4 +1,5 @@
-"""Learning rates from a tuning study: per arm the best on validation, never on test."""
+"""Learning rates and loss weights from a tuning study: per arm the best on validation, never on
+test."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,20 +11,21 @@ from stagewise.analysis.records.study import Study
 from stagewise.analysis.records.summary import main_outputs
 from stagewise.errors import UserError
 
-RATES = ["rate", "stage1_rate"]
-"""What is tuned: the learning rate, and in two stages that of the first (NaN elsewhere)."""
-COLUMNS = ["arm", *RATES, "n", "validation_accuracy", "validation_nll", "chosen"]
-WIDER = {"rate": "rates", "stage1_rate": "stage1_rates"}
-"""Column to the key of ``tune.wider`` that takes further rates."""
-LEAST, MOST = 1e-5, 10.0
-"""Rates beyond these are not tried: no edge is widened past them."""
+TUNED = ["rate", "stage1_rate", "strength"]
+"""What is tuned: the learning rate, in two stages that of the first, and the factor of the loss
+weights; NaN where an arm has none or was not tried with several."""
+COLUMNS = ["arm", *TUNED, "n", "validation_accuracy", "validation_nll", "chosen"]
+WIDER = {"rate": "rates", "stage1_rate": "stage1_rates", "strength": "strengths"}
+"""Column to the key of ``tune.wider`` that takes further values."""
+LIMITS = {"rate": (1e-5, 10.0), "stage1_rate": (1e-5, 10.0), "strength": (1e-4, 1e4)}
+"""Values beyond these are not tried: no edge is widened past them."""
 
 
 def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
-    """A row per tuned arm and rates: n, mean validation accuracy and NLL, whether it is chosen.
+    """A row per tuned arm and values: n, mean validation accuracy and NLL, whether it is chosen.
 
     The best mean accuracy of the main exit wins; equal ones go to the lower NLL, then to the lower
-    rate, then to the lower rate of stage 1. A diverged run (NaN NLL) counts with its accuracy;
+    rate, rate of stage 1 and strength. A diverged run (NaN NLL) counts with its accuracy;
     rates that lack a run, because that failed, are left out.
 
     Raises:
@@ -35,7 +37,7 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     whole = tuned[~tuned["arm"].isin([run.arm for run in study.missing])]
     if whole.empty:
         raise UserError(f"{study.name}: every rate lacks a run that failed; try other rates")
-    runs = whole[["path", "tuned_arm", *RATES]]
+    runs = whole[["path", "tuned_arm", *TUNED]]
     validation = evaluation[evaluation["split"] == "validation"]
     main = main_outputs(validation)
     missing = runs.loc[~runs["path"].isin(main["path"]), "path"]
@@ -43,7 +45,7 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
         raise UserError(f"{missing.iloc[0]}: not in the evaluation; evaluate the whole study again")
     table = (
         runs.merge(main[["path", "accuracy", "nll"]], on="path")
-        .groupby(["tuned_arm", *RATES], sort=False, dropna=False)
+        .groupby(["tuned_arm", *TUNED], sort=False, dropna=False)
         .agg(
             n=("accuracy", "size"),
             validation_accuracy=("accuracy", "mean"),
@@ -55,7 +57,7 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     # Means of equal counts may differ in the last bit; a tie is meant to be a tie.
     table["validation_accuracy"] = table["validation_accuracy"].round(9)
     ranked = table.sort_values(
-        ["validation_accuracy", "validation_nll", *RATES], ascending=[False, True, True, True]
+        ["validation_accuracy", "validation_nll", *TUNED], ascending=[False] + [True] * (1 + len(TUNED))
     )
     best = ranked.drop_duplicates("arm").index
     table["chosen"] = table.index.isin(best)
@@ -67,7 +69,7 @@ def at_the_edge(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     largest that it tried: its best may lie beyond."""
     found: dict[str, dict[str, float]] = {}
     for arm, part in table.groupby("arm", sort=False):
-        for column in RATES:
+        for column in TUNED:
             further = _further(part, column)
             if further is not None:
                 found.setdefault(str(arm), {})[column] = further
@@ -83,15 +85,17 @@ def _further(part: pd.DataFrame, column: str) -> float | None:
         return None
     edge, neighbour = tried[:2] if chosen == tried[0] else tried[:-3:-1]
     further = float(f"{edge * edge / neighbour:.2g}")
-    return further if LEAST <= further <= MOST and further not in tried else None
+    least, most = LIMITS[column]
+    return further if least <= further <= most and further not in tried else None
 
 
 def rates_yaml(table: pd.DataFrame) -> str:
-    """The chosen rates as blocks to paste into a config."""
+    """What was chosen as blocks to paste into a config."""
     chosen = table[table["chosen"]].set_index("arm")
     lines = ["learning_rates:", *_block(chosen["rate"])]
-    if (stage1 := chosen["stage1_rate"].dropna()).size:
-        lines += ["stage1_rates:", *_block(stage1)]
+    for column in TUNED[1:]:
+        if (values := chosen[column].dropna()).size:
+            lines += [f"{WIDER[column]}:", *_block(values)]
     return "\n".join(lines) + "\n"
 
 

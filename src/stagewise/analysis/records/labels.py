@@ -21,6 +21,7 @@ LABELS: dict[str, str | float] = {
     "tuned_arm": "",
     "rate": NAN,
     "stage1_rate": NAN,
+    "strength": NAN,
     "common_rate": NAN,
 }
 """Label of a run in the plan → what stands where it has none."""

@@ -8,6 +8,8 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from stagewise.study.config.blocks import MOST, Block, StudyName, Text, Unique, optional_mapping
 from stagewise.study.spec import Rate
 
+Strength = Annotated[float, Gt(0), Le(1_000_000)]
+"""A factor of the weights of an arm's loss terms, but for the labels'."""
 Batch = Annotated[int, Ge(1), Le(65_536)]
 
 
@@ -43,17 +45,22 @@ class Wider(Block):
     """Learning rates."""
     stage1_rates: Annotated[tuple[Rate, ...], MaxLen(MOST), Unique()] = ()
     """Learning rates of stage 1."""
+    strengths: Annotated[tuple[Strength, ...], MaxLen(MOST), Unique()] = ()
+    """Factors of the loss weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tune(Block):
     """Makes the study a tuning study: every arm once per rate, judged on validation."""
 
-    rates: Annotated[tuple[Rate, ...], MinLen(2), MaxLen(MOST), Unique()]
+    rates: Annotated[tuple[Rate, ...], MinLen(1), MaxLen(MOST), Unique()]
     """Learning rates."""
     stage1_rates: Annotated[tuple[Rate, ...], MaxLen(MOST), Unique()] = ()
     """Learning rates of stage 1, each with each rate, in arms of two stages; none keeps the
     config's."""
+    strengths: Annotated[tuple[Strength, ...], MaxLen(MOST), Unique()] = ()
+    """Factors of the weights of all loss terms but the labels', each with each rate, in arms that
+    have such terms; none keeps the config's."""
     wider: Annotated[dict[Text, Wider], MaxLen(100 * MOST)] = optional_mapping()
     """Arm to further rates; `scripts/tune_choice.py` writes them where the best is at an edge."""
 

@@ -23,7 +23,15 @@ from stagewise.study.config.compression import Pruning, Recovery
 from stagewise.study.config.data import Data
 from stagewise.study.config.methods import MethodEntry
 from stagewise.study.config.pairs import Pair
-from stagewise.study.config.results import Equivalence, Evaluation, Figures, Gate, Table, Tune
+from stagewise.study.config.results import (
+    Equivalence,
+    Evaluation,
+    Figures,
+    Gate,
+    Strength,
+    Table,
+    Tune,
+)
 from stagewise.study.config.steps import Distillation, MultiExit, Students, Teachers, TwoStage
 from stagewise.study.spec import Rate, Training
 
@@ -54,6 +62,8 @@ class Config(Block):
     """Arm (`step/name`) to learning rate; chosen on validation by the tuning study."""
     stage1_rates: Annotated[dict[Text, Rate], MaxLen(100 * MOST)] = optional_mapping()
     """Arm of two stages to the learning rate of its stage 1, chosen likewise."""
+    strengths: Annotated[dict[Text, Strength], MaxLen(100 * MOST)] = optional_mapping()
+    """Arm to a factor of the weights of all its loss terms but the labels', chosen likewise."""
     methods: Annotated[dict[Label, MethodEntry], MaxLen(MOST)] = field(default_factory=dict)
     """Methods with settings of their own, and variants, by label."""
     teachers: Teachers = Teachers()

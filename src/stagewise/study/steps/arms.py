@@ -64,6 +64,27 @@ def with_stage1(recipe: Entry, lr: float) -> Entry:
     return {"recipe": name, **differing({**options, "stage1_lr": lr}, defaults)}
 
 
+LABELS = "ce"
+"""The loss term that a strength leaves as it is."""
+
+
+def has_strength(spec: TrainSpec) -> bool:
+    """Whether a run has loss terms beside the labels', which a strength changes."""
+    weights = catalogue.method_weights(spec.method["method"]) | spec.weights
+    return any(weight for term, weight in weights.items() if term != LABELS)
+
+
+def strengthened(method: str, weights: dict[str, float], factor: float) -> dict[str, float]:
+    """Weights that differ from a method's own, with those of all terms but the labels' times
+    ``factor``; ``weights`` are those that differed before."""
+    own = catalogue.method_weights(method)
+    scaled = {
+        term: weight if term == LABELS else float(f"{weight * factor:.12g}")
+        for term, weight in (own | weights).items()
+    }
+    return differing(scaled, own)
+
+
 def title(config: Config, label: str) -> str:
     """What tables call a method: its own name, or the label of a variant of it."""
     name = config.method(label).method
@@ -125,7 +146,7 @@ def trained(
     ``method`` a label; a teacher that the method does not need is left out of ``parents``. In paths
     ``{seed}`` stands for the seed."""
     entry = config.method(method)
-    weights = differing(entry.weights, catalogue.method_weights(entry.method))
+    weights = strengthened(entry.method, entry.weights, config.strengths.get(arm, 1.0))
     roles = dict(parents or {})
     if not catalogue.method_needs(entry.method).teacher:
         roles.pop("teacher", None)

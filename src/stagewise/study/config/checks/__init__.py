@@ -46,17 +46,24 @@ def claim_problems(config: Config) -> Problems:
 
 
 def tuning_problems(config: Config) -> Problems:
-    """Rates that have names of their own; images to judge them on."""
+    """Something to choose from, under names of its own; images to judge it on."""
     if not config.data.validation:
         yield (
             "data.validation: 0, but tune chooses rates on held-out images; hold some out, or"
             " remove tune"
         )
-    assert config.tune is not None
-    names = [f"{rate:g}" for rate in config.tune.rates]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield f"tune.rates.{index}: {name} is repeated up to rounding; keep one"
+    tune = config.tune
+    assert tune is not None
+    if len(tune.rates) == 1 and len(tune.strengths) < 2:
+        yield (
+            f"tune.rates: [{tune.rates[0]:g}] leaves nothing to choose; give more rates, or"
+            " tune.strengths"
+        )
+    for key, values in (("rates", tune.rates), ("strengths", tune.strengths)):
+        names = [f"{value:g}" for value in values]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield f"tune.{key}.{index}: {name} is repeated up to rounding; keep one"
 
 
 OVERRIDING = ("teachers", "students", "two_stage", "multi_exit", "recovery", "methods", "pairs")
