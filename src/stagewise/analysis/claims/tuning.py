@@ -56,9 +56,8 @@ def choose_rates(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     )
     # Means of equal counts may differ in the last bit; a tie is meant to be a tie.
     table["validation_accuracy"] = table["validation_accuracy"].round(9)
-    ranked = table.sort_values(
-        ["validation_accuracy", "validation_nll", *TUNED], ascending=[False] + [True] * (1 + len(TUNED))
-    )
+    order = {"validation_accuracy": False, "validation_nll": True, **dict.fromkeys(TUNED, True)}
+    ranked = table.sort_values([*order], ascending=[*order.values()])
     best = ranked.drop_duplicates("arm").index
     table["chosen"] = table.index.isin(best)
     return table[COLUMNS]
