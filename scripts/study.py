@@ -12,6 +12,7 @@ from stagewise.process.machine import default_device
 from stagewise.process.scripting import importing, parser, run_script, seconds
 from stagewise.study.config import load_config
 from stagewise.study.config.source import image_size
+from stagewise.study.images import data_size
 from stagewise.study.plan import make_plan
 from stagewise.study.planned import STEPS
 
@@ -39,12 +40,16 @@ def main() -> int:
     with importing():
         from stagewise.data.making import make_data
         from stagewise.runs.executor import Machine, execute, unfinished
+        from stagewise.runs.fits import misfits
         from stagewise.runs.imagenet import make_start
         from stagewise.training.devices import torch_device
         from stagewise.training.trainer import OutOfTime
     device = torch_device(arguments.device)
     scripts = Path(__file__).parent
     data = make_data(plan.config, scripts)
+    size = data_size(plan.config, Path(f"data/{plan.config.study}/summary.json"))
+    if lines := [f"{name}: {line}" for line in misfits(plan, size)]:
+        raise UserError("\n".join(lines))
     for folder, network in plan.weights().items():
         weights = Path(folder) / "model.safetensors"
         if not weights.exists():

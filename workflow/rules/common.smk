@@ -25,7 +25,9 @@ os.environ.update(PYTHONPATH=os.pathsep.join(PYTHONPATH))
 
 from stagewise.errors import UserError
 from stagewise.files import canonical_json, require_room, sha256_text
+from stagewise.study.images import data_size
 from stagewise.study.lost import lost_weights
+from stagewise.study.matching import match_key, matches
 from stagewise.process.family import VARIABLE as PARENT
 from stagewise.process.machine import default_device, has_bfloat16
 from stagewise import catalogue
@@ -86,6 +88,31 @@ if LOST and workflow.is_main_process:
         f" --configfile {shlex.join(map(str, workflow.configfiles))}",
         file=sys.stderr,
     )
+
+
+def require_fits():
+    """Raises where a method does not fit its networks; what was found to fit is not built again."""
+    found = matches(PLAN)
+    if not found:
+        return
+    try:
+        data_size(SETTINGS, Path(f"data/{STUDY}/summary.json"))
+    except UserError:  # nobody knows the images' size yet: a run's start will tell
+        return
+    named = {name for run in found for name in run.spec.modules()}
+    code = fingerprint(ROOT / "scripts" / "fits.py", *sorted(named))
+    mark = f"work/fits/{match_key(PLAN, found)[:16]}-{code}"
+    if os.path.exists(mark):
+        return
+    command = [sys.executable, f"{SCRIPTS}/fits.py", "--name", CONFIG_NAME]
+    command += ["--settings", canonical_json(PLAIN), "--out", mark]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise WorkflowError(done.stderr.removeprefix("error: ").strip())
+
+
+if workflow.is_main_process:
+    require_fits()
 
 IMAGE = "stagewise.sif"
 IN_CONTAINER = (

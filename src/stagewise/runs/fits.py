@@ -1,0 +1,81 @@
+"""Whether methods fit their networks: each is built once on torch's ``meta`` device, before
+anything trains.
+
+A method that reads feature maps, or has layers of its own, may not fit every pair; what it asks for
+only its own file knows, and building it there finds out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from stagewise import catalogue
+from stagewise.errors import UserError
+from stagewise.methods.base import Setup, make_method
+from stagewise.models.features import Features, Network
+from stagewise.models.store import Architecture, build
+from stagewise.recipes.base import make_phases
+from stagewise.runs.start import make_part
+from stagewise.study.images import DataSize
+from stagewise.study.matching import matches
+from stagewise.study.planned import Plan, PlannedRun
+from stagewise.study.spec import TrainSpec
+
+Shown = tuple[Network, Features]
+"""A network and its features of two images."""
+
+
+def misfits(plan: Plan, data: DataSize) -> Iterator[str]:
+    """A line for each arm whose method does not fit its networks: the arm, why, and the mend."""
+    networks = _Networks(data)
+    for run in matches(plan):
+        assert isinstance(run.spec, TrainSpec)
+        try:
+            with torch.device("meta"):
+                _build(plan, run, run.spec, networks)
+        except UserError as error:
+            yield f"{run.arm}: {error}"
+
+
+def _build(plan: Plan, run: PlannedRun, spec: TrainSpec, networks: "_Networks") -> None:
+    """The method of a run, and what its recipe's phases train of it."""
+    needs = catalogue.method_needs(spec.method["method"])
+    student, features = networks.shown(spec, needs.blocks)
+    above = plan.runs.get(run.parents.get("teacher", ""))
+    teacher, answers = None, None
+    if needs.teacher and above and isinstance(above.spec, TrainSpec):
+        teacher, answers = networks.shown(above.spec, needs.blocks)
+    labels = torch.zeros(2, dtype=torch.int64)
+    setup = Setup(features, answers, student, features.logits.shape[1], labels, spec.seed)
+    if needs.teacher_part and teacher:
+        part = make_part({"method": needs.teacher_part}, setup, teacher)
+        setup = replace(setup, teacher_part=part)
+    method = make_method(spec.method, setup)
+    parts = {**student.parts(), **method.parts()}
+    for phase in make_phases(spec.recipe, epochs=spec.training.epochs, lr=spec.training.lr):
+        phase.factors(parts)
+
+
+class _Networks:
+    """A study's networks, each built once; those that tap their blocks apart from the others."""
+
+    def __init__(self, data: DataSize) -> None:
+        self.data = data
+        self.known: dict[str, Shown] = {}
+
+    def shown(self, spec: TrainSpec, blocks: bool) -> Shown:
+        """The network of a run, and what it makes of two images."""
+        given = catalogue.network_options(spec.network["network"]) | spec.network
+        options = {key: value for key, value in given.items() if key != "network"}
+        classes, exits = self.data.classes[spec.data.task], spec.exits or None
+        shape = (classes, self.data.channels, self.data.size, exits)
+        architecture = Architecture(spec.network["network"], options, *shape)
+        key = repr((architecture, blocks))
+        if key not in self.known:
+            network = build(architecture, spec.seed).eval()
+            if blocks:
+                network.tap_blocks()
+            with torch.no_grad():
+                self.known[key] = network, network(architecture.example())
+        return self.known[key]

@@ -1,0 +1,30 @@
+"""Which of a study's methods may not fit their networks, so are built once before it starts."""
+
+from stagewise import catalogue
+from stagewise.files import canonical_json, sha256_text
+from stagewise.study.planned import Plan, PlannedRun
+from stagewise.study.spec import TrainSpec
+
+
+def matches(plan: Plan) -> list[PlannedRun]:
+    """The first run of every arm whose method reads feature maps or has a part on its teacher.
+
+    Runs that start from a pruned network are left out: its shape is not known yet.
+    """
+    first: dict[str, PlannedRun] = {}
+    for run in plan.runs.values():
+        spec = run.spec
+        if isinstance(spec, TrainSpec) and spec.network and spec.init in ("scratch", "features"):
+            needs = catalogue.method_needs(spec.method["method"])
+            if needs.teacher_taps or needs.blocks or needs.teacher_part:
+                first.setdefault(run.arm, run)
+    return list(first.values())
+
+
+def match_key(plan: Plan, found: list[PlannedRun]) -> str:
+    """Checksum of all that the outcome for ``matches`` depends on, but for code."""
+    rows = []
+    for run in found:
+        teacher = plan.runs.get(run.parents.get("teacher", ""))
+        rows.append([run.arm, run.spec.written(), teacher.spec.written() if teacher else {}])
+    return sha256_text(canonical_json([rows, plan.config.data.as_dict()]))

@@ -1,0 +1,87 @@
+"""Methods that do not fit their networks are found before anything trains."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers import ROOT
+from projects import copy_project
+
+from stagewise.catalogue import method_needs, methods, teacher_part
+from stagewise.runs.fits import misfits
+from stagewise.study.config import load_config, resolve_config
+from stagewise.study.images import DataSize, data_size
+from stagewise.study.matching import match_key, matches
+from stagewise.study.plan import make_plan
+from stagewise.study.planned import Plan
+
+SIZE = DataSize({"all": 4}, {"train": 40, "validation": 8, "test": 8}, {"all": None}, 3, 16)
+PAIRS = {
+    "vgg": {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8"}},
+    "odd": {"teacher": {"network": "resnet8"}, "student": {"network": "resnet10-imagenet"}},
+}
+
+
+def plan(labels: list[str], taught: list[str], **changes: Any) -> Plan:
+    given = {"study": "toy", "data": {"source": "digits"}, "pairs": PAIRS}
+    step = {"pairs": taught, "methods": labels}
+    return make_plan(resolve_config({**given, "distillation": step, **changes}))
+
+
+def lines(labels: list[str], pairs: list[str]) -> list[str]:
+    return list(misfits(plan(labels, pairs), SIZE))
+
+
+def test_what_does_not_fit_is_named_with_its_arm() -> None:
+    [line] = lines(["kd", "fitnet", "crd"], ["vgg", "odd"])
+    assert line.startswith("distillation/odd.fitnet: hint: stage2: the student's map, 128 x 2 x 2")
+    assert "choose another depth or pair" in line
+
+
+def test_only_methods_with_maps_or_parts_of_a_teacher_are_built() -> None:
+    found = matches(plan(["kd", "crd", "fitnet", "ft"], ["vgg"]))
+    assert [run.arm for run in found] == ["distillation/vgg.fitnet", "distillation/vgg.ft"]
+
+
+def test_what_was_found_holds_for_these_networks_and_images_alone() -> None:
+    def key(**changes: Any) -> str:
+        made = plan(["fitnet"], ["vgg"], **changes)
+        return match_key(made, matches(made))
+
+    wider = {**PAIRS, "vgg": {**PAIRS["vgg"], "student": {"network": "vgg8", "width": 8}}}
+    taught = {**PAIRS, "vgg": {**PAIRS["vgg"], "teacher": {"network": "vgg13", "width": 8}}}
+    larger = {"source": "digits", "image_size": 16}
+    keys = {key(), key(pairs=wider), key(pairs=taught), key(data=larger)}
+    assert key() == key()
+    assert len(keys) == 4
+
+
+TAUGHT = sorted(
+    name
+    for name in methods()
+    if (needs := method_needs(name)).teacher and not needs.exits and not teacher_part(name)
+)
+STUDIES = ["crd-benchmark", "mskd-cifar100", "mskd-tiny-imagenet"]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_method_fits_every_pair_of_the_papers_tables(study: str) -> None:
+    config = load_config(ROOT / "config" / f"{study}.yaml").as_dict()
+    pairs = [*config["pairs"]]
+    wanted = {"pairs": pairs, "methods": TAUGHT}
+    whole = resolve_config({**config, "seeds": [0], "learning_rates": {}, "distillation": wanted})
+    assert list(misfits(make_plan(whole), data_size(whole, ROOT / "no-summary.json"))) == []
+
+
+def test_a_dry_run_names_what_does_not_fit(tmp_path: Path) -> None:
+    project = copy_project(tmp_path)
+    path = project.folder / "config/smoke.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["methods"] = {"fitnet": {"hint": 9}}
+    config["distillation"] = {"pairs": ["resnet"], "methods": ["fitnet"]}
+    path.write_text(json.dumps(config))
+    said = project.snakemake("-n", check=False)
+    assert "config/smoke.yaml: distillation/resnet.fitnet: hint: 9 is no depth of both" in said
+    assert not (project.folder / "work/fits").exists()
