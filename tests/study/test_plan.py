@@ -296,6 +296,20 @@ def test_a_tuned_rate_touches_its_own_arm_only() -> None:
     assert tuned.spec.training.lr == 0.033
 
 
+def test_a_pattern_gives_a_rate_to_the_arms_that_are_not_listed_themselves() -> None:
+    rates = {"distillation/vgg.*": 0.011, "*": 0.044, "distillation/vgg.hot": 0.033}
+    runs = plan(edited("learning_rates", rates)).runs.values()
+    found = {run.arm: run.spec.training.lr for run in runs if run.step == "distillation"}
+    assert found == {
+        "distillation/vgg.kd": 0.011,
+        "distillation/vgg.hot": 0.033,
+        "distillation/resnet.kd": 0.044,
+        "distillation/resnet.hot": 0.044,
+    }
+    with pytest.raises(UserError, match=r"learning_rates: 'distillation/vg\.\*' is no arm"):
+        plan(edited("learning_rates", {"distillation/vg.*": 0.1}))
+
+
 def test_a_width_touches_its_own_pair_only() -> None:
     touched = differing(edited("pairs.vgg.student.width", 24))
     assert touched == {"students/vgg.baseline", "distillation/vgg.kd", "distillation/vgg.hot"}

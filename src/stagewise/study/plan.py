@@ -1,5 +1,6 @@
 """From a configuration to the list of runs, each with its spec and its parents."""
 
+import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
@@ -36,7 +37,8 @@ def make_plan(config: Config, name: str = "config") -> Plan:
     planned = [run for step in STEPS for run in step(config)]
     trained = {run.arm: run.spec for run in planned if isinstance(run.spec, TrainSpec)}
     staged = [arm for arm, spec in trained.items() if _in_two_stages(spec)]
-    _known(f"{name}: learning_rates", config.learning_rates, trained)
+    fitting = {given for given in config.learning_rates if fnmatch.filter(trained, given)}
+    _known(f"{name}: learning_rates", config.learning_rates, {*trained, *fitting})
     _known(f"{name}: stage1_rates", config.stage1_rates, staged)
     weighed = [arm for arm, spec in trained.items() if has_strength(spec)]
     _known(f"{name}: strengths", config.strengths, weighed)

@@ -59,7 +59,9 @@ class Config(Block):
     training: Training = Training()
     """How all runs are trained, where their step does not say otherwise."""
     learning_rates: Annotated[dict[Text, Rate], MaxLen(100 * MOST)] = field(default_factory=dict)
-    """Arm (`step/name`) to learning rate; chosen on validation by the tuning study."""
+    """Arm (`step/name`) to learning rate; chosen on validation by the tuning study. A name with `*`
+    stands for all arms that it fits and that are not listed themselves, as a rate that was given,
+    not chosen."""
     stage1_rates: Annotated[dict[Text, Rate], MaxLen(100 * MOST)] = optional_mapping()
     """Arm of two stages to the learning rate of its stage 1, chosen likewise."""
     strengths: Annotated[dict[Text, Strength], MaxLen(100 * MOST)] = optional_mapping()

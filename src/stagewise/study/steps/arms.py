@@ -1,7 +1,8 @@
 """What all steps share: the settings of an arm, and how they become a run for each seed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from stagewise import catalogue
@@ -91,10 +92,18 @@ def title(config: Config, label: str) -> str:
     return catalogue.method_title(name) if name == label else label
 
 
+def given_rate(rates: Mapping[str, float], arm: str) -> float | None:
+    """The learning rate of an arm: its own, or that of the first pattern (``*``) that it fits."""
+    if arm in rates:
+        return rates[arm]
+    patterns = (pattern for pattern in rates if "*" in pattern)
+    return next((rates[each] for each in patterns if fnmatchcase(arm, each)), None)
+
+
 def training(config: Config, arm: str, *overrides: dict[str, Any]) -> Training:
-    """Training of an arm: the study's, some blocks over it, its own tuned rate."""
+    """Training of an arm: the study's, some blocks over it, its own rate."""
     settings = config.trained(*overrides)
-    rate = config.learning_rates.get(arm)
+    rate = given_rate(config.learning_rates, arm)
     return settings if rate is None else replace(settings, lr=rate)
 
 
