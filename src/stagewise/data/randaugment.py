@@ -62,7 +62,7 @@ def cutout(images: Tensor, seed: int, epoch: int | Tensor, index: Tensor) -> Ten
     images 0 is the mean. Its side is drawn evenly, up to half of the image's width."""
     height, width = images.shape[2:]
     drawn = uniform(CUTOUT, seed, epoch, index, 3)
-    side = drawn[:, 0] * width / 2
+    side = drawn[:, 0] * width / 2 + 1  # to the nearest even number, not the one below
     inside, _ = box(drawn[:, 1:], side, side, height, width)
     return images.masked_fill(inside[:, None], 0)
 

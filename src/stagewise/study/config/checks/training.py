@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from stagewise import catalogue
 from stagewise.study.config.options import Problems
 from stagewise.study.config.study import Config
 from stagewise.study.spec import Training
@@ -40,7 +41,12 @@ def _under(config: Config, key: str) -> list[dict[str, Any]]:
         ]
         if label in ("ce", "kd") and config.pruning:
             steps.append("recovery")
-        return [getattr(config, step).training for step in steps] or [{}]
+        found = [getattr(config, step).training for step in steps]
+        if label in catalogue.methods() and catalogue.teacher_part(label):
+            exits = catalogue.teacher_part(label) == "exits"
+            given = config.multi_exit.teacher_exits if exits else {}
+            found.append(config.teachers.training | given)
+        return found or [{}]
     above = first == "pairs" or key == "multi_exit.teacher_exits"
     return [config.teachers.training] if above else [{}]
 
