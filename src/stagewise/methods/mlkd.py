@@ -51,6 +51,9 @@ def relation_loss(student: Tensor, teacher: Tensor, counts: Tensor) -> Tensor:
 class Method(DistillationMethod):
     """L = w_ce · CE + Σ_T (w_kd · T² KL + w_batch · relations of images + w_class · of classes)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, setup: Setup, *, temperature: float = 4.0) -> None:
         """``temperature``: the base, beside ``TEMPERATURES``."""
         super().__init__(setup)
