@@ -1,7 +1,8 @@
 """Logit standardisation (Sun et al. 2024, CVPR, arXiv 2403.01427), for methods that soften logits.
 
 Section 4: what student and teacher soften are the z-scores of their logits, so the student need
-have neither the mean nor the spread of its teacher's.
+have neither the mean nor the spread of its teacher's. The gradient grows with 1 / spread: finite,
+but huge where a student's logits are all but equal, as under a classifier that starts at 0.
 """
 
 from torch import Tensor
