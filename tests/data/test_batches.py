@@ -155,6 +155,29 @@ def augmented(batch_size: int, **options: Any) -> TrainingBatches:
     return TrainingBatches(task_data(24), seed=3, settings=settings)
 
 
+@pytest.mark.parametrize("options", [{"mixup": 1.0}, {"cutmix": 1.0}, {"mixup": 0.2, "cutmix": 2}])
+def test_mixed_targets_are_probabilities_of_two_classes(options: dict[str, Any]) -> None:
+    batches = augmented(24, **options)
+    assert not batches.bounded
+    batch = next(batches.epoch(0))
+    assert batch.target.shape == (24, 4)
+    assert torch.allclose(batch.target.sum(1), torch.ones(24))
+    assert ((batch.target > 0).sum(1) <= 2).all()
+    assert torch.equal(batch.labels, augmented(24).data.train.labels[batch.index])
+    assert len(batch.target.unique()) > 10
+
+
+def test_targets_of_cutmix_are_shares_of_pixels() -> None:
+    batch, plain = next(augmented(24, cutmix=1.0).epoch(0)), next(augmented(24).epoch(0))
+    kept = (batch.images == plain.images).float().mean((1, 2, 3))
+    own = batch.target.gather(1, batch.labels[:, None])[:, 0]
+    others = batch.target.max(1).values < 1  # its partner is of another class
+    assert others.sum() > 10
+    # random pixels are equal by chance now and then
+    assert ((kept - own)[others] >= 0).all()
+    assert (kept - own)[others].max() < 0.1
+
+
 @pytest.mark.parametrize("options", [{"rotation": 20.0}, {"auto_augment": True}])
 def test_an_augmented_view_depends_on_seed_epoch_and_image_alone(options: dict[str, Any]) -> None:
     def shown(batch_size: int, epoch: int) -> dict[int, Tensor]:

@@ -281,8 +281,9 @@ def test_a_teachers_part_is_work_of_its_own_and_views_are_counted() -> None:
     assert part.size == 4 * macs(part.net)  # the frozen network, forward only
 
 
-def test_a_teacher_that_answers_live_is_part_of_the_step() -> None:
-    load = counted(training__mixup=0.2)
+@pytest.mark.parametrize("mixes", ["mixup", "cutmix"])
+def test_a_teacher_that_answers_live_is_part_of_the_step(mixes: str) -> None:
+    load = counted(**{f"training__{mixes}": 0.2})
     ((kind, _),) = arm(load, "distillation/resnet.kd").items()
     assert isinstance(kind, Steps)
     assert kind.teacher is not None

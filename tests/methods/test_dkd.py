@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from helpers import features, make, task_data, whole_batch
-from oracles import Array, agree, draw, leaf, softmax
+from oracles import Array, agree, draw, leaf, same, softmax
 
-from stagewise.methods.base import soft_target_loss
+from stagewise.methods.base import label_loss, soft_target_loss
 from stagewise.methods.dkd import dkd_terms, warmth
 
 
@@ -73,3 +73,25 @@ def test_dkds_terms_are_scaled_by_the_warm_up() -> None:
     assert warm[0]["ce"] == warm[1]["ce"]
     for term in ("tckd", "nckd"):
         assert warm[0][term].item() == pytest.approx(warm[1][term].item() / 4, rel=1e-6)
+
+
+def standardised(logits: Array) -> Array:
+    """arXiv 2403.01427, section 4, with the authors' unbiased deviation."""
+    centred = logits - logits.mean(1, keepdims=True)
+    spread = np.sqrt((centred**2).sum(1, keepdims=True) / (logits.shape[1] - 1))
+    found: Array = centred / (spread + 1e-7)
+    return found
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_dkd_with_standardised_logits_is_the_papers(number: int) -> None:
+    student, teacher = leaf(8, 4, seed=1, scale=3), draw(8, 4, seed=2, scale=3)
+    batch = replace(whole_batch(task_data(8)), progress=torch.tensor(300.0))
+    labels, z_t = batch.labels.numpy(), standardised(teacher.numpy())
+    terms = make("dkd_ls")(features(student), features(teacher), batch)
+
+    def formula(z: Array) -> Any:
+        return dkd_by_hand(standardised(z), z_t, labels, 2.0)[number]
+
+    agree(terms[("tckd", "nckd")[number]], [student], formula)
+    same(terms["ce"], label_loss(student, batch.labels), [student])

@@ -33,6 +33,7 @@ from stagewise.training.teachers import LiveTeacher
 from stagewise.training.trainer import OutOfTime
 
 METHODS = ["dkd", "fitnet", "fitnet_two_stage", "ft", "crd", "afd", "hsakd"]
+METHODS += ["kd_ls", "dkd_ls", "mlkd"]
 SIZE = 16
 """Large enough for maps of more than a pixel behind three stages."""
 

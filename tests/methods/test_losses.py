@@ -104,6 +104,7 @@ def test_swapping_student_and_teacher_is_another_loss() -> None:
 
 
 METHODS = ["ce", "kd", "kd_shuffled", "dkd", "exits_ce", "mskd", "oto"]
+METHODS += ["kd_ls", "dkd_ls"]
 """Those on logits alone; ``test_contract.py`` has what holds for all."""
 
 

@@ -289,6 +289,70 @@ def test_what_a_method_sees_touches_its_own_arms_only() -> None:
     }
 
 
+def test_every_key_of_training_can_be_a_methods_own() -> None:
+    """All of them, each another value than the study's, reach the arms of the one label."""
+    own = {
+        "epochs": 480,
+        "batch_size": 32,
+        "lr": 0.025,
+        "momentum": 0.8,
+        "nesterov": True,
+        "weight_decay": 0.0001,
+        "schedule": "steps",
+        "milestones": [150, 180, 0.5],
+        "crop": 2,
+        "flip": False,
+        "rotation": 5,
+        "auto_augment": True,
+        "mixup": 0.2,
+        "cutmix": 1,
+        "evaluate_every": 3,
+        "threads": 2,
+        "dtype": "bfloat16",
+    }
+    usual = arm("distillation/resnet.hot").spec.training
+    assert own.keys() == vars(usual).keys()
+    assert all(own[name] != value for name, value in vars(usual).items())
+    change = edited("methods.hot.training", own)
+    assert differing(change) == {"distillation/resnet.hot", "distillation/vgg.hot"}
+    spec = arm("distillation/resnet.hot", among=plan(change)).spec
+    assert spec.training == replace(usual, **own | {"milestones": (150, 180, 0.5)})
+    assert TrainSpec.read(json.loads(json.dumps(spec.written()))) == spec
+
+
+def test_milestones_fit_what_a_block_is_laid_over() -> None:
+    """A method's milestones and its step's schedule; those of a part, its teacher's."""
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["students"]["training"] |= {"schedule": "steps"}
+        raw["teachers"] = {"training": {"schedule": "steps", "epochs": 40}}
+        raw["methods"]["hot"]["training"] = {"milestones": [10, 20]}
+        raw["methods"]["exits_ce"] = {"training": {"milestones": [5, 0.5]}}
+        raw["multi_exit"]["methods"] = ["oto"]
+
+    found = plan(change)
+    assert arm("distillation/vgg.hot", among=found).spec.training.milestones == (10, 20)
+    part = arm("teachers/resnet.exits", among=found).spec.training
+    assert (part.milestones, part.epochs, part.schedule) == ((5, 0.5), 40, "steps")
+
+
+def test_a_label_of_plain_training_has_no_teacher() -> None:
+    """A strong recipe without a teacher, as a control of distillation."""
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["methods"]["ce_strong"] = {"method": "ce", "training": {"cutmix": 1.0, "epochs": 90}}
+        raw["distillation"]["methods"] = ["kd", "ce_strong"]
+
+    run = arm("distillation/resnet.ce_strong", among=plan(change))
+    assert run.parents == {}
+    assert (run.labels["method"], run.labels["display"]) == ("ce_strong", "ce_strong")
+    alone = arm("students/resnet.baseline")
+    assert run.spec == replace(
+        alone.spec, training=replace(alone.spec.training, cutmix=1.0, epochs=90)
+    )
+    assert run.reference == alone.reference
+
+
 def test_a_tuned_rate_touches_its_own_arm_only() -> None:
     rates = {"two_stage/resnet.kd": 0.033}
     assert differing(edited("learning_rates", rates)) == {"two_stage/resnet.kd"}

@@ -59,7 +59,8 @@ def test_settings_hold_every_option() -> None:
 def test_defaults_that_mean_unused_never_change() -> None:
     """Where no spec states a value, the value in force must be the one of old records."""
     unused = {f.name: f.default for f in fields(Training) if not f.metadata.get("stated")}
-    known = {"rotation": 0.0, "auto_augment": False, "mixup": 0.0}
+    known = {"rotation": 0.0, "auto_augment": False, "mixup": 0.0, "cutmix": 0.0}
+    known |= {"nesterov": False, "milestones": ()}
     assert {name: unused[name] for name in known} == known
     assert all(not value for value in unused.values()), "unused is zero, false or empty"
 

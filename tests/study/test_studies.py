@@ -1,6 +1,7 @@
 """The studies that are ready to run: each plans, and finds what it is judged by."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ COUNTS: dict[str, dict[str, int]] = {
         "multi_exit": 6 * 3 * 2,
     },
     "crd-benchmark": {"teachers": 13, "students": 3 * 13, "distillation": 3 * 13},
+    "function-matching": {"teachers": 2, "students": 6 * 2, "distillation": 6 * 7 * 2},
     "cifar100-cpu": {
         "teachers": 2 * 2 + 1,
         "pretraining": 2,
@@ -123,6 +125,25 @@ def test_tiny_imagenet_is_turned_and_never_cropped() -> None:
 def test_only_the_stars_are_auto_augmented() -> None:
     for run in plan("mskd-cifar100").runs.values():
         assert run.spec.training.auto_augment == run.name.endswith("_star"), run.path
+
+
+def test_functions_are_matched_patiently_on_mixed_images_without_labels() -> None:
+    """And the controls have all but the teacher, or all but the recipe."""
+    study = plan("function-matching")
+    arms = {run.name: run for run in study.runs.values()}
+    for pair in study.config.pairs:
+        matched, short = arms[f"{pair}.function_matching"], arms[f"{pair}.function_matching_short"]
+        assert matched.spec.weights == {"ce": 0.0, "kd": 1.0}
+        assert matched.spec.training.mixup == 1
+        assert replace(short.spec, training=matched.spec.training) == matched.spec
+        alone = arms[f"{pair}.baseline"].spec
+        assert short.spec.training == replace(alone.training, mixup=1.0)
+        for how in ("long", "strong"):
+            taught, untaught = arms[f"{pair}.kd_{how}"], arms[f"{pair}.ce_{how}"]
+            assert taught.spec.training == untaught.spec.training
+            assert taught.spec.training.epochs == matched.spec.training.epochs
+            assert replace(untaught.spec, training=alone.training) == alone
+            assert (len(taught.parents), len(untaught.parents)) == (1, 0)
 
 
 @pytest.mark.parametrize("name", ["mskd-cifar100", "mskd-tiny-imagenet", "crd-benchmark"])

@@ -48,11 +48,18 @@ def test_a_run_in_bfloat16_is_its_own_run_with_float32_weights(
 def test_a_stopped_run_in_bfloat16_with_every_augmentation_ends_with_the_same_bytes(
     tmp_path: Path, prepared: Path, parents: dict[str, Path]
 ) -> None:
-    augmentation = {"rotation": 20, "auto_augment": True, "mixup": 0.5}
-    spec = run_spec({"dtype": "bfloat16", **augmentation}, **KD)
+    augmentation = {"rotation": 20, "auto_augment": True, "mixup": 0.5, "cutmix": 1}
+    update = {"nesterov": True, "schedule": "steps", "milestones": [1, 0.7]}
+    spec = run_spec({"dtype": "bfloat16", **augmentation, **update}, **KD)
     teacher = parents["teacher"]
     whole = train(spec, prepared, tmp_path / "whole", teacher=teacher)
     out, work = tmp_path / "out", tmp_path / "work"
     with pytest.raises(OutOfTime):
         train(spec, prepared, out, work=work, budget=1e-9, teacher=teacher)
     assert train(spec, prepared, out, work=work, teacher=teacher).read_bytes() == whole.read_bytes()
+    recorded = json.loads((out / "record.json").read_text())
+    for part in ("spec", "settings"):
+        assert {**augmentation, **update}.items() <= recorded[part]["training"].items()
+    rates = [row.split(",")[2] for row in (out / "history.csv").read_text().splitlines()]
+    assert rates[0] == "lr"
+    assert [float(rate) for rate in rates[1:]] == pytest.approx([0.05, 0.005, 0.0005])

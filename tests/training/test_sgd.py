@@ -1,6 +1,7 @@
 """The optimiser is torch's, bit for bit; schedules are those of the papers."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -18,24 +19,28 @@ def parameters() -> list[Tensor]:
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.0005, 0.1])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_sgd_is_torchs_bit_for_bit(weight_decay: float, momentum: float) -> None:
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+@pytest.mark.parametrize("fused", [False, True])
+def test_sgd_is_torchs_bit_for_bit(
+    weight_decay: float, momentum: float, nesterov: bool, fused: bool
+) -> None:
+    """With a number as the rate its ``foreach``, with a tensor its ``fused``."""
     ours, theirs = parameters(), parameters()
-    own = SGD({1.0: ours}, momentum=momentum, weight_decay=weight_decay)
-    reference = torch.optim.SGD(
-        theirs, lr=1.0, momentum=momentum, weight_decay=weight_decay, foreach=True
-    )
+    how: dict[str, Any] = {"momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
+    own = SGD({1.0: ours}, **how)
+    reference = torch.optim.SGD(theirs, lr=1.0, foreach=not fused, fused=fused, **how)
     generator = torch.Generator().manual_seed(1)
     for step in range(6):
         lr = 0.1 / (step + 1)
         for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
-            # one parameter gets no gradient at first, another never
-            if number == 3 or (number == 1 and step < 2):
+            # one parameter gets no gradient at first (torch's fused one cannot), another never
+            if number == 3 or (number == 1 and step < 2 and not fused):
                 continue
             mine.grad = torch.randn(mine.shape, generator=generator)
             other.grad = mine.grad.clone()
-        own.step(lr)
-        reference.param_groups[0]["lr"] = lr
+        rate = torch.tensor(lr) if fused else lr
+        own.step(rate)
+        reference.param_groups[0]["lr"] = rate
         reference.step()
         reference.zero_grad()
         for mine, other in zip(ours, theirs, strict=True):
@@ -105,3 +110,17 @@ def test_steps_of_a_short_training_fall_between_epochs() -> None:
     rates = [SCHEDULES["steps"](done, 3, 10) for done in range(30)]
     expected = [1.0] * 18 + [0.1] * 6 + [0.01] * 3 + [0.001] * 3
     assert rates == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("milestones", [(150.0, 180.0, 210.0), (0.3125, 0.375, 0.4375)])
+def test_milestones_are_epochs_or_shares_of_them(milestones: tuple[float, ...]) -> None:
+    """MLKD's: most of its 480 epochs have a thousandth of the rate."""
+    rates = [SCHEDULES["steps"](7 * epoch, 7, 480, milestones) for epoch in range(480)]
+    expected = [1.0] * 150 + [0.1] * 30 + [0.01] * 30 + [0.001] * 270
+    assert rates == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine"])
+def test_other_schedules_have_no_milestones(name: str) -> None:
+    for done in range(12):
+        assert SCHEDULES[name](done, 3, 4, (2.0,)) == SCHEDULES[name](done, 3, 4)

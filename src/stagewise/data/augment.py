@@ -16,7 +16,7 @@ GOLDEN, FIRST, SECOND = (
     number - (1 << 64)  # the same 64 bits, read as int64
     for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 )
-ROTATE, MIXUP, AUTOAUGMENT, NEGATIVES = range(4)
+ROTATE, MIXUP, AUTOAUGMENT, NEGATIVES, CUTMIX, EITHER, RANDAUGMENT, CUTOUT = range(8)
 """Streams: nothing that is drawn reuses another's numbers."""
 
 
@@ -81,10 +81,11 @@ def rotate(
 
 @dataclass(frozen=True)
 class Mixed:
-    """``images`` = share * own + (1 - share) * partner's, float32 in the range of the originals.
+    """``images``, each its own in part, its partner's for the rest, in the range of the originals.
 
-    ``partner`` (B,): the place in the batch of each image's partner. ``share`` (B,) float32. The
-    loss on labels is share * CE(own label) + (1 - share) * CE(partner's label).
+    ``partner`` (B,): the place in the batch of each image's partner. ``share`` (B,) float32: how
+    much is its own. The loss on labels is share * CE(own label) + (1 - share) * CE(partner's
+    label).
     """
 
     images: Tensor
@@ -93,22 +94,91 @@ class Mixed:
 
 
 def mixup(images: Tensor, seed: int, epoch: int | Tensor, index: Tensor, *, alpha: float) -> Mixed:
-    """Mixup (Zhang et al., ICLR 2018): share ~ Beta(alpha, alpha).
+    """Mixup (Zhang et al., ICLR 2018): share * own + (1 - share) * partner's, as float32, with
+    share ~ Beta(alpha, alpha).
 
     A share depends on the image alone. Partners are neighbours in a random order of the batch's
     images, so they depend on which images the batch holds, not on their order.
     """
     drawn = uniform(MIXUP, seed, epoch, index, 2)
-    order = drawn[:, 0].argsort(stable=True)
-    partner = torch.empty_like(order)
-    partner[order] = order.roll(-1)
-    quantiles = _beta_quantiles(alpha, images.device)
-    place = drawn[:, 1] * (len(quantiles) - 1)
-    low = place.long()
-    share = quantiles[low].lerp(quantiles[low + 1], place - low)
+    partner = _partners(drawn[:, 0])
+    share = _beta(alpha, drawn[:, 1])
     own = share.view(-1, 1, 1, 1)
     mixed = own * images.float() + (1 - own) * images[partner].float()
     return Mixed(mixed, partner, share)
+
+
+def cutmix(images: Tensor, seed: int, epoch: int | Tensor, index: Tensor, *, alpha: float) -> Mixed:
+    """CutMix (Yun et al., ICCV 2019, arXiv 1905.04899): a box of the partner's pixels in the image.
+
+    The box has the image's shape, an area of 1 - λ with λ ~ Beta(alpha, alpha), and its centre
+    anywhere, so that a part of it may lie outside. ``share`` is what the image keeps of its own,
+    counted in pixels. Box and share depend on the image alone, partners are as in ``mixup``.
+    """
+    height, width = images.shape[2:]
+    drawn = uniform(CUTMIX, seed, epoch, index, 4)
+    partner = _partners(drawn[:, 0])
+    cut = (1 - _beta(alpha, drawn[:, 1])).sqrt()
+    inside, area = box(drawn[:, 2:], cut * width, cut * height, height, width)
+    mixed = torch.where(inside[:, None], images[partner], images)
+    return Mixed(mixed, partner, 1 - area / (height * width))
+
+
+def mix(
+    images: Tensor,
+    seed: int,
+    epoch: int | Tensor,
+    index: Tensor,
+    *,
+    mixup_by: float,
+    cutmix_by: float,
+) -> Mixed:
+    """``mixup`` and ``cutmix`` by their alphas, of which one may be 0, which is none; of two, each
+    image takes one, by an even draw."""
+    if not cutmix_by:
+        return mixup(images, seed, epoch, index, alpha=mixup_by)
+    cut = cutmix(images, seed, epoch, index, alpha=cutmix_by)
+    if not mixup_by:
+        return cut
+    blend = mixup(images, seed, epoch, index, alpha=mixup_by)
+    takes = uniform(EITHER, seed, epoch, index, 1)[:, 0] < 0.5
+    return Mixed(
+        torch.where(takes.view(-1, 1, 1, 1), blend.images, cut.images),
+        torch.where(takes, blend.partner, cut.partner),
+        torch.where(takes, blend.share, cut.share),
+    )
+
+
+def box(
+    centre: Tensor, wide: Tensor, high: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    """Boxes of ``wide`` and ``high`` pixels (B,), rounded down to twice a whole number, around a
+    pixel that ``centre`` (B, 2) in [0, 1) draws, as far as they lie in the image: where they are
+    (B, H, W), and of how many pixels (B,)."""
+    sides = []
+    for at, size, most in ((centre[:, 0], wide, width), (centre[:, 1], high, height)):
+        middle, half = (at * most).long(), (size / 2).long()
+        first, last = (middle - half).clamp(min=0), (middle + half).clamp(max=most)
+        place = torch.arange(most, device=at.device)
+        sides.append((place >= first[:, None]) & (place < last[:, None]))
+    columns, rows = sides
+    return rows[:, :, None] & columns[:, None], rows.sum(1) * columns.sum(1)
+
+
+def _partners(drawn: Tensor) -> Tensor:
+    """The place of each image's partner: neighbours in the order of (B,) random numbers."""
+    order = drawn.argsort(stable=True)
+    partner = torch.empty_like(order)
+    partner[order] = order.roll(-1)
+    return partner
+
+
+def _beta(alpha: float, drawn: Tensor) -> Tensor:
+    """Of Beta(alpha, alpha), by uniform numbers (B,)."""
+    quantiles = _beta_quantiles(alpha, drawn.device)
+    place = drawn * (len(quantiles) - 1)
+    low = place.long()
+    return quantiles[low].lerp(quantiles[low + 1], place - low)
 
 
 @lru_cache

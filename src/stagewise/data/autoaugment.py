@@ -60,10 +60,13 @@ def autoaugment(images: Tensor, seed: int, epoch: int | Tensor, index: Tensor) -
     return images
 
 
-def apply(images: Tensor, operation: Tensor, degree: Tensor) -> Tensor:
-    """Each image after its ``operation`` (B,), a place in ``OPERATIONS`` or -1, to its degree."""
+def apply(
+    images: Tensor, operation: Tensor, degree: Tensor, functions: "Functions | None" = None
+) -> Tensor:
+    """Each image after its ``operation`` (B,), a place in ``functions`` or -1, to its degree;
+    ``OPERATIONS`` where none are given."""
     result = images
-    for number, function in enumerate(OPERATIONS.values()):
+    for number, function in enumerate((functions or OPERATIONS).values()):
         chosen = (operation == number).view(-1, 1, 1, 1)
         result = torch.where(chosen, function(images, degree), result)
     return result
@@ -120,6 +123,13 @@ def _shear_y(images: Tensor, degree: Tensor) -> Tensor:
     """Down by ``degree`` pixels for each pixel from the left edge."""
     matrix = _matrix(degree, 1, 0)
     matrix[:, 1, 2] = degree * images.shape[3] / 2
+    return resample(images, matrix)
+
+
+def shear_x(images: Tensor, degree: Tensor) -> Tensor:
+    """To the right by ``degree`` pixels for each pixel from the top edge; not in the policy."""
+    matrix = _matrix(degree, 0, 1)
+    matrix[:, 0, 2] = degree * images.shape[2] / 2
     return resample(images, matrix)
 
 
@@ -190,7 +200,8 @@ def _invert(images: Tensor, degree: Tensor) -> Tensor:
     return 255 - images
 
 
-OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+Functions = dict[str, Callable[[Tensor, Tensor], Tensor]]
+OPERATIONS: Functions = {
     "ShearY": _shear_y,
     "TranslateX": _translate_x,
     "TranslateY": _translate_y,

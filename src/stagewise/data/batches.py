@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
-from stagewise.data.augment import mixup, rotate
+from stagewise.data.augment import mix, rotate
 from stagewise.data.draws import drawn
 from stagewise.data.prepared import load_prepared
 from stagewise.errors import UserError
@@ -96,7 +96,8 @@ def views_of(settings: Training) -> int:
 
 def bounded(settings: Training) -> bool:
     """Whether crops and flips are all the views that there are."""
-    return not (settings.rotation or settings.auto_augment or settings.mixup)
+    endless = (settings.rotation, settings.auto_augment, settings.mixup, settings.cutmix)
+    return not any(endless)
 
 
 def steps_of(images: int, batch_size: int) -> int:
@@ -112,7 +113,7 @@ class TrainingBatches:
     Every epoch visits each image once, but for those that ``steps_of`` leaves out. Augmentation: a
     random crop after padding by ``crop`` pixels and a random ``flip``, which give finitely many
     views; then ``rotation`` by up to so many degrees, ``auto_augment`` (its CIFAR policy) and
-    ``mixup`` (its alpha; 0 is none), which do not.
+    ``mixup`` and ``cutmix`` (their alphas; 0 is none), which do not.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class TrainingBatches:
         self.data, self.seed, self.batch_size = data, seed, settings.batch_size
         self.crop, self.flip = settings.crop, settings.flip
         self.rotation, self.auto_augment = settings.rotation, settings.auto_augment
-        self.mixup = settings.mixup
+        self.mixup, self.cutmix = settings.mixup, settings.cutmix
         self.views, self.bounded = views_of(settings), bounded(settings)
         size = data.shape[1]
         # (N, C, dy, dx, H, W): a view of all crop windows, which takes no memory of its own.
@@ -171,8 +172,9 @@ class TrainingBatches:
 
             images = autoaugment(images, self.seed, epoch, index)
         labels = target = self.data.train.labels[index]
-        if self.mixup:
-            mixed = mixup(images, self.seed, epoch, index, alpha=self.mixup)
+        if self.mixup or self.cutmix:
+            alphas = {"mixup_by": self.mixup, "cutmix_by": self.cutmix}
+            mixed = mix(images, self.seed, epoch, index, **alphas)
             images = mixed.images
             own = one_hot(labels, len(self.data.classes)).float()
             target = mixed.share[:, None] * own + (1 - mixed.share[:, None]) * own[mixed.partner]

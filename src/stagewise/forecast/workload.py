@@ -203,5 +203,6 @@ def step_settings(settings: Training) -> Training:
         epochs=plain.epochs,
         lr=plain.lr,
         schedule=plain.schedule,
+        milestones=plain.milestones,
         evaluate_every=plain.evaluate_every,
     )

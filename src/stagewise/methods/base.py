@@ -27,7 +27,8 @@ class Setup:
     ``student`` and ``teacher``: features of a dry run of two images, with the taps that the method
     asked for; ``teacher`` is None where it needs none. ``network``: the student's, to copy layers
     from (its weights are the run's: a method that keeps a layer copies it). ``classes``: how many
-    there are; ``labels``: of all training images, int64 (N,), on the run's device. ``seed``: the
+    there are; ``labels``: of all training images, int64 (N,), on the run's device. ``mean`` and
+    ``std`` (1, C, 1, 1): what their pixels, in shares of 255, were normalised by. ``seed``: the
     run's. ``teacher_part``: the frozen method that was trained on the teacher, where ``NEEDS``
     names one.
     """
@@ -37,6 +38,8 @@ class Setup:
     network: Network
     classes: int
     labels: Tensor
+    mean: Tensor
+    std: Tensor
     seed: int = 0
     teacher_part: "DistillationMethod | None" = None
 

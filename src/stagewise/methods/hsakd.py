@@ -4,8 +4,8 @@
 Each image is shown in four rotations. A head on each of the student's stages imitates that on the
 teacher's stage, over class and rotation together; the network's own output imitates the teacher's
 on all rotations and learns the label of the upright image. All weights are 1, the temperature is 3;
-the authors' code has Nesterov momentum, which runs here have not. The heads are the method's, so
-the student has none when training ends.
+the authors' code has Nesterov momentum (``nesterov`` of ``methods.hsakd.training``). The heads are
+the method's, so the student has none when training ends.
 
 Where the networks have different numbers of stages, heads are paired from the deepest, and a stage
 without a partner has no head.

@@ -14,9 +14,9 @@ from torch.nn.functional import relu
 class Batch:
     """One training batch of B images: normalised ``images`` (B, C, H, W); ``labels``, ``index``
     (each image's number in the training set) and ``view`` (the number of the crop and flip that was
-    drawn of it), int64 (B,) each; ``target``: what the student should answer, the labels, or under
-    mixup (B, classes) probabilities; ``step`` and ``progress``: the run's steps and epochs done
-    before this one, () each, int64 and float32."""
+    drawn of it), int64 (B,) each; ``target``: what the student should answer, the labels, or where
+    images are mixed (B, classes) probabilities; ``step`` and ``progress``: the run's steps and
+    epochs done before this one, () each, int64 and float32."""
 
     images: Tensor
     labels: Tensor

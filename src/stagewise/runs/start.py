@@ -134,6 +134,8 @@ def make_setup(
         network=network,
         classes=len(data.classes),
         labels=data.train.labels,
+        mean=data.mean,
+        std=data.std,
         seed=seed,
     )
 

@@ -12,7 +12,7 @@ the run's code fingerprint covers; ``settings`` fills them in, for records.
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
 
 from stagewise import catalogue
 from stagewise.errors import UserError
@@ -103,10 +103,15 @@ class Training(Written):
     """Peak learning rate of the main phase."""
     momentum: Annotated[float, Ge(0), Lt(1)] = stated(0.9)
     """Of SGD."""
+    nesterov: bool = False
+    """Nesterov's form of the momentum."""
     weight_decay: Annotated[float, Ge(0), Le(1)] = stated(0.0005)
     """Added to the gradient: this share of the weight."""
     schedule: Literal["constant", "cosine", "steps"] = stated("cosine")
     """What the learning rate does over a phase."""
+    milestones: Annotated[tuple[Annotated[float, Gt(0), Le(100_000)], ...], MaxLen(1000)] = ()
+    """Where `schedule: steps` divides the rate by 10: rising shares of the epochs (below 1), or
+    epochs (from 1); empty is the CRD benchmark's 0.625, 0.75, 0.875."""
     crop: Annotated[int, Ge(0), Le(32)] = stated(4)
     """Padding of the random crop in pixels; 0 is none."""
     flip: bool = stated(True)
@@ -116,7 +121,10 @@ class Training(Written):
     auto_augment: bool = False
     """AutoAugment's policy for CIFAR."""
     mixup: Annotated[float, Ge(0), Le(100)] = 0.0
-    """Alpha of mixup; 0 is none."""
+    """Alpha of mixup; 0 is none. With `cutmix` too, each image takes one of the two, at even
+    odds."""
+    cutmix: Annotated[float, Ge(0), Le(100)] = 0.0
+    """Alpha of CutMix; 0 is none."""
     evaluate_every: Annotated[int, Ge(1)] = stated(1)
     """Epochs between validations; the last epoch always is."""
     threads: Annotated[int, Ge(1), Le(64)] = stated(1)

@@ -22,7 +22,10 @@ class _Group:
 
 
 class SGD:
-    """v ← m·v + (g + λ·w);  w ← w − f·lr·v, with a factor f for each group of parameters."""
+    """v ← m·v + (g + λ·w);  w ← w − f·lr·v, with a factor f for each group of parameters.
+
+    With ``nesterov``, w ← w − f·lr·(g + λ·w + m·v).
+    """
 
     def __init__(
         self,
@@ -30,9 +33,10 @@ class SGD:
         *,
         momentum: float,
         weight_decay: float,
+        nesterov: bool = False,
     ) -> None:
         """``parameters`` by the factor of their rate."""
-        self.momentum, self.weight_decay = momentum, weight_decay
+        self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
         self.groups = []
         for factor, tensors in parameters.items():
             kept = [tensor for tensor in tensors if tensor.requires_grad]
@@ -69,7 +73,7 @@ class SGD:
                 momentum=self.momentum,
                 lr=rate,
                 dampening=0.0,
-                nesterov=False,
+                nesterov=self.nesterov,
                 maximize=False,
                 is_first_step=False,
             )
@@ -78,6 +82,8 @@ class SGD:
                 torch._foreach_add_(gradients, weights, alpha=self.weight_decay)
             torch._foreach_mul_(velocity, self.momentum)
             torch._foreach_add_(velocity, gradients)
-            torch._foreach_add_(weights, velocity, alpha=-rate)
+            if self.nesterov:
+                torch._foreach_add_(gradients, velocity, alpha=self.momentum)
+            torch._foreach_add_(weights, gradients if self.nesterov else velocity, alpha=-rate)
         for weight in weights:
             weight.grad = None

@@ -208,7 +208,12 @@ class Trainer:
             part.requires_grad_(name in factors)
             tensors = part.parameters() if isinstance(part, nn.Module) else [part]
             groups.setdefault(factors.get(name, 1.0), []).extend(tensors)
-        return SGD(groups, momentum=self.settings.momentum, weight_decay=self.settings.weight_decay)
+        return SGD(
+            groups,
+            momentum=self.settings.momentum,
+            weight_decay=self.settings.weight_decay,
+            nesterov=self.settings.nesterov,
+        )
 
     def forward(self, batch: Batch) -> Pass:
         """Features, and loss terms, of the batch that the method makes of ``batch``."""
@@ -244,7 +249,7 @@ class Trainer:
         lr = 0.0
         for number, part in enumerate(zip(index.split(size), view.split(size), strict=True)):
             done = self.at.epoch_in_phase * steps + number
-            lr = phase.lr * schedule(done, steps, phase.epochs)
+            lr = phase.lr * schedule(done, steps, phase.epochs, self.settings.milestones)
             with self._observed(Moment(phase, self.at.epoch * steps + number, lr)) as moment:
                 self.step(*part, lr, moment.step)
         with self.clock("steps"):

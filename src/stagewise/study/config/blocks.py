@@ -160,7 +160,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Block):
         return value.as_dict()
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        return plain(asdict(value))
     if isinstance(value, Mapping):
         return {key: plain(child) for key, child in value.items()}
     return [plain(child) for child in value] if isinstance(value, list | tuple) else value

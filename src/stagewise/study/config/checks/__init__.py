@@ -23,6 +23,7 @@ from stagewise.study.config.checks.places import (
     stage_problems,
 )
 from stagewise.study.config.checks.pruning import pruning_problems
+from stagewise.study.config.checks.training import training_problems
 from stagewise.study.config.options import Problems, unknown
 from stagewise.study.config.study import Config
 
@@ -77,6 +78,7 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     probe_problems: ("data", "two_stage"),
     class_problems: ("data", "two_stage"),
     crop_problems: ("data", "training", *OVERRIDING),
+    training_problems: ("training", "distillation", "pruning", *OVERRIDING),
     network_problems: ("pairs", "data"),
     regime_problems: ("two_stage", "pairs", "data"),
     method_problems: ("methods",),
