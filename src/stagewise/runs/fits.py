@@ -46,8 +46,9 @@ def _build(plan: Plan, run: PlannedRun, spec: TrainSpec, networks: "_Networks") 
     teacher, answers = None, None
     if needs.teacher and above and isinstance(above.spec, TrainSpec):
         teacher, answers = networks.shown(above.spec, needs.blocks)
+    classes, channel = features.logits.shape[1], torch.ones(1, networks.data.channels, 1, 1)
     labels = torch.zeros(2, dtype=torch.int64)
-    setup = Setup(features, answers, student, features.logits.shape[1], labels, spec.seed)
+    setup = Setup(features, answers, student, classes, labels, channel, channel, spec.seed)
     if needs.teacher_part and teacher:
         part = make_part({"method": needs.teacher_part}, setup, teacher)
         setup = replace(setup, teacher_part=part)
