@@ -21,7 +21,13 @@ from helpers import (
     train,
 )
 
-from stagewise.catalogue import method_needs, method_recipe, method_weights, teacher_part
+from stagewise.catalogue import (
+    method_needs,
+    method_recipe,
+    method_weights,
+    methods,
+    teacher_part,
+)
 from stagewise.data.batches import TaskData
 from stagewise.errors import UserError
 from stagewise.methods.base import DistillationMethod, make_method
@@ -32,7 +38,12 @@ from stagewise.runs.start import make_part
 from stagewise.training.teachers import LiveTeacher
 from stagewise.training.trainer import OutOfTime
 
-METHODS = ["dkd", "fitnet", "fitnet_two_stage", "ft", "crd", "afd", "hsakd"]
+METHODS = sorted(
+    name
+    for name in methods()
+    if method_needs(name).teacher and not method_needs(name).exits and not teacher_part(name)
+)
+"""All that learn from a teacher; those with exits are trained in ``test_trainer.py``."""
 SIZE = 16
 """Large enough for maps of more than a pixel behind three stages."""
 
