@@ -31,7 +31,7 @@ def test_vid_is_the_benchmarks() -> None:
     with torch.no_grad():
         gaussian.rho.add_(draw(4, seed=2))
     weights = [gaussian.mean.get_parameter(f"{place}.weight") for place in (0, 2, 4)]
-    loss = information_loss(*gaussian(maps), TARGET)
+    loss = information_loss(gaussian(maps), TARGET)
     agree(loss, [maps, *weights, gaussian.rho], vid_by_hand)
 
 
@@ -40,7 +40,7 @@ def test_the_loss_is_torchdistills() -> None:
     paths = {"teacher": {"io": "output", "path": "t"}, "student": {"io": "output", "path": "s"}}
     given = mean, variance.view(1, -1, 1, 1)
     expected = VIDLoss({"pair": paths})({"s": {"output": given}}, {"t": {"output": TARGET}})
-    assert information_loss(mean, variance, TARGET).item() == pytest.approx(expected.item())
+    assert information_loss((mean, variance), TARGET).item() == pytest.approx(expected.item())
 
 
 def test_variances_start_where_they_are_told_to() -> None:
