@@ -6,15 +6,15 @@
 the CRD benchmark: at the end of every stage, larger maps pooled to the smaller, times 50. Pairs of
 which a map has one pixel are left out: a vector of length 1 is then a sign.
 
-The benchmark multiplies every two channels pixel by pixel, B·C·C·H·W numbers; here a product of
-matrices makes the B·C·C that are needed.
+The benchmark multiplies every two channels pixel by pixel, B·C·C·H·W numbers; here products of
+matrices make the B·C·C that are needed, and these are divided by the lengths, not the maps.
 """
 
 import torch
 from torch import Tensor
 
 from stagewise.declarations import Needs
-from stagewise.methods._connectors import paired_maps, spread_pairs, unit
+from stagewise.methods._connectors import paired_maps, spread_pairs
 from stagewise.methods.base import (
     DistillationMethod,
     Losses,
@@ -29,15 +29,20 @@ NEEDS = Needs(teacher=True, teacher_taps=True)
 WEIGHTS = {"ce": 1.0, "kd": 0.0, "nst": 50.0}
 
 
-def kernel_mean(one: Tensor, other: Tensor) -> Tensor:
-    """Mean (xᵀy)² over the batch and all channels x and y, (B, C, H·W) and (B, C', H·W)."""
-    return (one @ other.transpose(1, 2)).square().mean()
+def kernel_mean(products: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Mean (xᵀy / ‖x‖‖y‖)² of ``products`` xᵀy (B, C, C'), 1/‖x‖ (B, C) and 1/‖y‖ (B, C')."""
+    return (products * rows[:, :, None] * columns[:, None]).square().mean()
 
 
 def selectivity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """mean k(t, t) + mean k(s, s) - 2 mean k(s, t) of maps (B, C_s, H, W) and (B, C_t, H, W)."""
-    s, t = unit(student.flatten(2)), unit(teacher.flatten(2))
-    return kernel_mean(t, t) + kernel_mean(s, s) - 2 * kernel_mean(s, t)
+    s, t = student.flatten(2), teacher.flatten(2)
+    ss, tt, st = (x @ y.transpose(1, 2) for x, y in ((s, s), (t, t), (s, t)))
+    # A channel that is 0 everywhere has products of 0 and no gradient.
+    of_s, of_t = (xx.diagonal(dim1=1, dim2=2).clamp(min=1e-24).rsqrt() for xx in (ss, tt))
+    return (
+        kernel_mean(tt, of_t, of_t) + kernel_mean(ss, of_s, of_s) - 2 * kernel_mean(st, of_s, of_t)
+    )
 
 
 class Method(DistillationMethod):
