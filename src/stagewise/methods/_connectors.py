@@ -2,15 +2,18 @@
 teacher's.
 
 Maps are found by name, as the CRD benchmark's f[0] … f[-2] are by number: ``stem``, ``stage1`` ….
+Where networks have different numbers of stages, the benchmark's ``zip`` pairs them from the
+shallowest, so that the deepest is lost; here they are paired from the deepest.
 """
 
+import math
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from stagewise.errors import UserError
-from stagewise.methods.base import full
+from stagewise.methods.base import Pair, full
 from stagewise.models.features import Features
 
 
@@ -22,6 +25,41 @@ def depths(features: Features) -> list[str]:
 def last_map(features: Features) -> Tensor:
     """The last stage's map, (B, C, H, W): f[-2]."""
     return full(features.taps[depths(features)[-1]])
+
+
+def stage_pairs(student: Features, teacher: Features) -> tuple[Pair, ...]:
+    """Stages whose maps are compared, f[1:-1], paired from the deepest; listed shallow to deep. A
+    stage without a partner is left out."""
+    names = [depths(features)[1:] for features in (student, teacher)]
+    count = min(map(len, names))
+    return tuple(zip(*(each[-count:] for each in names), strict=True))
+
+
+def spread_pairs(student: Features, teacher: Features, method: str) -> tuple[Pair, ...]:
+    """Those of ``stage_pairs`` of which both maps have more than one pixel: normalised over space,
+    a single one says nothing.
+
+    Raises:
+        UserError: none is left.
+    """
+    pairs = tuple(
+        (own, other)
+        for own, other in stage_pairs(student, teacher)
+        if min(student.taps[own][0, 0].numel(), teacher.taps[other][0, 0].numel()) > 1
+    )
+    if not pairs:
+        raise UserError(
+            f"{method}: no two maps of student and teacher have more than one pixel, so there is"
+            " nothing to compare; give larger images, or networks that shrink them less"
+        )
+    return pairs
+
+
+def paired_maps(
+    pairs: tuple[Pair, ...], student: Features, teacher: Features
+) -> list[tuple[Tensor, Tensor]]:
+    """The maps of each pair, (B, C, H, W), the larger one pooled to the smaller one's size."""
+    return [of_one_size(full(student.taps[own]), full(teacher.taps[other])) for own, other in pairs]
 
 
 def block_maps(features: Features) -> list[Tensor]:
@@ -76,4 +114,21 @@ def factor_layers(
 def of_one_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Both maps, (B, C, H, W), the larger one average-pooled to the smaller one's size."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
-    return adaptive_avg_pool2d(student, size), adaptive_avg_pool2d(teacher, size)
+    own, other = (
+        tap if tap.shape[2:] == size else adaptive_avg_pool2d(tap, size)
+        for tap in (student, teacher)
+    )
+    return own, other
+
+
+def attention(maps: Tensor) -> Tensor:
+    """Q(F), (B, H·W): the mean square over channels of (B, C, H, W), as vectors of length 1."""
+    return normalize(maps.square().mean(1).flatten(1))
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Vectors, the last dimension, as ones of length 1; those shorter than 1e-12 become 0 and have
+    no gradient, which would be as large as they are short."""
+    length = vectors.norm(dim=-1, keepdim=True)
+    directions: Tensor = vectors / length.masked_fill(length < 1e-12, math.inf)
+    return directions
