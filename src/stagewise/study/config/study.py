@@ -23,7 +23,15 @@ from stagewise.study.config.compression import Pruning, Recovery
 from stagewise.study.config.data import Data
 from stagewise.study.config.methods import MethodEntry
 from stagewise.study.config.pairs import Pair
-from stagewise.study.config.results import Equivalence, Evaluation, Figures, Gate, Table, Tune
+from stagewise.study.config.results import (
+    Comparison,
+    Equivalence,
+    Evaluation,
+    Figures,
+    Gate,
+    Table,
+    Tune,
+)
 from stagewise.study.config.steps import Distillation, MultiExit, Students, Teachers, TwoStage
 from stagewise.study.spec import Rate, Training
 
@@ -74,6 +82,8 @@ class Config(Block):
     """What is measured."""
     gate: Gate = Gate()
     """What a verdict needs."""
+    comparison: Comparison = optional(Comparison())
+    """What is compared where a pair has many methods."""
     tune: Tune | None = optional()
     """What a tuning study tries."""
     equivalence: Equivalence | None = optional()
