@@ -86,6 +86,8 @@ class Published(Block):
     """Network of the zoo."""
     student: Text
     """Network of the zoo."""
+    dataset: Text = optional("")
+    """Its data set; `data.source` where absent."""
     source: Text = optional("")
     """Start of the name of the table, as `papers/published_values.csv` has it; where absent, the
     one that has most of the methods."""
