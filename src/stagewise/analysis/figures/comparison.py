@@ -20,9 +20,9 @@ CAPTION = (
     "test accuracy to the reference above the panel, the diamond their mean, the bar its "
     "simultaneous 95 % interval over all methods of the panel (Šidák’s t; n = {n}); filled: p "
     "adjusted over the panel (step-down max-T of joint sign flips) is at most 0.05. An arrow: the "
-    "bar goes on outside. Cost: multiply-adds of training, teacher’s answers included, over those of "
-    "plain KD, where the records have them. A star: the ensemble of exits. A method has one colour "
-    "in all figures. {protocol}"
+    "bar goes on outside. Cost: multiply-adds of training, teacher’s answers included, over those "
+    "of plain KD, where the records have them. A star: the ensemble of exits. A method has one "
+    "colour in all figures. {protocol}"
 )
 ROW = 0.185
 """Height of a method's row, inches."""

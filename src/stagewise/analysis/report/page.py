@@ -71,6 +71,7 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
     drawn = [
         Part(name, caption(name, study.config), inline_svg(figures, name))
         for name in catalogue.figures()
+        if not (name in optional and is_notice(figures / f"{name}.svg"))
     ]
     tables = [
         Part(table.name, table.caption, provenance.linked(table))

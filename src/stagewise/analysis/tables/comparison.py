@@ -35,8 +35,7 @@ def relative_macs(pair: PairComparison) -> pd.Series:
     the records, or the study, have none."""
     first = pair.rows.drop_duplicates("arm").set_index("arm")
     total = first["training_macs"] + first["teacher_macs"]
-    plain = pair.references.get("kd", "")
-    return total / (total[plain] if plain in total else np.nan)
+    return total / total.get(pair.references.get("kd", ""), np.nan)
 
 
 def make(results: Results) -> Table:
