@@ -21,6 +21,7 @@ from stagewise.runs.folder import csv_text, timing, write_run
 from stagewise.runs.start import Inputs, build_method, load_parent, start
 from stagewise.study.spec import TrainSpec
 from stagewise.training.checkpoint import Checkpoint, state_folder
+from stagewise.training.cost import training_effort
 from stagewise.training.observer import Observer, Subject
 from stagewise.training.precision import plain_float32, precision
 from stagewise.training.table import TableFolder
@@ -117,6 +118,7 @@ def train_run(
         write_text(out / "history.csv", csv_text(history))
         entry, part = trained_part(spec, method)
         loss = math.nan if diverged else history[-1]["train_loss"]
+        effort = training_effort(network, method, weights, teacher, batches, phases)
         write_run(
             out,
             network,
@@ -131,6 +133,7 @@ def train_run(
                 "steps_per_epoch": len(batches),
                 "dtype": settings.dtype,
                 "device": device.type,
+                **effort,
                 **({"diverged": True} if diverged else {}),
                 **({"pairs": method.pairs} if method.pairs else {}),
             },

@@ -121,14 +121,14 @@ def sign_flip_p(values: Values) -> float:
     given: Array = np.asarray(values, dtype=np.float64)
     if 2 ** len(given) > EXACT_FLIPS:
         return _random_flips_p(given)
-    sums = _signs(len(given)) @ given
+    sums = signs(len(given)) @ given
     # Sums that are equal but for the order of their terms must count as equal.
     slack = 1e-12 * float(np.abs(given).sum())
     return float((np.abs(sums) >= abs(float(given.sum())) - slack).mean())
 
 
 @lru_cache(maxsize=4)
-def _signs(n: int) -> Array:
+def signs(n: int) -> Array:
     """(2^n, n): every pattern of signs."""
     return np.array(list(product((1.0, -1.0), repeat=n)))
 

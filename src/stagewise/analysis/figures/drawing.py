@@ -1,5 +1,6 @@
 """What the figures share: colours, the dots-and-mean mark, and bytes that depend on data only."""
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
@@ -11,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stagewise import catalogue
 from stagewise.analysis.claims.statistics import paired
 from stagewise.files import atomic, read_text
 
@@ -27,6 +29,19 @@ BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = (
     "#56b4e9",
 )
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY)
+LONGEST = 14
+"""Letters of a method's name where room is short."""
+GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
+OKLAB_TO_CONES = np.array(
+    [[0.3963377774, -0.1055613458, -0.0894841775], [0.2158037573, -0.0638541728, -1.2914855480]]
+)
+CONES_TO_RGB = np.array(
+    [
+        [4.0767416621, -1.2684380046, -0.0041960863],
+        [-3.3077115913, 2.6097574011, -0.7034186147],
+        [0.2309699292, -0.3413193965, 1.7076147010],
+    ]
+)
 NOTICE = "notice"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 FORMS: dict[str, dict[str, None]] = {
@@ -72,6 +87,29 @@ def _settle(figure: Figure) -> None:
 def look(index: int) -> tuple[str, str]:
     """Colour and marker of the arm or pair with this place in its list; 24 differ."""
     return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+
+
+def method_colour(label: str) -> str:
+    """A method's colour, the same in every figure and study: a file's by its place among all of
+    them, a variant's by its label.
+
+    Of any hue, but of three lightnesses that all show on white and on black (OKLCH; Ottosson 2020).
+    """
+    known = sorted(catalogue.methods())
+    number = known.index(label) if label in known else zlib.crc32(label.encode())
+    lightness = (0.55, 0.62, 0.69)[number % 3]
+    angle = number * GOLDEN_ANGLE
+    a, b = 0.13 * np.cos(angle), 0.13 * np.sin(angle)
+    cones = (lightness + np.array([[a, b]]) @ OKLAB_TO_CONES) ** 3
+    light = np.clip(cones @ CONES_TO_RGB, 0, 1)[0]
+    shades = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return "#" + "".join(f"{round(255 * shade):02x}" for shade in shades)
+
+
+def method_name(name: str) -> str:
+    """A method's name where room is short; a star marks an ensemble."""
+    name = name.replace(" (ensemble)", "*").replace("student alone", "alone")
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def notice(text: str) -> Figure:

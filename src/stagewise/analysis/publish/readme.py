@@ -121,13 +121,15 @@ def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> s
 
 
 def gallery(evidence: Path, config: Mapping[str, Any]) -> str:
-    """``docs/gallery.md``: each figure of ``evidence`` with its caption for the study's config."""
+    """``docs/gallery.md``: each figure of ``evidence`` with its caption for the study's config;
+    what the study has nothing for, or older evidence lacks, is left out."""
     parts = [GALLERY.format(width=WIDTH)]
     for name in catalogue.figures():
+        file = evidence / f"figures/{name}.svg"
+        if not file.is_file() or is_notice(file):
+            continue
         text = caption(name, config)
-        picture = (
-            f"![{text.partition(':')[0].partition('.')[0]}.](../{evidence}/figures/{name}.svg)"
-        )
+        picture = f"![{text.partition(':')[0].partition('.')[0]}.](../{file})"
         parts.append(f"## {name.capitalize()}\n\n{picture}\n\n{text}\n")
     return "\n".join(parts)
 

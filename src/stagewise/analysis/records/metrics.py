@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+NAN = float("nan")
+FIDELITY = ("agreement", "agreement_right", "agreement_wrong", "kl")
+"""The metrics that take a teacher."""
 
 
 def log_softmax(logits: NDArray[np.floating]) -> Floats:
@@ -70,6 +73,19 @@ def agreement(logits: NDArray[np.floating], teacher: NDArray[np.floating]) -> fl
     return float(100 * (logits.argmax(axis=1) == teacher.argmax(axis=1)).mean())
 
 
+def inheritance(
+    logits: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    teacher: NDArray[np.floating],
+) -> tuple[float, float]:
+    """Percent of agreement on the images where the teacher is right, and on those where it is
+    wrong: the latter are errors that the student shares. NaN where there are no such images."""
+    named = teacher.argmax(axis=1)
+    same, right = logits.argmax(axis=1) == named, named == labels
+    shares = [float(100 * same[part].mean()) if part.any() else NAN for part in (right, ~right)]
+    return shares[0], shares[1]
+
+
 def kl_from_teacher(log_p: Floats, teacher_log_p: Floats) -> float:
     """Mean KL(teacher ‖ student) at temperature 1, nats."""
     # A class that the teacher rules out in float64 adds nothing: exp gives 0 and 0·finite is 0.
@@ -91,16 +107,28 @@ def all_metrics(
     if not finite:
         sound = np.isfinite(logits).all(axis=1)
         hit = top_k(np.nan_to_num(logits[sound]), labels[sound]) if sound.any() else 0.0
-        names = ("top5", "nll", "brier", "ece", "agreement", "kl")
-        return {"accuracy": hit * float(sound.mean()), **dict.fromkeys(names, float("nan"))}
+        names = ("top5", "nll", "brier", "ece", *FIDELITY)
+        return {"accuracy": hit * float(sound.mean()), **dict.fromkeys(names, NAN)}
     log_p = log_softmax(logits)
     many_classes = logits.shape[1] > 10
     return {
         "accuracy": top_k(logits, labels),
-        "top5": top_k(logits, labels, 5) if many_classes else float("nan"),
+        "top5": top_k(logits, labels, 5) if many_classes else NAN,
         "nll": nll(log_p, labels),
         "brier": brier(log_p, labels),
         "ece": ece(log_p, labels, bins),
-        "agreement": float("nan") if teacher is None else agreement(logits, teacher),
-        "kl": float("nan") if teacher is None else kl_from_teacher(log_p, log_softmax(teacher)),
+        **_fidelity(logits, log_p, labels, teacher),
     }
+
+
+def _fidelity(
+    logits: NDArray[np.floating],
+    log_p: Floats,
+    labels: NDArray[np.integer],
+    teacher: NDArray[np.floating] | None,
+) -> dict[str, float]:
+    if teacher is None:
+        return dict.fromkeys(FIDELITY, NAN)
+    shared = inheritance(logits, labels, teacher)
+    values = (agreement(logits, teacher), *shared, kl_from_teacher(log_p, log_softmax(teacher)))
+    return dict(zip(FIDELITY, values, strict=True))

@@ -8,11 +8,14 @@ import pandas as pd
 from stagewise.analysis.records.agreement import refuse_others
 from stagewise.analysis.records.labels import LABELS
 from stagewise.analysis.records.logits import SPLITS, main_output
+from stagewise.analysis.records.metrics import FIDELITY
 from stagewise.analysis.records.study import Study
 from stagewise.errors import UserError
 
-METRICS = ("accuracy", "top5", "nll", "brier", "ece", "agreement", "kl")
+METRICS = ("accuracy", "top5", "nll", "brier", "ece", *FIDELITY)
 COSTS = ("parameters", "macs", "file_bytes")
+EFFORT = ("training_macs", "teacher_macs", "method_parameters")
+"""What a run's training took; records of before it was counted have none of it."""
 EVALUATED = ("path", "arm", "seed", "exit", "split", *METRICS, *COSTS)
 """Columns of ``evaluation.csv``."""
 REQUIRED = (
@@ -21,6 +24,7 @@ REQUIRED = (
     *(*COSTS, "loss", "weights", "kd_weight", "config_hash", "code", "model_sha256"),
     *("teacher_sha256", "data_sha256", "lr", "macs_before", "ratio_reached"),
     *("selection", "epochs", "dtype", "device", "threads"),
+    *EFFORT,
 )
 """Columns of ``summary.csv``."""
 
@@ -76,6 +80,7 @@ def _provenance(study: Study, path: str) -> dict[str, Any]:
             key: protocol.get(key, "")
             for key in ("selection", "epochs", "dtype", "device", "threads")
         },
+        **{key: protocol.get(key, np.nan) for key in EFFORT},
     }
 
 

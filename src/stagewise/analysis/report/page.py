@@ -15,7 +15,7 @@ from markupsafe import Markup
 from stagewise import catalogue
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures.captions import caption
-from stagewise.analysis.figures.drawing import BLUE, INK
+from stagewise.analysis.figures.drawing import BLUE, INK, is_notice
 from stagewise.analysis.records import environment
 from stagewise.analysis.report import networks
 from stagewise.analysis.report.provenance import Provenance
@@ -63,17 +63,21 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
     study, summary = results.study, results.summary
     provenance = Provenance(results, out.parent)
     shown = claims_shown(results, claims, provenance)
+    text = files("stagewise.analysis.report").joinpath("report.yaml").read_text(encoding="utf-8")
+    book = yaml.safe_load(text)
+    optional = {
+        name for each in book["chapters"] if each.get("optional") for name in each["figures"]
+    }
     drawn = [
         Part(name, caption(name, study.config), inline_svg(figures, name))
         for name in catalogue.figures()
+        if not (name in optional and is_notice(figures / f"{name}.svg"))
     ]
     tables = [
         Part(table.name, table.caption, provenance.linked(table))
         for table in make_tables(results)
         if len(table.shown)
     ]
-    text = files("stagewise.analysis.report").joinpath("report.yaml").read_text(encoding="utf-8")
-    book = yaml.safe_load(text)
     first = networks.first_runs(study)
     times = environment.timings(study)
     page = _templates().get_template("report.html.j2")

@@ -51,20 +51,25 @@ def identity(row: pd.Series, config: dict[str, Any], methods: set[str]) -> dict[
     A variant of a method has its file's name, unless its label is the name of a published method
     (``methods``). A method that holds KD of its own counts as itself only with that KD.
     """
+    networks = {role: full_size(config, row["pair"], role) for role in ROLES}
+    if row["loss"] == "ce":
+        networks = {role: networks[role] if role == row["network"] else "" for role in ROLES}
+    found = method_identity(row, methods)
+    if None in networks.values() or found is None:
+        return None
+    return {"dataset": config["data"]["source"], **networks, **found}
+
+
+def method_identity(row: pd.Series, methods: set[str]) -> dict[str, Any] | None:
+    """What ``KEY`` says of a row's method, whatever its data and networks."""
     if row["loss"] not in catalogue.methods():
         return None
-    alone = row["loss"] == "ce"
-    networks = {role: full_size(config, row["pair"], role) for role in ROLES}
-    if alone:
-        networks = {role: networks[role] if role == row["network"] else "" for role in ROLES}
     own_kd = catalogue.method_weights(row["loss"]).get("kd", 0) > 0
     with_kd = bool(row["kd_weight"] > 0)
-    if None in networks.values() or (own_kd and not with_kd):
+    if own_kd and not with_kd:
         return None
-    method = row["network"] if alone else row["method"]
+    method = row["network"] if row["loss"] == "ce" else row["method"]
     return {
-        "dataset": config["data"]["source"],
-        **networks,
         "method": method if method in methods else row["loss"],
         "plus_kd": with_kd and not own_kd,
         "exit": row["exit"],

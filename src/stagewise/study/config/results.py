@@ -5,7 +5,17 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
-from stagewise.study.config.blocks import MOST, Block, StudyName, Text, Unique, optional_mapping
+from stagewise.study.config.blocks import (
+    MOST,
+    Block,
+    Names,
+    PairName,
+    StudyName,
+    Text,
+    Unique,
+    optional,
+    optional_mapping,
+)
 from stagewise.study.spec import Rate
 
 Strength = Annotated[float, Gt(0), Le(1_000_000)]
@@ -73,6 +83,35 @@ class Equivalence(Block):
     """The other study; its results must be there."""
     margin: Annotated[float, Gt(0), Le(100)]
     """Points within which accuracies count as equal; at least 1 on CPUs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published(Block):
+    """Whose published accuracies stand beside a pair's."""
+
+    teacher: Text
+    """Network of the zoo."""
+    student: Text
+    """Network of the zoo."""
+    dataset: Text = optional("")
+    """Its data set; `data.source` where absent."""
+    source: Text = optional("")
+    """Start of the name of the table, as `papers/published_values.csv` has it; where absent, the
+    one that has most of the methods."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Block):
+    """Many methods at once: what is compared with what, as families of tests."""
+
+    references: Names = ("kd", "baseline")
+    """What every method of a pair is compared with, each a family of tests: labels of methods, or
+    `baseline`, the student alone."""
+    methods: Names = ()
+    """Labels that are compared; none stands for all of `distillation` and `multi_exit`."""
+    published: Annotated[dict[PairName, Published], MaxLen(MOST)] = optional_mapping()
+    """Pair to the published table beside which its order stands; where absent, that of its own
+    networks, if these have their published size."""
 
 
 @dataclass(frozen=True, kw_only=True)

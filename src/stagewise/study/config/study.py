@@ -24,11 +24,30 @@ from stagewise.study.config.data import Data
 from stagewise.study.config.methods import MethodEntry
 from stagewise.study.config.pairs import Pair
 from stagewise.study.config.results import (
+from stagewise.study.config.results import (
+    Comparison,
     Equivalence,
     Evaluation,
     Figures,
     Gate,
     Strength,
+    Table,
+    Tune,
+)
+    Equivalence,
+    Evaluation,
+    Figures,
+    Gate,
+from stagewise.study.config.results import (
+    Comparison,
+    Equivalence,
+    Evaluation,
+    Figures,
+    Gate,
+    Strength,
+    Table,
+    Tune,
+)
     Table,
     Tune,
 )
@@ -86,6 +105,8 @@ class Config(Block):
     """What is measured."""
     gate: Gate = Gate()
     """What a verdict needs."""
+    comparison: Comparison = optional(Comparison())
+    """What is compared where a pair has many methods."""
     tune: Tune | None = optional()
     """What a tuning study tries."""
     equivalence: Equivalence | None = optional()

@@ -8,6 +8,7 @@ other blocks run.
 from collections.abc import Callable
 
 from stagewise import catalogue
+from stagewise.study.config.checks.comparison import comparison_problems
 from stagewise.study.config.checks.data import (
     class_problems,
     crop_problems,
@@ -88,6 +89,7 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     stage_problems: ("training", "methods", "two_stage", "pruning", "recovery"),
     pruning_problems: ("pruning", "pairs", "two_stage", "recovery"),
     claim_problems: ("claims_tested",),
+    comparison_problems: ("comparison", "pairs", "distillation", "multi_exit"),
     tuning_problems: ("tune", "data"),
 }
 """Check → the blocks that it reads."""

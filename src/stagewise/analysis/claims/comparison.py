@@ -1,0 +1,117 @@
+"""Many methods of a pair at once: the families that the config's ``comparison`` declares.
+
+A pair is compared where it has at least three methods. All of its arms were trained on the same
+images, over the same seeds, so a seed's differences to one reference belong together.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from stagewise.analysis.claims.families import family
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.records.labels import BASELINES, display
+from stagewise.study.config.results import Comparison
+
+LEAST = 3
+"""Methods of a pair that make a comparison."""
+STEPS = ("distillation", "multi_exit")
+"""Steps whose arms are methods on the images of the student alone."""
+ALONE = "baseline"
+"""The reference that is no method: the student alone."""
+
+
+@dataclass(frozen=True)
+class PairComparison:
+    """The methods of a pair.
+
+    ``arms``: those compared, the best mean first, without the student alone. ``baseline``: the arm
+    of the student alone, empty where there is none. ``rows``: a row per arm and seed that stands
+    for a network. ``references``: those of the config that the pair has → their arm.
+    """
+
+    pair: str
+    arms: list[str]
+    baseline: str
+    rows: pd.DataFrame
+    references: dict[str, str]
+    names: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def accuracy(self) -> pd.DataFrame:
+        """Test accuracy, a row per seed, a column per arm, that of the student alone among them."""
+        return self.rows.pivot(index="seed", columns="arm", values="test_accuracy")[self.ranked]
+
+    @cached_property
+    def ranked(self) -> list[str]:
+        """The arms and the student alone, the best mean first."""
+        means = self.rows.groupby("arm", sort=False)["test_accuracy"].mean()
+        return [str(arm) for arm in means.sort_values(ascending=False, kind="stable").index]
+
+    def part(self, arm: str) -> pd.DataFrame:
+        """An arm's rows."""
+        return self.rows[self.rows["arm"] == arm]
+
+    def differences(self, reference: str) -> pd.DataFrame:
+        """Seed by seed, of every other arm to an arm: a column each. Arms that lack a seed of it
+        are left out, because a family's members share their seeds."""
+        control = self.accuracy[reference].dropna()
+        others = self.accuracy.drop(columns=reference).loc[control.index]
+        return others.dropna(axis=1).sub(control, axis=0)
+
+    def family(self, reference: str) -> pd.DataFrame:
+        """Statistics (``families.family``) by arm of the differences to a reference's arm. The
+        student alone is no member: the others are compared with it, in the family of its own."""
+        columns = self.differences(reference)
+        return family(columns.drop(columns=self.baseline, errors="ignore"))
+
+    @cached_property
+    def pairwise(self) -> pd.DataFrame:
+        """The same by two arms, better mean first, of all differences between two of ``ranked``:
+        one family. Arms without all seeds are left out."""
+        whole = self.accuracy.dropna(axis=1)
+        found = {
+            (first, second): whole[first] - whole[second]
+            for first, second in combinations(whole.columns, 2)
+        }
+        return family(pd.DataFrame(found))
+
+
+def comparisons(results: Results) -> Iterator[PairComparison]:
+    """The pairs of a study that have enough methods, in the order of the config."""
+    config = results.study.config
+    asked = settings(config)
+    main = results.main
+    methods = main["step"].isin(STEPS) & main["rate"].isna()
+    if asked.methods:
+        methods &= main["method"].isin(asked.methods)
+    for pair in config["pairs"]:
+        baseline = BASELINES["all"].format(pair=pair)
+        ours = main[methods & (main["pair"] == pair)]
+        alone = main[main["arm"] == baseline]
+        labels = ours.drop_duplicates("arm").set_index("method")["arm"]
+        if len(labels) < LEAST:
+            continue
+        rows = pd.concat([ours, alone])
+        known = {**labels.to_dict(), **({ALONE: baseline} if len(alone) else {})}
+        means = ours.groupby("arm", sort=False)["test_accuracy"].mean()
+        first = rows.drop_duplicates("arm").set_index("arm")
+        yield PairComparison(
+            str(pair),
+            [str(arm) for arm in means.sort_values(ascending=False, kind="stable").index],
+            baseline if len(alone) else "",
+            rows,
+            {label: str(known[label]) for label in asked.references if label in known},
+            {str(arm): display(row) for arm, row in first.iterrows()},
+        )
+
+
+def settings(config: Mapping[str, Any]) -> Comparison:
+    """The block ``comparison`` of a plan's config; plans that do not write it have the usual."""
+    given = dict(config.get("comparison", {}))
+    given.pop("published", None)
+    return Comparison(**given)

@@ -1,0 +1,72 @@
+"""Every method of a pair against every other, as a matrix."""
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from stagewise.analysis.claims.comparison import PairComparison, comparisons
+from stagewise.analysis.claims.numbers import number
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import drawing
+from stagewise.analysis.figures.drawing import WIDTH
+
+POSITION = 9
+"""Place in the report."""
+CAPTION = (
+    "Every method against every other: mean paired difference in test accuracy, the row’s minus "
+    "the column’s, in points; best mean first ({n}). Blue: the row is better; red: worse. Dot: p "
+    "is at most 0.05, adjusted over all pairs of the matrix by the step-down max-T procedure of "
+    "joint sign flips. Numbers stand where there is room. A star: the ensemble of exits. {protocol}"
+)
+DARK = "#232328"
+"""Ink on cells, which stay light where the page is dark."""
+MOST_NUMBERS = 12
+"""Arms of a matrix whose cells hold numbers."""
+
+
+def draw(results: Results) -> Figure:
+    """A matrix per pair."""
+    pairs = [pair for pair in comparisons(results) if len(pair.pairwise)]
+    if not pairs:
+        return drawing.notice("no pair of this study has three methods")
+    figure = Figure(figsize=(WIDTH, (WIDTH + 0.2) * len(pairs)))
+    grid = figure.subplots(len(pairs), 1, squeeze=False)[:, 0]
+    for axes, pair in zip(grid, pairs, strict=True):
+        _matrix(axes, pair)
+    return figure
+
+
+def _matrix(axes: Axes, pair: PairComparison) -> None:
+    found = pair.pairwise
+    arms = list(dict.fromkeys(arm for key in found.index for arm in key))
+    places = {arm: place for place, arm in enumerate(arms)}
+    few = len(arms) <= MOST_NUMBERS
+    largest = max(float(found["mean"].abs().quantile(0.95)), 0.1)
+    colours = matplotlib.colormaps["RdBu"]
+    for (first, second), member in found.iterrows():
+        for row, column, sign in ((first, second, 1), (second, first, -1)):
+            x, y, value = places[column], places[row], sign * float(member["mean"])
+            shade = 0.5 + 0.3 * float(np.clip(value / largest, -1, 1))
+            axes.add_patch(
+                Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=to_hex(colours(shade)))
+            )
+            below = 0.18 if few else 0
+            if few:
+                text = number(value, 1)
+                axes.text(x, y - 0.1, text, color=DARK, fontsize=5.8, ha="center", va="center")
+            if member["p_adjusted"] <= 0.05:
+                axes.plot([x], [y + below + 0.1 * few], "o", color=DARK, markersize=1.8, mew=0)
+    names = [drawing.method_name(pair.names[arm]) for arm in arms]
+    size = 7 if few else 6
+    axes.set_xticks(range(len(arms)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(arms)), names, fontsize=size)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set(xlim=(-0.5, len(arms) - 0.5), ylim=(len(arms) - 0.5, -0.5))
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title(f"{pair.pair}: row minus column, points")
