@@ -182,13 +182,13 @@ def test_targets_may_be_probabilities() -> None:
     [
         (4, "resnet8", "vgg8", "hint: 4 is no depth of both networks; give 0 to 3"),
         (-1, "resnet8", "vgg8", "hint: -1 is no depth"),
-        (2, "resnet10-imagenet", "resnet8", "student's map, 8 x 2 x 2, cannot .* 8 x 8 x 8"),
+        (2, "resnet10-imagenet", "resnet8", "student's map, 8 x 2 x 2, cannot .* 8 x 6 x 6"),
     ],
 )
 def test_maps_that_cannot_be_matched_are_named(
     hint: int, student: str, teacher: str, words: str
 ) -> None:
-    data = task_data(size=SIZE)
+    data = task_data(size=12)
     with pytest.raises(UserError, match=words):
         make("fitnet", network(student), network(teacher), data, hint=hint)
 

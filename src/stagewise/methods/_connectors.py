@@ -4,7 +4,9 @@ teacher's.
 Maps are found by name, as the CRD benchmark's f[0] … f[-2] are by number: ``stem``, ``stage1`` ….
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
@@ -12,6 +14,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 from stagewise.errors import UserError
 from stagewise.methods.base import full
 from stagewise.models.features import Features
+
+Level = TypeVar("Level")
 
 
 def depths(features: Features) -> list[str]:
@@ -30,33 +34,48 @@ def block_maps(features: Features) -> list[Tensor]:
     return [full(features.taps[name]) for name in blocks]
 
 
-def regressor(student: Tensor, teacher: Tensor, what: str) -> nn.Sequential:
-    """From maps like ``student`` to the shape of maps like ``teacher``, both (B, C, H, W):
-    convolution, batch norm, ReLU.
+def from_deepest(student: Sequence[Level], teacher: Sequence[Level]) -> list[tuple[Level, Level]]:
+    """What is compared with what, shallow to deep: levels are paired from the deepest, and the
+    shallowest of the network that has more are left out."""
+    count = min(len(student), len(teacher))
+    return list(zip(student[-count:], teacher[-count:], strict=True))
 
-    The convolution is 3x3 of stride 2 where the student's map is twice as large, a transposed 4x4
-    of stride 2 where it is half as large, else without padding, with a kernel of 1 + H_s - H_t.
-    As the CRD benchmark's ``ConvReg``, without the bias that batch norm takes away.
+
+def connector(student: Tensor, teacher: Tensor, what: str) -> nn.Sequential:
+    """From maps like ``student`` to the shape of maps like ``teacher``, both (B, C, H, W):
+    convolution, batch norm.
+
+    The convolution is 3x3 of stride 2 where the student's map is twice as large, a transposed one
+    of side 2s and stride s where its side is 1/s for an even s, else without padding, with a kernel
+    of 1 + H_s - H_t. As the CRD benchmark's ``ConvReg``, which has no s but 2, without the bias
+    that batch norm takes away.
 
     Raises:
-        UserError: the student's map is too small for any of these; ``what`` names the maps.
+        UserError: the student's map fits none of these; ``what`` names the maps.
     """
     inputs, outputs = student.shape[1], teacher.shape[1]
     side, wanted = student.shape[2], teacher.shape[2]
     conv: nn.Module
     if side == 2 * wanted:
         conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
-    elif 2 * side == wanted:
-        conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+    elif wanted % (2 * side) == 0:
+        step = wanted // side
+        conv = nn.ConvTranspose2d(inputs, outputs, 2 * step, step, step // 2, bias=False)
     elif side >= wanted:
         conv = nn.Conv2d(inputs, outputs, 1 + side - wanted, bias=False)
     else:
         sizes = [f"{tap.shape[1]} x {tap.shape[2]} x {tap.shape[3]}" for tap in (student, teacher)]
         raise UserError(
             f"{what}: the student's map, {sizes[0]}, cannot be led to the teacher's, {sizes[1]}:"
-            " it must be half as large or larger; choose another depth or pair"
+            " its side must be no smaller, or go into the teacher's an even number of times; choose"
+            " another depth or pair"
         )
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+def regressor(student: Tensor, teacher: Tensor, what: str) -> nn.Sequential:
+    """A ``connector`` with ReLU behind it."""
+    return nn.Sequential(*connector(student, teacher, what), nn.ReLU())
 
 
 def factor_layers(
