@@ -203,6 +203,8 @@ def test_maps_that_cannot_be_matched_are_named(
         ("afd", "qk_dim", 0),
         ("paraphraser", "rate", 0.0),
         ("dkd", "warm_up", -1),
+        ("ab", "margin", -1.0),
+        ("reviewkd", "warm_up", -1),
     ],
 )
 def test_options_out_of_range_are_named(name: str, option: str, value: float) -> None:
