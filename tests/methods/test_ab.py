@@ -60,7 +60,7 @@ def test_connectors_are_the_benchmarks_without_a_relu() -> None:
     alike = make("ab", network(image_size=SIZE), network("resnet14", image_size=SIZE), data)
     assert isinstance(other, AB)
     assert isinstance(alike, AB)
-    assert other.pairs == [(f"stage{n}.pre", f"stage{n + 1}.pre") for n in (1, 2, 3)]
+    assert other.pairs == tuple((f"stage{n}.pre", f"stage{n + 1}.pre") for n in (1, 2, 3))
     for led in other.connectors:
         assert isinstance(led, nn.Sequential)
         assert [type(layer) for layer in led][1:] == [nn.BatchNorm2d]

@@ -11,6 +11,7 @@ METHODS = {
     *("teacher", "student", "kd", "fitnet", "at", "sp", "cc", "vid", "rkd", "pkt", "ab", "ft"),
     *("fsp", "nst", "crd", "sskd", "hsakd", "hsakd_star", "afd", "mskd", "oto", "oto_star"),
     *("dkd", "dist", "reviewkd", "kd_ls", "dkd_ls", "mlkd", "mlkd_ls", "kd_dot", "byot"),
+    "wttm",
 }
 
 
@@ -35,6 +36,7 @@ def test_values_that_the_sources_print() -> None:
     assert value(*w40, "fitnet", False, "final") == [73.58]
     assert value(*w40, "fitnet", True, "final", protocol="unknown") == [75.75]
     assert value(*w40, "dkd", False, "final", protocol="best epoch") == [76.23, 76.24]
+    assert value(*w40, "wttm", False, "final", protocol="unknown") == [76.37]
     assert value("cifar100", "", "mobilenetv2-crd", "student", False, "final") == [64.60]
     paper_b = ("cifar100", "resnet50", "vgg8")
     exits = [value(*paper_b, "oto", False, str(k), protocol="unknown") for k in (1, 2, 3, 4)]

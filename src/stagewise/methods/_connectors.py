@@ -2,20 +2,19 @@
 teacher's.
 
 Maps are found by name, as the CRD benchmark's f[0] … f[-2] are by number: ``stem``, ``stage1`` ….
+Where networks have different numbers of stages, the benchmark's ``zip`` pairs them from the
+shallowest, so that the deepest is lost; here they are paired from the deepest.
 """
 
-from collections.abc import Sequence
+import math
 from itertools import pairwise
-from typing import TypeVar
 
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from stagewise.errors import UserError
-from stagewise.methods.base import full
+from stagewise.methods.base import Pair, full
 from stagewise.models.features import Features
-
-Level = TypeVar("Level")
 
 
 def depths(features: Features) -> list[str]:
@@ -28,17 +27,49 @@ def last_map(features: Features) -> Tensor:
     return full(features.taps[depths(features)[-1]])
 
 
+def from_deepest(student: list[str], teacher: list[str]) -> tuple[Pair, ...]:
+    """Maps that are compared, of all that are named shallow to deep: paired from the deepest. One
+    without a partner is left out."""
+    count = min(len(student), len(teacher))
+    return tuple(zip(student[-count:], teacher[-count:], strict=True))
+
+
+def stage_pairs(student: Features, teacher: Features) -> tuple[Pair, ...]:
+    """Stages whose maps are compared, f[1:-1], shallow to deep."""
+    return from_deepest(depths(student)[1:], depths(teacher)[1:])
+
+
+def spread_pairs(student: Features, teacher: Features, method: str) -> tuple[Pair, ...]:
+    """Those of ``stage_pairs`` of which both maps have more than one pixel: normalised over space,
+    a single one says nothing.
+
+    Raises:
+        UserError: none is left.
+    """
+    pairs = tuple(
+        (own, other)
+        for own, other in stage_pairs(student, teacher)
+        if min(student.taps[own][0, 0].numel(), teacher.taps[other][0, 0].numel()) > 1
+    )
+    if not pairs:
+        raise UserError(
+            f"{method}: no two maps of student and teacher have more than one pixel, so there is"
+            " nothing to compare; give larger images, or networks that shrink them less"
+        )
+    return pairs
+
+
+def paired_maps(
+    pairs: tuple[Pair, ...], student: Features, teacher: Features
+) -> list[tuple[Tensor, Tensor]]:
+    """The maps of each pair, (B, C, H, W), the larger one pooled to the smaller one's size."""
+    return [of_one_size(full(student.taps[own]), full(teacher.taps[other])) for own, other in pairs]
+
+
 def block_maps(features: Features) -> list[Tensor]:
     """The map of each block of each stage, (B, C, H, W), shallow to deep."""
     blocks = [name for name in features.taps if name.rpartition(".")[2].isdecimal()]
     return [full(features.taps[name]) for name in blocks]
-
-
-def from_deepest(student: Sequence[Level], teacher: Sequence[Level]) -> list[tuple[Level, Level]]:
-    """What is compared with what, shallow to deep: levels are paired from the deepest, and the
-    shallowest of the network that has more are left out."""
-    count = min(len(student), len(teacher))
-    return list(zip(student[-count:], teacher[-count:], strict=True))
 
 
 def connector(student: Tensor, teacher: Tensor, what: str) -> nn.Sequential:
@@ -95,4 +126,20 @@ def factor_layers(
 def of_one_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Both maps, (B, C, H, W), the larger one average-pooled to the smaller one's size."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
-    return adaptive_avg_pool2d(student, size), adaptive_avg_pool2d(teacher, size)
+    own, other = (
+        tap if tap.shape[2:] == size else adaptive_avg_pool2d(tap, size)
+        for tap in (student, teacher)
+    )
+    return own, other
+
+
+def attention(maps: Tensor) -> Tensor:
+    """Q(F), (B, H·W): the mean square over channels of (B, C, H, W), as vectors of length 1."""
+    return normalize(maps.square().mean(1).flatten(1))
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Vectors, the last dimension, as ones of length 1; those shorter than 1e-12 become 0 and have
+    no gradient, which would be as large as they are short."""
+    length = vectors.norm(dim=-1, keepdim=True)
+    return vectors / length.masked_fill(length < 1e-12, math.inf)

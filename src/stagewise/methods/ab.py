@@ -19,7 +19,7 @@ from torch.nn.functional import relu
 
 from stagewise.declarations import Needs
 from stagewise.errors import check_range
-from stagewise.methods._connectors import connector, depths, from_deepest
+from stagewise.methods._connectors import connector, stage_pairs
 from stagewise.methods.base import (
     DistillationMethod,
     Losses,
@@ -66,8 +66,8 @@ class Method(DistillationMethod):
         super().__init__(setup)
         assert setup.teacher is not None
         self.margin, self.temperature = margin, temperature
-        stages = [depths(features)[1:] for features in (setup.student, setup.teacher)]
-        self.pairs = [(f"{s}.pre", f"{t}.pre") for s, t in from_deepest(*stages)]
+        stages = stage_pairs(setup.student, setup.teacher)
+        self.pairs = tuple((f"{own}.pre", f"{theirs}.pre") for own, theirs in stages)
         self.connectors = nn.ModuleList()
         for of_student, of_teacher in self.pairs:
             own, theirs = setup.student.taps[of_student], setup.teacher.taps[of_teacher]

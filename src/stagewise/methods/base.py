@@ -18,6 +18,8 @@ from stagewise.models.features import Batch, Features, Network
 from stagewise.models.features import full as full
 
 Losses = dict[str, Tensor]
+Pair = tuple[str, str]
+"""Names of the student's and of the teacher's tap that are compared."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,11 @@ class DistillationMethod(nn.Module):
 
     Learnable parts are registered modules: phases name them ``method.<name>``. What it remembers
     between batches is in buffers, which a killed run's state keeps. ``teacher_part``: the setup's.
+    ``pairs``: the taps that it compares, shallow to deep, for the run's record.
     """
 
     teacher_part: "DistillationMethod | None"
+    pairs: tuple[Pair, ...] = ()
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()

@@ -49,6 +49,7 @@ class Method(DistillationMethod):
                 f"hint: {hint} is no depth of both networks; give 0 to {min(map(len, names)) - 1}"
             )
         self.tap, self.temperature = names[0][hint], temperature
+        self.pairs = ((self.tap, self.tap),)
         maps = setup.student.taps[self.tap], setup.teacher.taps[self.tap]
         self.regressor = regressor(*maps, f"hint: {self.tap}")
 

@@ -8,11 +8,16 @@ compare the whole factor as a vector of length 1, times 500, and use no batch no
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from stagewise.declarations import Needs
 from stagewise.errors import UserError
-from stagewise.methods._connectors import factor_layers, last_map, of_one_size
+from stagewise.methods._connectors import (
+    attention,
+    factor_layers,
+    last_map,
+    of_one_size,
+    stage_pairs,
+)
 from stagewise.methods.base import (
     DistillationMethod,
     Losses,
@@ -26,11 +31,6 @@ from stagewise.models.features import Batch, Features
 NAME = "FT"
 NEEDS = Needs(teacher=True, teacher_taps=True, teacher_part="paraphraser")
 WEIGHTS = {"ce": 1.0, "kd": 0.0, "factor": 200.0}
-
-
-def attention(factor: Tensor) -> Tensor:
-    """Q(F), (B, H·W): the mean square over channels of (B, C, H, W), as vectors of length 1."""
-    return normalize(factor.square().mean(1).flatten(1))
 
 
 def factor_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -56,6 +56,7 @@ class Method(DistillationMethod):
                     " give larger images, or a network that shrinks them less"
                 )
         self.temperature = temperature
+        self.pairs = stage_pairs(setup.student, setup.teacher)[-1:]
         self.teacher_factor = setup.teacher_part.factor  # a function: nothing of it is learnt here
         with torch.no_grad():
             factors = self.teacher_factor(setup.teacher).shape[1]

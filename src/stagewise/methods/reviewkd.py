@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, mse_loss
 
 from stagewise.declarations import Needs
 from stagewise.errors import check_range
-from stagewise.methods._connectors import depths, from_deepest
+from stagewise.methods._connectors import stage_pairs
 from stagewise.methods.base import (
     DistillationMethod,
     Losses,
@@ -95,8 +95,8 @@ class Method(DistillationMethod):
         super().__init__(setup)
         assert setup.teacher is not None
         self.warm_up, self.temperature = warm_up, temperature
-        stages = from_deepest(depths(setup.student)[1:], depths(setup.teacher)[1:])
-        self.pairs = [(own, f"{theirs}.pre") for own, theirs in stages]
+        stages = stage_pairs(setup.student, setup.teacher)
+        self.pairs = tuple((own, f"{theirs}.pre") for own, theirs in stages)
         pairs = self.maps(setup.student, setup.teacher)
         between = min(WIDEST, setup.student.pooled.shape[1])
         self.fusions = nn.ModuleList(

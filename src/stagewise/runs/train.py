@@ -132,6 +132,7 @@ def train_run(
                 "dtype": settings.dtype,
                 "device": device.type,
                 **({"diverged": True} if diverged else {}),
+                **({"pairs": method.pairs} if method.pairs else {}),
             },
             train_loss=loss if math.isfinite(loss) else None,  # JSON cannot hold a diverged one
             part=part,
