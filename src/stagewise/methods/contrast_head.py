@@ -8,9 +8,9 @@ cosines are logits without a temperature, and images are not flipped (``training
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from stagewise.declarations import Needs
+from stagewise.methods._connectors import unit
 from stagewise.methods._rotations import ROTATIONS, rotated
 from stagewise.methods.base import DistillationMethod, Losses, Setup, full, label_loss
 from stagewise.models.features import Batch, Features
@@ -30,8 +30,9 @@ def projection(features: Features) -> nn.Sequential:
 
 def similarities(embedded: Tensor) -> Tensor:
     """Cosines (3B, B) of rotated with upright images, of embeddings (4B, D), copy by copy."""
-    upright, *turned = normalize(full(embedded)).split(len(embedded) // ROTATIONS)
-    return torch.cat(turned) @ upright.T
+    found = unit(full(embedded))
+    upright = len(found) // ROTATIONS
+    return found[upright:] @ found[:upright].mT
 
 
 def origins(similarity: Tensor) -> Tensor:
