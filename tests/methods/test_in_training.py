@@ -1,6 +1,7 @@
 """Methods in the loop: their parts move, a killed run ends with the same bits, few images are
 learnt by heart, and a teacher's part is trained apart."""
 
+import json
 import math
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,13 @@ from helpers import (
     train,
 )
 
-from stagewise.catalogue import method_needs, method_recipe, method_weights, teacher_part
+from stagewise.catalogue import (
+    method_needs,
+    method_recipe,
+    method_weights,
+    methods,
+    teacher_part,
+)
 from stagewise.data.batches import TaskData
 from stagewise.errors import UserError
 from stagewise.methods.base import DistillationMethod, make_method
@@ -32,7 +39,12 @@ from stagewise.runs.start import make_part
 from stagewise.training.teachers import LiveTeacher
 from stagewise.training.trainer import OutOfTime
 
-METHODS = ["dkd", "fitnet", "fitnet_two_stage", "ft", "crd", "afd", "hsakd"]
+METHODS = sorted(
+    name
+    for name in methods()
+    if method_needs(name).teacher and not method_needs(name).exits and not teacher_part(name)
+)
+"""All that learn from a teacher; those with exits are in ``tests/training``."""
 SIZE = 16
 """Large enough for maps of more than a pixel behind three stages."""
 
@@ -161,6 +173,15 @@ def test_a_run_stopped_after_every_epoch_ends_with_the_same_bytes(
             train(spec_of(name), data, stopped, budget=1e-9, teacher=teachers[name])
     for file in FILES:
         assert (whole / file).read_bytes() == (stopped / file).read_bytes(), file
+
+
+@pytest.mark.parametrize(("name", "stages"), [("at", (1, 2, 3)), ("sp", (3,)), ("kd", ())])
+def test_the_record_says_which_maps_were_compared(
+    teachers: dict[str, Path], data: Path, tmp_path: Path, name: str, stages: tuple[int, ...]
+) -> None:
+    train(spec_of(name), data, tmp_path / "run", teacher=teachers[name])
+    record = json.loads((tmp_path / "run/record.json").read_text())
+    assert record["protocol"].get("pairs", []) == [[f"stage{n}"] * 2 for n in stages]
 
 
 def test_warm_up_follows_the_runs_epochs(

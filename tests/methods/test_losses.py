@@ -1,18 +1,20 @@
 """The losses: against formulas by hand, in their conventions, finite wherever logits may go."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from helpers import features, make, task_data, whole_batch
+from helpers import features, make, network, task_data, whole_batch
 from numpy.typing import NDArray
 from oracles import draw, leaf, same
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
 from torchdistill.losses.mid_level import KDLoss
 
-from stagewise.methods.base import soft_target_loss
+from stagewise.catalogue import method_needs, method_options, methods
+from stagewise.methods.base import DistillationMethod, soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.methods.mskd import mskd_loss
 from stagewise.methods.oto import oto_loss
@@ -103,28 +105,26 @@ def test_swapping_student_and_teacher_is_another_loss() -> None:
     )
 
 
-METHODS = ["ce", "kd", "kd_shuffled", "dkd", "exits_ce", "mskd", "oto"]
-"""Those on logits alone; ``test_contract.py`` has what holds for all."""
+def on_vectors(name: str) -> bool:
+    """Whether a method's losses are functions of logits and pooled vectors alone."""
+    needs = method_needs(name)
+    part = needs.teacher_part not in ("", "exits_ce")
+    return not (needs.live_teacher or needs.remembers or part or name in OF_MAPS)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_loss_does_not_grow_with_the_batch(name: str) -> None:
-    method = make(name)
-    student = [logits(8, 4, seed) for seed in range(3)]
-    teacher = [logits(8, 4, seed + 9) for seed in range(3)]
-    once = method(
-        features(student[-1], student),
-        features(teacher[-1], teacher),
-        whole_batch(task_data(8)),
-    )
-    student, teacher = ([z.repeat(3, 1) for z in both] for both in (student, teacher))
-    thrice = method(
-        features(student[-1], student),
-        features(teacher[-1], teacher),
-        whole_batch(task_data(24)),
-    )
-    for term, value in once.items():
-        assert thrice[term].item() == pytest.approx(value.item(), rel=1e-5)
+OF_MAPS = {"paraphraser", "rotation_heads"}
+"""Parts of a teacher, which read the taps of the network that they are trained on."""
+METHODS = sorted(name for name in methods() if on_vectors(name))
+"""``test_contract.py`` has what holds for all."""
+
+SOFTENING = {"temperature": 1, "tau": 1, "gamma": -1}
+"""Options that soften, and with which power of a temperature they do."""
+
+
+def made(name: str, **options: Any) -> DistillationMethod:
+    """A method for networks whose pooled vectors are as wide as their logits."""
+    narrow = network(options={"width": 1})
+    return make(name, narrow, narrow, **options)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -134,8 +134,12 @@ def test_the_loss_does_not_grow_with_the_batch(name: str) -> None:
 def test_loss_and_gradient_are_finite_at_any_margin(
     name: str, temperature: float, margin: float, dtype: torch.dtype
 ) -> None:
-    options = {} if name in ("ce", "exits_ce") else {"temperature": temperature}
-    method = make(name, **options)
+    options = {
+        option: temperature**power
+        for option, power in SOFTENING.items()
+        if option in method_options(name)
+    }
+    method = made(name, **options)
     batch = whole_batch(task_data(4))
     sure = margin * torch.nn.functional.one_hot(torch.tensor([1, 2, 3, 0]), 4)  # all wrong
     student = [(sure - margin * k / 3).to(dtype).requires_grad_(True) for k in range(3)]
@@ -229,7 +233,7 @@ def test_oto_refuses_more_student_than_teacher_exits(teachers: int) -> None:
 def test_a_method_does_not_change_what_it_is_given(name: str) -> None:
     student, teacher = ([logits(6, 4, s + k) for s in range(3)] for k in (0, 5))
     before = copy.deepcopy((student, teacher))
-    make(name)(
+    made(name)(
         features(student[-1], student), features(teacher[-1], teacher), whole_batch(task_data(6))
     )
     assert all(

@@ -142,4 +142,5 @@ def unit(vectors: Tensor) -> Tensor:
     """Vectors, the last dimension, as ones of length 1; those shorter than 1e-12 become 0 and have
     no gradient, which would be as large as they are short."""
     length = vectors.norm(dim=-1, keepdim=True)
-    return vectors / length.masked_fill(length < 1e-12, math.inf)
+    directions: Tensor = vectors / length.masked_fill(length < 1e-12, math.inf)
+    return directions

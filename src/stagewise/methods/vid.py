@@ -33,8 +33,10 @@ WEIGHTS = {"ce": 1.0, "kd": 0.0, "vid": 1.0}
 LEAST_VARIANCE = 1e-5
 
 
-def information_loss(mean: Tensor, variance: Tensor, target: Tensor) -> Tensor:
-    """Mean ½ ((μ - t)²/σ² + log σ²): of maps μ and t (B, C, H, W) and variances σ² (C,)."""
+def information_loss(predicted: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+    """Mean ½ ((μ - t)²/σ² + log σ²): of maps t and ``predicted`` maps μ, both (B, C, H, W), and
+    variances σ² (C,)."""
+    mean, variance = predicted
     spread = variance[:, None, None]
     return 0.5 * ((mean - target).square() / spread + spread.log()).mean()
 
@@ -84,7 +86,7 @@ class Method(DistillationMethod):
         assert teacher is not None
         maps = paired_maps(self.pairs, student, teacher)
         terms = [
-            information_loss(*gaussian(own), other)
+            information_loss(gaussian(own), other)
             for gaussian, (own, other) in zip(self.gaussians, maps, strict=True)
         ]
         return {
