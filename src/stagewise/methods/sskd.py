@@ -34,10 +34,15 @@ WEIGHTS = {"ce": 0.1, "kd": 0.9, "rotated": 2.7, "similarity": 10.0}
 
 def best_ranked(teacher: Tensor, wrong_kept: float) -> Tensor:
     """(3B,) true for the rows of the teacher's cosines (3B, B) that teach: all whose own image is
-    the nearest, and of the others the share ``wrong_kept`` that ranks it best."""
+    the nearest, and of the others the share ``wrong_kept`` that ranks it best.
+
+    Of equal ranks, the one that is less behind the nearest is better; the authors' code leaves
+    these to its sort.
+    """
     own = teacher.gather(1, origins(teacher)[:, None])
     rank = (teacher > own).sum(1)
-    place = rank.argsort(stable=True).argsort()
+    behind = teacher.amax(1) - own[:, 0]  # at most 2
+    place = (rank + behind / 4).argsort().argsort()
     wrong = (rank > 0).sum()
     return place < len(rank) - wrong + (wrong * wrong_kept).floor()
 
