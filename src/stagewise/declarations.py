@@ -11,7 +11,8 @@ class Needs:
 
     ``teacher``: the teacher's logits; ``teacher_pooled``: its pooled vectors too (a table can keep
     both); ``teacher_taps``: its feature maps, so it answers every batch anew. ``blocks``: taps of
-    every residual block of student and teacher. ``exits``: exits on the student.
+    every residual block of student and teacher. ``same_channels``: a teacher whose stem and stages,
+    counted from the deepest, have the student's channels. ``exits``: exits on the student.
     ``teacher_part``: the method that is trained on the frozen teacher first, by a run of its own
     under ``teachers/``; what that run leaves answers as the teacher. ``views``: images that its
     ``views`` makes of each image. ``kept``: float32 numbers that it keeps of each training image;
@@ -25,6 +26,7 @@ class Needs:
     teacher_pooled: bool = False
     teacher_taps: bool = False
     blocks: bool = False
+    same_channels: bool = False
     exits: bool = False
     teacher_part: str = ""
     views: int = 1
@@ -39,8 +41,8 @@ class Needs:
                 raise UserError(f"NEEDS: {field.name} is {value!r}; give a value of type {kind}")
         if self.views < 1 or self.kept < 0 or self.compared < 0:
             raise UserError("NEEDS: views is at least 1, kept and compared at least 0")
-        asked = self.teacher_pooled or self.teacher_taps or bool(self.teacher_part)
-        if asked and not self.teacher:
+        of_teacher = (self.teacher_pooled, self.teacher_taps, self.teacher_part, self.same_channels)
+        if any(of_teacher) and not self.teacher:
             raise UserError("NEEDS: it asks for what a teacher has; add teacher=True")
 
     @property

@@ -681,6 +681,77 @@ def test_a_recipe_and_its_method_mean_one_hint(entry: dict[str, Any], said: str)
     assert said in str(caught.value)
 
 
+def fsp_between(teacher: dict[str, Any], student: dict[str, Any]) -> dict[str, Any]:
+    config = copy.deepcopy(GOOD)
+    config["pairs"]["q"] = {"teacher": teacher, "student": student}
+    config["distillation"] = {"pairs": ["q"], "methods": ["fsp"]}
+    return config
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "said"),
+    [
+        ({"network": "wrn40-2"}, {"network": "wrn16-2"}, ""),
+        ({"network": "resnet110"}, {"network": "resnet20"}, ""),
+        ({"network": "vgg13"}, {"network": "vgg8"}, ""),
+        ({"network": "resnet10", "width": 16}, {"network": "resnet8x4", "width": 16}, ""),
+        (
+            {"network": "wrn40-2"},
+            {"network": "wrn40-1"},
+            "stages have 16, 16, 32, 64 channels and the teacher's 16, 32, 64, 128; choose",
+        ),
+        (
+            {"network": "resnet14", "width": 16},
+            {"network": "resnet8", "width": 8},
+            "stages have 8, 8, 16, 32 channels and the teacher's 16, 16, 32, 64; choose",
+        ),
+        ({"network": "resnet50"}, {"network": "vgg8"}, "the teacher's 64, 256, 512, 1024, 2048;"),
+    ],
+)
+def test_flows_of_other_channels_are_refused_before_anything_runs(
+    teacher: dict[str, Any], student: dict[str, Any], said: str
+) -> None:
+    config = fsp_between(teacher, student)
+    if not said:
+        resolve_config(config)
+        return
+    with pytest.raises(UserError) as caught:
+        resolve_config(config)
+    assert "distillation.methods.0: 'fsp' compares maps channel by channel" in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_the_last_assistants_channels_count_where_it_teaches() -> None:
+    config = fsp_between({"network": "resnet14", "width": 16}, {"network": "resnet8", "width": 8})
+    config["pairs"]["q"]["assistants"] = [{"network": "resnet8", "width": 8}]
+    config["methods"]["below"] = {"method": "fsp", "teacher": "assistant"}
+    config["distillation"]["methods"] = ["below"]
+    resolve_config(config)
+    config["pairs"]["q"]["assistants"].append({"network": "resnet8", "width": 4})
+    with pytest.raises(UserError, match="and the teacher's 4, 4, 8, 16; choose"):
+        resolve_config(config)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ({"term": "boundary", "weight": 0.1}, ""),
+        ({"term": "flow"}, "methods.f.recipe.term: 'flow' is unknown; known: ce, kd, boundary"),
+        ({"share": 0.2}, "methods.f.recipe: 'features_first' needs 'term'; add it"),
+    ],
+)
+def test_a_recipes_term_is_one_of_the_methods(recipe: dict[str, Any], said: str) -> None:
+    config = copy.deepcopy(GOOD)
+    config["methods"]["f"] = {"method": "ab", "recipe": {"recipe": "features_first", **recipe}}
+    config["distillation"]["methods"] = ["kd", "f"]
+    if not said:
+        resolve_config(config)
+        return
+    with pytest.raises(UserError) as caught:
+        resolve_config(config)
+    assert said in str(caught.value)
+
+
 def test_tabs_and_lines_are_text() -> None:
     assert resolve_config({**GOOD, "title": "a\tb\nc"}).title == "a\tb\nc"
 

@@ -9,8 +9,8 @@ import torch
 from helpers import features, make, task_data, whole_batch
 from oracles import Array, agree, draw, leaf, same, softmax
 
-from stagewise.methods.base import label_loss, soft_target_loss
-from stagewise.methods.dkd import dkd_terms, warmth
+from stagewise.methods.base import label_loss, soft_target_loss, warmth
+from stagewise.methods.dkd import dkd_terms
 
 
 def dkd_by_hand(student: Array, teacher: Array, labels: Array, temperature: float) -> list[Any]:

@@ -53,6 +53,7 @@ def transposed(maps: Array, weight: Array, stride: int, padding: int) -> Array:
     [
         (4, 2, lambda x, w: convolved(x, w, 2, 1)),
         (2, 4, lambda x, w: transposed(x, w, 2, 1)),
+        (1, 4, lambda x, w: transposed(x, w, 4, 2)),
         (4, 4, lambda x, w: convolved(x, w, 1, 0)),
         (5, 3, lambda x, w: convolved(x, w, 1, 0)),
     ],

@@ -24,6 +24,7 @@ NOTHING_TO_LEARN = {
     "at": ("at",),
     "dist": ("inter", "intra"),
     "dkd": ("tckd", "nckd"),
+    "fsp": ("flow",),
     "kd": ("kd",),
     "mskd": ("kd",),
     "nst": ("nst",),

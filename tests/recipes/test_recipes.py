@@ -1,6 +1,7 @@
 """Recipes: epochs add up, and each phase moves exactly the parts that it names."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,10 @@ from stagewise.models.features import Network
 from stagewise.recipes.base import BatchNormPhase, Phase, make_phases
 from stagewise.runs.folder import csv_text
 
-OPTIONS = {"two_stage": {"stage1_share": 0.1, "stage1_lr": 0.2}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "two_stage": {"stage1_share": 0.1, "stage1_lr": 0.2},
+    "features_first": {"term": "boundary"},
+}
 
 
 @pytest.mark.parametrize("name", sorted(recipes()))
@@ -94,6 +98,23 @@ def test_the_hint_is_learnt_first_and_alone() -> None:
     shallow = make_phases({"recipe": "hint_first", "hint": 0, "hint_share": 0.5}, epochs=4, lr=0.1)
     assert shallow[0].trains == ("stem", "method.regressor")
     assert [phase.epochs for phase in shallow] == [2, 2]
+
+
+def test_features_learn_one_term_first() -> None:
+    entry = {"recipe": "features_first", "term": "flow"}
+    trains = ("stem", "stages", "method")
+    assert make_phases(entry, epochs=240, lr=0.1) == [
+        Phase("flow", 30, 0.1, trains=trains, weights={"flow": 1.0}, schedule="constant"),
+        Phase("train", 210, 0.1, trains=("network",)),
+    ]
+    first, _ = make_phases({**entry, "weight": 0.5, "share": 0.25}, epochs=4, lr=0.1)
+    assert (first.epochs, first.weights) == (1, {"flow": 0.5})
+    parts = ["stem", "stage1", "stage2", "neck", "classifier", "exits.1", "method.connectors"]
+    assert [*first.factors(parts)] == ["stem", "stage1", "stage2", "method.connectors"]
+    with pytest.raises(UserError, match=r"^share: 1\.5 is out of range"):
+        make_phases({**entry, "share": 1.5}, epochs=4, lr=0.1)
+    with pytest.raises(UserError, match=r"^weight: 0 is out of range"):
+        make_phases({**entry, "weight": 0.0}, epochs=4, lr=0.1)
 
 
 def test_the_network_is_all_but_the_methods_parts() -> None:

@@ -271,7 +271,7 @@ def test_a_part_that_does_not_exist_is_named(written: Write) -> None:
     written(part="kd")
     found = message(distillation={"pairs": ["p"], "methods": ["learner"]})
     assert found.startswith("toy.yaml: distillation.methods.0: 'learner' cannot be planned: ")
-    assert "teacher_part 'kd' is no method's file with a PART; known: coder, exits_ce" in found
+    assert "teacher_part 'kd' is no method's file with a PART; known: coder, contrast_head" in found
     assert len(found.splitlines()) == 1
 
 

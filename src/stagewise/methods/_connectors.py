@@ -27,12 +27,16 @@ def last_map(features: Features) -> Tensor:
     return full(features.taps[depths(features)[-1]])
 
 
+def from_deepest(student: list[str], teacher: list[str]) -> tuple[Pair, ...]:
+    """Maps that are compared, of all that are named shallow to deep: paired from the deepest. One
+    without a partner is left out."""
+    count = min(len(student), len(teacher))
+    return tuple(zip(student[-count:], teacher[-count:], strict=True))
+
+
 def stage_pairs(student: Features, teacher: Features) -> tuple[Pair, ...]:
-    """Stages whose maps are compared, f[1:-1], paired from the deepest; listed shallow to deep. A
-    stage without a partner is left out."""
-    names = [depths(features)[1:] for features in (student, teacher)]
-    count = min(map(len, names))
-    return tuple(zip(*(each[-count:] for each in names), strict=True))
+    """Stages whose maps are compared, f[1:-1], shallow to deep."""
+    return from_deepest(depths(student)[1:], depths(teacher)[1:])
 
 
 def spread_pairs(student: Features, teacher: Features, method: str) -> tuple[Pair, ...]:
@@ -68,33 +72,41 @@ def block_maps(features: Features) -> list[Tensor]:
     return [full(features.taps[name]) for name in blocks]
 
 
-def regressor(student: Tensor, teacher: Tensor, what: str) -> nn.Sequential:
+def connector(student: Tensor, teacher: Tensor, what: str) -> nn.Sequential:
     """From maps like ``student`` to the shape of maps like ``teacher``, both (B, C, H, W):
-    convolution, batch norm, ReLU.
+    convolution, batch norm.
 
-    The convolution is 3x3 of stride 2 where the student's map is twice as large, a transposed 4x4
-    of stride 2 where it is half as large, else without padding, with a kernel of 1 + H_s - H_t.
-    As the CRD benchmark's ``ConvReg``, without the bias that batch norm takes away.
+    The convolution is 3x3 of stride 2 where the student's map is twice as large, a transposed one
+    of side 2s and stride s where its side is 1/s for an even s, else without padding, with a kernel
+    of 1 + H_s - H_t. As the CRD benchmark's ``ConvReg``, which has no s but 2, without the bias
+    that batch norm takes away.
 
     Raises:
-        UserError: the student's map is too small for any of these; ``what`` names the maps.
+        UserError: the student's map fits none of these; ``what`` names the maps.
     """
     inputs, outputs = student.shape[1], teacher.shape[1]
     side, wanted = student.shape[2], teacher.shape[2]
     conv: nn.Module
     if side == 2 * wanted:
         conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
-    elif 2 * side == wanted:
-        conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+    elif wanted % (2 * side) == 0:
+        step = wanted // side
+        conv = nn.ConvTranspose2d(inputs, outputs, 2 * step, step, step // 2, bias=False)
     elif side >= wanted:
         conv = nn.Conv2d(inputs, outputs, 1 + side - wanted, bias=False)
     else:
         sizes = [f"{tap.shape[1]} x {tap.shape[2]} x {tap.shape[3]}" for tap in (student, teacher)]
         raise UserError(
             f"{what}: the student's map, {sizes[0]}, cannot be led to the teacher's, {sizes[1]}:"
-            " it must be half as large or larger; choose another depth or pair"
+            " its side must be no smaller, or go into the teacher's an even number of times; choose"
+            " another depth or pair"
         )
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+def regressor(student: Tensor, teacher: Tensor, what: str) -> nn.Sequential:
+    """A ``connector`` with ReLU behind it."""
+    return nn.Sequential(*connector(student, teacher, what), nn.ReLU())
 
 
 def factor_layers(

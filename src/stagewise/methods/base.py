@@ -116,3 +116,11 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Te
         reduction="batchmean",
         log_target=True,
     )
+
+
+def warmth(progress: Tensor, epochs: int) -> Tensor:
+    """() in (0, 1]: min(epoch / ``epochs``, 1), epochs counted from 1.
+
+    As in the code of DKD and of ReviewKD. ``progress``: epochs done. 1 where ``epochs`` is 0.
+    """
+    return ((progress.floor() + 1) / epochs).clamp(max=1)

@@ -13,7 +13,14 @@ from torch.nn.functional import kl_div, log_softmax
 
 from stagewise.declarations import Needs
 from stagewise.errors import check_range
-from stagewise.methods.base import DistillationMethod, Losses, Setup, full, label_loss
+from stagewise.methods.base import (
+    DistillationMethod,
+    Losses,
+    Setup,
+    full,
+    label_loss,
+    warmth,
+)
 from stagewise.models.features import Batch, Features
 
 NAME = "DKD"
@@ -49,14 +56,6 @@ def dkd_terms(
         temperature**2 * kl_div(s, t, reduction="batchmean", log_target=True) for s, t in pairs
     )
     return tckd, nckd
-
-
-def warmth(progress: Tensor, epochs: int) -> Tensor:
-    """() in (0, 1]: min(epoch / ``epochs``, 1), epochs counted from 1, as in the authors' code.
-
-    ``progress``: epochs done. 1 where ``epochs`` is 0.
-    """
-    return ((progress.floor() + 1) / epochs).clamp(max=1)
 
 
 class Method(DistillationMethod):

@@ -1,6 +1,7 @@
 """What a phase is, and how a spec's recipe becomes a list of phases."""
 
 import importlib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,6 +22,8 @@ def matched(name: str, parts: Iterable[str]) -> list[str]:
     """Of ``parts``, the one of this name, or those of this group."""
     if name == "network":
         return [part for part in parts if not part.startswith("method.")]
+    if name == "stages":
+        return [part for part in parts if re.fullmatch(r"stage\d+", part)]
     return [part for part in parts if part == name or part.startswith(f"{name}.")]
 
 
@@ -30,9 +33,10 @@ class Phase:
 
     ``trains`` names the parts that move; None is all of them. A part is one of the network
     (``stem``, ``stage1`` …, ``classifier``), an exit (``exits.1``) or one of the method
-    (``method.regressor``); ``exits`` and ``method`` are all of these, ``network`` is all but the
-    method's. A mapping gives each a factor of the rate. Parts that do not move are in evaluation
-    mode, so their batch-norm statistics stand still too; with ``freeze_batch_norm`` all do.
+    (``method.regressor``); ``exits`` and ``method`` are all of these, ``stages`` all stages,
+    ``network`` is all but the method's. A mapping gives each a factor of the rate. Parts that do
+    not move are in evaluation mode, so their batch-norm statistics stand still too; with
+    ``freeze_batch_norm`` all do.
 
     ``weights`` of loss terms and the ``schedule`` are the run's where they are None; a term that
     ``weights`` does not name has none.

@@ -7,6 +7,7 @@ pre-stages, 30 epochs for 240.
 """
 
 from stagewise.errors import check_range
+from stagewise.recipes._pre_stage import one_term_first
 from stagewise.recipes.base import Phase
 
 HINT_WEIGHT = 100.0
@@ -23,10 +24,5 @@ def phases(epochs: int, lr: float, *, hint: int = 2, hint_share: float = 0.125) 
     """
     check_range("hint", hint, 0, 100)
     check_range("hint_share", hint_share, 0, 1)
-    first = min(max(1, round(hint_share * epochs)), epochs - 1)
     guided = ("stem", *(f"stage{number}" for number in range(1, hint + 1)), "method.regressor")
-    weights = {"hint": HINT_WEIGHT}
-    return [
-        Phase("hint", first, lr, trains=guided, weights=weights, schedule="constant"),
-        Phase("train", epochs - first, lr, trains=("network",)),
-    ]
+    return one_term_first(epochs, lr, hint_share, term="hint", weight=HINT_WEIGHT, trains=guided)

@@ -17,6 +17,7 @@ NEEDS = {
     "teacher_pooled": "the teacher's pooled vectors",
     "teacher_taps": "the teacher's features",
     "blocks": "the features of every block",
+    "same_channels": "a teacher of the student's channels",
 }
 IMAGES = {"few": "few", "full": "all"}
 

@@ -24,30 +24,12 @@ from stagewise.study.config.data import Data
 from stagewise.study.config.methods import MethodEntry
 from stagewise.study.config.pairs import Pair
 from stagewise.study.config.results import (
-from stagewise.study.config.results import (
     Comparison,
     Equivalence,
     Evaluation,
     Figures,
     Gate,
     Strength,
-    Table,
-    Tune,
-)
-    Equivalence,
-    Evaluation,
-    Figures,
-    Gate,
-from stagewise.study.config.results import (
-    Comparison,
-    Equivalence,
-    Evaluation,
-    Figures,
-    Gate,
-    Strength,
-    Table,
-    Tune,
-)
     Table,
     Tune,
 )

@@ -19,6 +19,7 @@ from stagewise.study.config.checks.methods import method_problems
 from stagewise.study.config.checks.networks import network_problems, regime_problems
 from stagewise.study.config.checks.places import (
     assistant_problems,
+    channel_problems,
     exit_problems,
     place_problems,
     stage_problems,
@@ -85,6 +86,7 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     method_problems: ("methods",),
     place_problems: TAUGHT,
     exit_problems: TAUGHT,
+    channel_problems: TAUGHT,
     assistant_problems: TAUGHT,
     stage_problems: ("training", "methods", "two_stage", "pruning", "recovery"),
     pruning_problems: ("pruning", "pairs", "two_stage", "recovery"),

@@ -34,11 +34,15 @@ def method_problems(config: Config) -> Problems:
 
 
 def _shared_problems(key: str, entry: MethodEntry) -> Problems:
-    """What a method and its recipe both ask for, as FitNet's ``hint``, must be one thing."""
+    """What a method and its recipe both ask for, as FitNet's ``hint``, must be one thing; a term
+    that a recipe names must be the method's."""
     recipe = entry.trained_by()
     name = recipe["recipe"]
     if name not in catalogue.recipes():
         return
+    terms = catalogue.method_weights(entry.method)
+    if "term" in catalogue.recipe_options(name) and recipe.get("term", "") not in {"", *terms}:
+        yield unknown(f"{key}.recipe.term", recipe["term"], terms)
     for option, usual in catalogue.recipe_options(name).items():
         own: dict[str, Any] = catalogue.method_options(entry.method)
         if option not in own:

@@ -2,8 +2,9 @@
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.study.config.lessons import lessons, methods_named, sound_needs
+from stagewise.study.config.lessons import Lesson, lessons, methods_named, sound_needs
 from stagewise.study.config.options import Problems, unknown
+from stagewise.study.config.pairs import NetworkEntry
 from stagewise.study.config.study import Config
 
 
@@ -55,10 +56,8 @@ def exit_problems(config: Config) -> Problems:
         part = sound_needs(config, needs.teacher_part) if needs else None
         if not (needs and needs.exits and part and part.exits and lesson.pair in config.pairs):
             continue
-        pair = config.pairs[lesson.pair]
-        assisted = config.method(lesson.label).teacher == "assistant" and pair.assistants
-        above = pair.assistants[-1] if assisted else pair.teacher
-        have, there = _exits(pair.student.network), _exits(above.network)
+        student, above = config.pairs[lesson.pair].student, _above(config, lesson)
+        have, there = _exits(student.network), _exits(above.network)
         if have and there and have > there:
             yield (
                 f"{lesson.key}: '{lesson.label}' gives each exit a teacher's exit, but in pair"
@@ -72,6 +71,47 @@ def _exits(network: str) -> int:
     known = network in catalogue.networks()
     widths = catalogue.network_fact(network, "WIDTHS") if known else None
     return len(widths) - 1 if widths else 0
+
+
+def channel_problems(config: Config) -> Problems:
+    """Networks of other channels, where a method compares them one by one."""
+    for lesson in lessons(config):
+        needs = sound_needs(config, lesson.label)
+        if not (needs and needs.same_channels and lesson.pair in config.pairs):
+            continue
+        own, theirs = (
+            _channels(config.pairs[lesson.pair].student),
+            _channels(_above(config, lesson)),
+        )
+        depth = min(len(own), len(theirs))
+        if own[-depth:] != theirs[-depth:]:
+            yield (
+                f"{lesson.key}: '{lesson.label}' compares maps channel by channel, but in pair"
+                f" '{lesson.pair}' the student's stem and stages have {_listed(own)} channels and"
+                f" the teacher's {_listed(theirs)}; choose a student of the teacher's kind and"
+                " width"
+            )
+
+
+def _above(config: Config, lesson: Lesson) -> NetworkEntry:
+    """Who teaches: the pair's teacher, or the last of its assistants."""
+    pair = config.pairs[lesson.pair]
+    assisted = config.method(lesson.label).teacher == "assistant" and pair.assistants
+    return pair.assistants[-1] if assisted else pair.teacher
+
+
+def _channels(entry: NetworkEntry) -> list[int]:
+    """Of the stem and of each stage; none where the network does not say."""
+    if entry.network not in catalogue.networks():
+        return []
+    widths = catalogue.network_fact(entry.network, "WIDTHS") or ()
+    options = {**catalogue.network_options(entry.network), **entry.options}
+    width = options.get("width")
+    return [factor * width for factor in widths] if type(width) is int else []
+
+
+def _listed(channels: list[int]) -> str:
+    return ", ".join(map(str, channels))
 
 
 def assistant_problems(config: Config) -> Problems:
