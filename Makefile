@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help install reproduce tune forecast test test-system lint lock rulegraph container readme zoo config-docs bench pull-records clean-work
+.PHONY: help install reproduce tune forecast test test-system lint lock rulegraph container readme zoo method-docs config-docs bench pull-records clean-work
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ container:  ## Build the container of Containerfile, and stagewise.sif of it (ne
 
 readme: install  ## Copy the default study's results into README.md, docs/gallery.md and evidence/
 	python scripts/readme.py
+
+method-docs: install  ## Write docs/methods.md, the page of all methods
+	python scripts/method_docs.py
 
 zoo: install  ## Write docs/zoo.md, the page of all networks
 	python scripts/zoo.py
