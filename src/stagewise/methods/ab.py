@@ -36,7 +36,7 @@ WEIGHTS = {"ce": 1.0, "kd": 0.0, "boundary": 0.0}
 RECIPE = {"recipe": "features_first", "term": "boundary"}
 
 SCALE = 3 / 1000
-"""Of the sum over neurons, in the authors' and the benchmark's code."""
+"""Of the sum over neurons, in the benchmark's code."""
 
 
 def boundary_loss(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
