@@ -95,6 +95,7 @@ CASES: list[Case] = [
     ("methods.cold", {"method": "kdd"}, "methods.cold|'kdd'|did you mean 'kd'?"),
     ("methods.hot.temprature", 2.0, "methods.hot|'temprature'|did you mean 'temperature'?"),
     ("methods.hot.training", {"epoch": 3}, "methods.hot.training|'epoch'|did you mean 'epochs'?"),
+    ("methods.hot.pairs", ["q"], "methods.hot.pairs.0|'q'|known: p"),
     ("methods.hot.weights.kl", 1.0, "methods.hot.weights|'kl'|known: ce, kd"),
     ("distillation.methods", ["kdd"], "distillation.methods.0|'kdd'|did you mean 'kd'?"),
     ("distillation.pairs", ["q"], "distillation.pairs.0|'q'|known: p"),

@@ -62,7 +62,9 @@ TAUGHT = sorted(
     name
     for name in methods()
     if (needs := method_needs(name)).teacher and not needs.exits and not teacher_part(name)
+    if not needs.same_channels
 )
+"""From scratch on single networks; which pairs have equal channels is checked without building."""
 STUDIES = ["crd-benchmark", "mskd-cifar100", "mskd-tiny-imagenet"]
 
 

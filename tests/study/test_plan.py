@@ -360,6 +360,12 @@ def test_a_tuned_rate_touches_its_own_arm_only() -> None:
     assert tuned.spec.training.lr == 0.033
 
 
+def test_a_method_may_be_for_some_pairs_alone() -> None:
+    runs = plan(edited("methods.hot.pairs", ["vgg"])).runs.values()
+    taught = {run.arm for run in runs if run.step == "distillation"}
+    assert taught == {"distillation/resnet.kd", "distillation/vgg.kd", "distillation/vgg.hot"}
+
+
 def test_a_pattern_gives_a_rate_to_the_arms_that_are_not_listed_themselves() -> None:
     rates = {"distillation/vgg.*": 0.011, "*": 0.044, "distillation/vgg.hot": 0.033}
     runs = plan(edited("learning_rates", rates)).runs.values()

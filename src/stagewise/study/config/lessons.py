@@ -40,7 +40,8 @@ def lessons(config: Config) -> Iterator[Lesson]:
         step = key.partition(".")[0]
         task = REGIMES[config.two_stage.regime].task if step == "two_stage" else "all"
         for pair in steps[step].pairs:
-            yield Lesson(key, pair, label, task)
+            if step == "two_stage" or config.serves(label, pair):
+                yield Lesson(key, pair, label, task)
     for index, block in enumerate(config.pruning):
         task = chain_task(config, block.chain)
         yield Lesson(f"pruning.{index}", block.pair, "kd", task)  # a dense student learns by it

@@ -6,7 +6,14 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from stagewise import catalogue
-from stagewise.study.config.blocks import Open, Overrides, Text, optional, optional_mapping
+from stagewise.study.config.blocks import (
+    Names,
+    Open,
+    Overrides,
+    Text,
+    optional,
+    optional_mapping,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +40,9 @@ class MethodEntry(Open):
     """Who teaches: the pair's teacher, or the last of its assistants."""
     training: Overrides = optional_mapping()
     """Where the training of its arms differs from their step's."""
+    pairs: Names = optional(())
+    """Those of `distillation.pairs` or `multi_exit.pairs` that it is for, where it does not fit all,
+    or pairs have weights of their own; all where absent."""
 
     def method_options(self) -> dict[str, Any]:
         """Options of the method's class that are given."""

@@ -114,6 +114,11 @@ class Config(Block):
         entry = self.methods.get(label, MethodEntry())
         return replace(entry, method=entry.method or label)
 
+    def serves(self, label: str, pair: str) -> bool:
+        """Whether the method of a label, from scratch, is for a pair."""
+        own = self.method(label).pairs
+        return not own or pair in own
+
     def taught_steps(self) -> dict[str, Distillation | TwoStage | MultiExit]:
         """The steps that give methods to pairs."""
         return {

@@ -13,7 +13,8 @@ def distillation(config: Config) -> Iterator[PlannedRun]:
     """Each method on each pair, at the students' budget."""
     for pair in config.distillation.pairs:
         for label in config.distillation.methods:
-            yield from taught(config, f"distillation/{pair}.{label}", pair, label)
+            if config.serves(label, pair):
+                yield from taught(config, f"distillation/{pair}.{label}", pair, label)
 
 
 def taught(

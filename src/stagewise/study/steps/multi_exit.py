@@ -11,5 +11,7 @@ def multi_exit(config: Config) -> Iterator[PlannedRun]:
     """Without a teacher, MSKD, OtO: from scratch, at the students' budget."""
     for pair in config.multi_exit.pairs:
         for label in config.multi_exit.methods:
+            if not config.serves(label, pair):
+                continue
             arm = f"multi_exit/{pair}.{label.removeprefix('exits_')}"
             yield from taught(config, arm, pair, label, exits=config.multi_exit.head)

@@ -83,7 +83,7 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     training_problems: ("training", "distillation", "pruning", *OVERRIDING),
     network_problems: ("pairs", "data"),
     regime_problems: ("two_stage", "pairs", "data"),
-    method_problems: ("methods",),
+    method_problems: ("methods", "pairs"),
     place_problems: TAUGHT,
     exit_problems: TAUGHT,
     channel_problems: TAUGHT,

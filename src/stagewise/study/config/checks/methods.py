@@ -23,6 +23,9 @@ def method_problems(config: Config) -> Problems:
                 f" use; choose another label, like '{label}_{name}'"
             )
         yield from option_problems(key, entry.method_options(), catalogue.method_options(name))
+        for index, pair in enumerate(entry.pairs):
+            if pair not in config.pairs:
+                yield unknown(f"{key}.pairs.{index}", pair, config.pairs)
         terms = catalogue.method_weights(name)
         for term in entry.weights.keys() - terms.keys():
             yield unknown(f"{key}.weights", term, terms)
