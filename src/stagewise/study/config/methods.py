@@ -41,8 +41,8 @@ class MethodEntry(Open):
     training: Overrides = optional_mapping()
     """Where the training of its arms differs from their step's."""
     pairs: Names = optional(())
-    """Those of `distillation.pairs` or `multi_exit.pairs` that it is for, where it does not fit all,
-    or pairs have weights of their own; all where absent."""
+    """Those of `distillation.pairs` or `multi_exit.pairs` that it is for, where it does not fit
+    all, or pairs have weights of their own; all where absent."""
 
     def method_options(self) -> dict[str, Any]:
         """Options of the method's class that are given."""
