@@ -505,6 +505,15 @@ def test_strengths_are_tried_with_every_rate_where_there_is_more_than_labels() -
             assert kept == {"ce": 0.1, "kd": pytest.approx(0.9 * run.labels["strength"])}
 
 
+def test_an_arm_with_one_value_to_try_is_not_trained_again() -> None:
+    wider = {"students/resnet.baseline": {"rates": [0.2]}}
+    runs = plan(edited("tune", {"rates": [0.1], "strengths": STRENGTHS, "wider": wider})).runs
+    tuned = {run.labels["tuned_arm"] for run in runs.values() if run.labels.get("tuned_arm")}
+    assert "students/resnet.baseline" in tuned
+    assert "distillation/vgg.kd" in tuned
+    assert not tuned & {"students/vgg.baseline", "teachers/vgg", "multi_exit/resnet.ce"}
+
+
 def test_a_tried_strength_takes_the_place_of_the_chosen_one() -> None:
     arm = "distillation/vgg.kd"
 

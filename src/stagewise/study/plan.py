@@ -60,12 +60,13 @@ def _known(key: str, given: Iterable[str], arms: Collection[str]) -> None:
 def _tuning_runs(
     runs: list[PlannedRun], tune: Tune, strengths: Mapping[str, float]
 ) -> list[PlannedRun]:
-    """Each tunable arm once per rate and strength, with the runs that these descend from."""
+    """Each arm with several rates or strengths once for each, and the runs that these descend
+    from."""
     variants = [
         variant
         for run in runs
         if isinstance(run.spec, TrainSpec) and _has_rate(run, run.spec)
-        for variant in _variants(run, run.spec, tune, strengths.get(run.arm, 1.0))
+        for variant in _several(_variants(run, run.spec, tune, strengths.get(run.arm, 1.0)))
     ]
     by_path, needed = {run.path: run for run in runs}, set[str]()
     todo = [path for run in variants for path in (*run.parents.values(), run.reference)]
@@ -76,6 +77,12 @@ def _tuning_runs(
             run = by_path[path]
             todo += [*run.parents.values(), run.reference or path]
     return [run for run in runs if run.path in needed] + variants
+
+
+def _several(variants: Iterator[PlannedRun]) -> list[PlannedRun]:
+    """Variants of a run; none where one alone leaves nothing to choose."""
+    found = list(variants)
+    return found if len(found) > 1 else []
 
 
 def _variants(

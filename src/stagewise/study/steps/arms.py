@@ -70,9 +70,9 @@ LABELS = "ce"
 
 
 def has_strength(spec: TrainSpec) -> bool:
-    """Whether a run has loss terms beside the labels', which a strength changes."""
+    """Whether a run has loss terms beside the labels', which a strength weighs against them."""
     weights = catalogue.method_weights(spec.method["method"]) | spec.weights
-    return any(weight for term, weight in weights.items() if term != LABELS)
+    return bool(weights.pop(LABELS, 0)) and any(weights.values())
 
 
 def strengthened(method: str, weights: dict[str, float], factor: float) -> dict[str, float]:
