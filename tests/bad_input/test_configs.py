@@ -109,7 +109,11 @@ CASES: list[Case] = [
     ("claims_tested", ["A9"], "claims_tested.0|'A9'|known: A1"),
     ("claims_tested", ["A4", "A3"], "claims_tested.1|'A3' is now several claims|list A3a, A3b"),
     ("comparison.methods", ["kdd"], "comparison.methods.0|'kdd'|did you mean 'kd'?"),
-    ("comparison.references", ["alone"], "comparison.references.0|'alone'|known: kd, hot"),
+    (
+        "comparison.references",
+        ["alone"],
+        "comparison.references.0|'alone'|did you mean 'baseline'?",
+    ),
     ("comparison.published", {"q": TABLE}, "comparison.published|'q'|known: p"),
     (
         "comparison.published",

@@ -98,6 +98,8 @@ def test_training_is_counted_relative_to_plain_kd(many: Results) -> None:
     assert relative["distillation/wide.kd"] == 1
     assert relative["distillation/wide.crd"] == 1.5
     assert set(table.shown["Extra parameters"]) == {"77"}
+    others = make_table("comparison", block(many, references=["baseline"], methods=LABELS[1:4]))
+    assert others.data.set_index("arm")["training_macs_to_kd"]["distillation/wide.crd"] == 1.5
 
 
 def test_records_of_before_training_was_counted_have_a_dash(make_results: Any) -> None:
