@@ -46,6 +46,7 @@ GOOD: dict[str, Any] = {
     "learning_rates": {"distillation/p.kd": 0.1},
 }
 VGG = {"network": "vgg8", "width": 16}
+TABLE = {"teacher": "wrn40-2", "student": "wrn16-2"}
 FEW = {"pair": "p", "ratios": [2]}
 
 
@@ -108,6 +109,18 @@ CASES: list[Case] = [
     ("pruning.0.ratio", 2, "pruning.0|'ratio'|did you mean 'ratios'?"),
     ("claims_tested", ["A9"], "claims_tested.0|'A9'|known: A1"),
     ("claims_tested", ["A4", "A3"], "claims_tested.1|'A3' is now several claims|list A3a, A3b"),
+    ("comparison.methods", ["kdd"], "comparison.methods.0|'kdd'|did you mean 'kd'?"),
+    (
+        "comparison.references",
+        ["alone"],
+        "comparison.references.0|'alone'|did you mean 'baseline'?",
+    ),
+    ("comparison.published", {"q": TABLE}, "comparison.published|'q'|known: p"),
+    (
+        "comparison.published",
+        {"p": {**TABLE, "teacher": "wrn40"}},
+        "comparison.published.p.teacher|'wrn40'|did you mean 'wrn40-",
+    ),
     ("learning_rates", {"distillation/p.kdd": 0.1}, "'distillation/p.kdd'|did you mean"),
     ("learning_rates", {"pruning/p.baseline.l2-2x": 0.1}, "'pruning/p.baseline.l2-2x'|did you"),
     # ranges

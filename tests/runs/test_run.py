@@ -83,6 +83,8 @@ def test_the_record_is_of_this_run(
     assert record["costs"][-1]["parameters"] == sum(p.numel() for p in network.parameters())
     assert record["protocol"]["selection"] == "last epoch"
     assert record["protocol"]["epochs"] == spec["training"]["epochs"]
+    assert record["protocol"]["training_macs"] > 0
+    assert (record["protocol"]["teacher_macs"] > 0) == ("teacher" in roles)
     assert record["classes"] == loaded(prepared, spec["data"]["task"]).classes
 
 

@@ -140,6 +140,7 @@ rule draw:
         summary=rules.summarise.output.summary,
         style=packaged("analysis/figures/style.mplstyle"),
         claims=packaged("papers/claims.yaml"),
+        published=packaged("papers/published_values.csv"),
     output:
         svg=report(
             results("figures/{figure}.svg"),

@@ -27,7 +27,7 @@ def _convolution_backward(
 ) -> int:
     transposed, wanted = rest[4], rest[7]
     once = (images if transposed else gradient).numel() * prod(weight.shape[1:])
-    return once * sum(wanted[:2])  # gradients of the images, and of the weight
+    return once * (bool(wanted[0]) + bool(wanted[1]))  # gradients of the images, of the weight
 
 
 def _product(result: Tensor, left: Tensor, right: Tensor) -> int:

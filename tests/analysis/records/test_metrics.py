@@ -42,6 +42,18 @@ def test_fidelity_to_the_teacher() -> None:
     assert itself["agreement"] == 100.0
 
 
+def test_agreement_is_told_by_whether_the_teacher_is_right() -> None:
+    labels = np.array([0, 1, 0, 1, 1])
+    teacher = np.eye(2)[[0, 1, 1, 0, 0]]  # right on the first two
+    student = np.eye(2)[[0, 0, 1, 0, 1]]
+    found = metrics.all_metrics(student, labels, teacher)
+    assert found["agreement_right"] == 50.0
+    assert found["agreement_wrong"] == pytest.approx(200 / 3)
+    whole = 2 / 5 * found["agreement_right"] + 3 / 5 * found["agreement_wrong"]
+    assert found["agreement"] == pytest.approx(whole)
+    assert np.isnan(metrics.all_metrics(student, labels, np.eye(2)[labels])["agreement_wrong"])
+
+
 def test_logits_of_any_offset_and_size() -> None:
     huge = np.array([[5000.0, 0.0], [-5000.0, 5000.0]], dtype=np.float32)
     found = metrics.all_metrics(huge, np.array([1, 1]), huge + 100)
@@ -66,6 +78,8 @@ def test_diverged_run_counts_as_wrong() -> None:
     found = metrics.all_metrics(logits, np.array([0, 0]))
     assert found["accuracy"] == 50.0
     assert np.isnan(found["nll"])
+    sound = metrics.all_metrics(LOGITS, LABELS, LOGITS)
+    assert found.keys() == sound.keys()
 
 
 def test_reliability_by_hand() -> None:

@@ -3,6 +3,7 @@
 import html.parser
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from stagewise import catalogue
 from stagewise.analysis.claims.judgement import judge_claims
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures.files import write_figures
 from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.report.page import render
 from stagewise.analysis.report.provenance import Provenance
@@ -81,7 +83,8 @@ def test_the_page_is_sound_and_loads_nothing(page: str) -> None:
     assert page.count("<script>") == 1  # the study's title holds one more, as text
     assert "url(http" not in page
     assert "@import" not in page
-    assert page.count('<svg role="img" aria-labelledby="caption-') == len(catalogue.figures())
+    drawn = catalogue.figures().keys() - {"order"}  # nothing is published of digits
+    assert page.count('<svg role="img" aria-labelledby="caption-') == len(drawn)
 
 
 def test_every_link_leads_somewhere(page: str, published: Path) -> None:
@@ -94,7 +97,7 @@ def test_every_link_leads_somewhere(page: str, published: Path) -> None:
 
 
 def test_verdicts_come_first_then_evidence_then_how(page: str, claims: pd.DataFrame) -> None:
-    places = ("verdicts", "shock", "compression", "exits", "all", "methods", "steps")
+    places = ("verdicts", "shock", "compression", "exits", "comparison", "all", "methods", "steps")
     order = [page.index(f'<section id="{place}"') for place in (*places, "environment", "runs")]
     assert order == sorted(order)
     for claim, verdict in claims[["claim", "claim_verdict"]].drop_duplicates().to_numpy():
@@ -164,8 +167,8 @@ def test_a_number_leads_to_its_runs_and_to_those_it_is_compared_with(
 
 
 def test_everything_is_shown_once(page: str) -> None:
-    tables = set(catalogue.tables()) - {"published"}  # nothing is published of digits
-    for kind, names in (("figure", catalogue.figures()), ("table", tables)):
+    tables = set(catalogue.tables()) - {"published", "order"}  # nothing is published of digits
+    for kind, names in (("figure", set(catalogue.figures()) - {"order"}), ("table", tables)):
         assert {page.count(f'id="{kind}-{name}"') for name in names} == {1}
 
 
@@ -197,6 +200,20 @@ def test_hostile_names_stay_text(results: Results, claims: pd.DataFrame, publish
     assert "img" not in Parser(text).tags
     assert "<img" not in text
     assert text.count("</script>") == 1
+
+
+def test_a_study_of_few_methods_has_no_chapter_of_many(
+    results: Results, claims: pd.DataFrame, published: Path, tmp_path: Path
+) -> None:
+    config = {**results.study.config, "comparison": {"methods": ["kd", "oto"]}}
+    few = replace(results, study=replace(results.study, config=config))
+    shutil.copytree(published / "figures", tmp_path / "figures")
+    names = ["comparison", "pairwise", "order"]
+    write_figures(few, tmp_path / "figures", names)
+    text = render(few, claims, tmp_path / "figures", published / "report.html")
+    assert 'id="exits"' in text
+    assert not any(f'id="{place}"' in text for place in ("comparison", "figure-comparison"))
+    assert not any(f'id="table-{name}"' in text for name in names)
 
 
 def test_a_missing_figure_says_what_to_do(make_results: Make, tmp_path: Path) -> None:

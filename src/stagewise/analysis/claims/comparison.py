@@ -5,7 +5,7 @@ images, over the same seeds, so a seed's differences to one reference belong tog
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -31,7 +31,9 @@ class PairComparison:
 
     ``arms``: those compared, the best mean first, without the student alone. ``baseline``: the arm
     of the student alone, empty where there is none. ``rows``: a row per arm and seed that stands
-    for a network. ``references``: those of the config that the pair has → their arm.
+    for a network. ``references``: those of the config that the pair has → their arm. ``names``: arm
+    → what readers call it. ``plain_macs``: multiply-adds of training by plain KD; NaN where the
+    pair has no such arm, or its records do not say.
     """
 
     pair: str
@@ -39,7 +41,8 @@ class PairComparison:
     baseline: str
     rows: pd.DataFrame
     references: dict[str, str]
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str]
+    plain_macs: float
 
     @cached_property
     def accuracy(self) -> pd.DataFrame:
@@ -107,7 +110,15 @@ def comparisons(results: Results) -> Iterator[PairComparison]:
             rows,
             {label: str(known[label]) for label in asked.references if label in known},
             {str(arm): display(row) for arm, row in first.iterrows()},
+            float(effort(main[main["arm"] == f"distillation/{pair}.kd"]).mean()),
         )
+
+
+def effort(rows: pd.DataFrame) -> pd.Series:
+    """Multiply-adds of each run's training, the teacher's answers among them; NaN where its record
+    does not say."""
+    macs: pd.Series = rows["training_macs"] + rows["teacher_macs"]
+    return macs
 
 
 def settings(config: Mapping[str, Any]) -> Comparison:

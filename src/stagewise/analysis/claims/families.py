@@ -63,7 +63,8 @@ def _statistics(flips: Array, differences: Array) -> Array:
     n = len(differences)
     scale = np.sqrt(n * (differences**2).sum(axis=0))
     sums = np.abs(flips @ differences)
-    return np.divide(sums, scale, out=np.zeros_like(sums), where=scale > SLACK)
+    found: Array = np.divide(sums, scale, out=np.zeros_like(sums), where=scale > SLACK)
+    return found
 
 
 def _flips(n: int) -> Iterator[Array]:

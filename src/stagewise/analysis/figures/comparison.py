@@ -76,7 +76,7 @@ def _differences(axes: Axes, pair: PairComparison, reference: str) -> None:
         spread = np.linspace(-0.2, 0.2, len(seeds)) if len(seeds) > 1 else np.zeros(1)
         axes.plot(seeds, y + spread, "o", color=colour, markersize=2.2, alpha=0.6, mew=0)
         if arm in family.index:
-            _mean(axes, y, family.loc[arm], colour)
+            _mean(axes, y, family.loc[[arm]].iloc[0], colour)
         else:
             axes.plot([seeds.mean()], [y], "D", color=colour, mfc=PAPER, markersize=4)
 

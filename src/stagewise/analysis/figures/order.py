@@ -1,11 +1,13 @@
 """Our order of the methods beside the published one."""
 
 import textwrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
@@ -38,14 +40,13 @@ def draw(results: Results) -> Figure:
 
 
 def _slopes(axes: Axes, order: Order) -> None:
-    rows, pair = order.rows.reset_index(drop=True), order.pair
+    rows, pair = order.rows, order.pair
     left, right = _places(rows["value"]), _places(rows["mean"])
-    for number, row in rows.iterrows():
+    style: dict[str, Any] = {"va": "center", "fontsize": 7}
+    for row, *ends in zip(rows.to_dict("records"), left, right, strict=True):
         name = drawing.method_name(pair.names[row["arm"]])
         colour = drawing.method_colour(str(pair.part(row["arm"])["method"].iloc[0]))
-        ends = [left[number], right[number]]
         axes.plot([0, 1], ends, "o-", color=colour, markersize=3.5, lw=1.3)
-        style = {"va": "center", "fontsize": 7}
         axes.text(-0.05, ends[0], f"{name}  {row['value']:.2f}", ha="right", **style)
         axes.text(1.05, ends[1], f"{row['mean']:.1f}  {name}", ha="left", **style)
     axes.set(xlim=(-1.0, 2.0), ylim=(len(rows) - 0.4, -1.5))
@@ -56,7 +57,7 @@ def _slopes(axes: Axes, order: Order) -> None:
     axes.set_title(f"{pair.pair}\n{beside}\n{order.said}", fontsize=7, fontweight="normal")
 
 
-def _places(values: pd.Series) -> np.ndarray:
+def _places(values: pd.Series) -> NDArray[np.float64]:
     """Place of each value from the top; equal ones stand one below the other."""
     places = np.empty(len(values))
     places[np.argsort(-values.to_numpy(), kind="stable")] = np.arange(len(values))

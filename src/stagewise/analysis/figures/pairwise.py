@@ -46,7 +46,9 @@ def _matrix(axes: Axes, pair: PairComparison) -> None:
     few = len(arms) <= MOST_NUMBERS
     largest = max(float(found["mean"].abs().quantile(0.95)), 0.1)
     colours = matplotlib.colormaps["RdBu"]
-    for (first, second), member in found.iterrows():
+    for (first, second), member in zip(
+        found.index.to_list(), found.to_dict("records"), strict=True
+    ):
         for row, column, sign in ((first, second, 1), (second, first, -1)):
             x, y, value = places[column], places[row], sign * float(member["mean"])
             shade = 0.5 + 0.3 * float(np.clip(value / largest, -1, 1))

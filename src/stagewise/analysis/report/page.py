@@ -15,7 +15,7 @@ from markupsafe import Markup
 from stagewise import catalogue
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures.captions import caption
-from stagewise.analysis.figures.drawing import BLUE, INK, is_notice
+from stagewise.analysis.figures.drawing import BLUE, INK, NOTICE
 from stagewise.analysis.records import environment
 from stagewise.analysis.report import networks
 from stagewise.analysis.report.provenance import Provenance
@@ -65,14 +65,14 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
     shown = claims_shown(results, claims, provenance)
     text = files("stagewise.analysis.report").joinpath("report.yaml").read_text(encoding="utf-8")
     book = yaml.safe_load(text)
-    optional = {
-        name for each in book["chapters"] if each.get("optional") for name in each["figures"]
-    }
     drawn = [
         Part(name, caption(name, study.config), inline_svg(figures, name))
         for name in catalogue.figures()
-        if not (name in optional and is_notice(figures / f"{name}.svg"))
     ]
+    optional = [
+        name for each in book["chapters"] if each.get("optional") for name in each["figures"]
+    ]
+    drawn = [part for part in drawn if not (part.name in optional and _says_nothing(part))]
     tables = [
         Part(table.name, table.caption, provenance.linked(table))
         for table in make_tables(results)
@@ -105,6 +105,11 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         papers=load_claims().papers,
         arms=provenance.arms,
     )
+
+
+def _says_nothing(figure: Part) -> bool:
+    """Whether a figure only says why it shows nothing."""
+    return f'id="{figure.name}-{NOTICE}"' in figure.shown
 
 
 def _templates() -> jinja2.Environment:

@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stagewise.analysis.claims.comparison import ALONE, PairComparison, comparisons, settings
+from stagewise.analysis.claims.comparison import (
+    ALONE,
+    PairComparison,
+    comparisons,
+    effort,
+    settings,
+)
 from stagewise.analysis.claims.families import COLUMNS
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
@@ -33,9 +39,8 @@ def difference_shown(row: pd.Series) -> str:
 def relative_macs(pair: PairComparison) -> pd.Series:
     """Arm → training multiply-adds, teacher's answers included, over those of plain KD; NaN where
     the records, or the study, have none."""
-    first = pair.rows.drop_duplicates("arm").set_index("arm")
-    total = first["training_macs"] + first["teacher_macs"]
-    return total / total.get(pair.references.get("kd", ""), np.nan)
+    macs = effort(pair.rows.drop_duplicates("arm").set_index("arm"))
+    return macs / pair.plain_macs
 
 
 def make(results: Results) -> Table:
@@ -48,10 +53,7 @@ def make(results: Results) -> Table:
         for arm in pair.ranked:
             part = pair.part(arm)
             first, test = part.iloc[0], part["test_accuracy"]
-            members = {
-                name: found.loc[arm] if arm in found.index else pd.Series(np.nan, COLUMNS)
-                for name, found in families.items()
-            }
+            members = {name: found.reindex([arm]).iloc[0] for name, found in families.items()}
             data.append(
                 {
                     **first[["pair", "arm", "method", "weights"]],
@@ -83,11 +85,11 @@ def make(results: Results) -> Table:
                 }
             )
     references = " and ".join(_named(name) for name in asked.references)
-    members = ", ".join(asked.methods) or "every method of distillation and multi_exit"
+    compared = ", ".join(asked.methods) or "every method of distillation and multi_exit"
     return Table(
         "comparison",
         "Methods compared, the best mean first: mean ± sd (seeds), and paired differences to "
-        f"{references}, each a family of tests in each pair (members: {members}): simultaneous "
+        f"{references}, each a family of tests in each pair (members: {compared}): simultaneous "
         "95 % t intervals (Šidák), and p adjusted over the family by the step-down max-T procedure "
         "of joint sign flips (Westfall–Young), whose least value does not grow with the family. "
         "Near 5 % one of the two may decide where the other does not. "

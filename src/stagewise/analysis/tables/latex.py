@@ -27,6 +27,9 @@ SIGNS: dict[str, str | int | None] = {
     "“": "``",
     "”": "''",
     "’": "'",
+    "Š": r"\v{S}",
+    "á": r"\'a",
+    "ρ": r"$\rho$",
 }
 """What pdfLaTeX cannot take as it is, or would take for a command."""
 
