@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -29,6 +30,8 @@ from stagewise.training.trainer import Trainer, own_stream
 
 Pair = tuple[str, str]
 """Names of the teacher and of the student."""
+
+Dtype = Literal["float32", "bfloat16"]
 
 CLASSES, SIZE, BATCH = 100, 32, 64
 IMAGES = 50_000
@@ -86,7 +89,7 @@ class OurLoop(Trainer):
         pair: Pair,
         data: TaskData,
         folder: Path,
-        dtype: str = "float32",
+        dtype: Dtype = "float32",
         teaching: str = "live",
     ) -> None:
         """``teaching``: ``live`` (the table off), ``cold`` (an empty table at every epoch) or

@@ -71,6 +71,11 @@ def accuracy(output: Tensor, target: Tensor) -> list[Tensor]:
     return [right[:k].reshape(-1).float().sum(0, keepdim=True) * 100 / len(target) for k in (1, 5)]
 
 
+def plain(module: Any, device: torch.device) -> Any:
+    """A module on the device, in PyTorch's default layout."""
+    return module.to(device).to(memory_format=torch.contiguous_format)
+
+
 class PublishedLoop:
     """Training of ``student`` (a network that returns features) with the labels, endlessly."""
 
@@ -82,12 +87,13 @@ class PublishedLoop:
         batch_size: int,
         workers: int,
         device: torch.device,
+        *,
         dataset: type[Images] = Images,
         more: Iterable[nn.Parameter] = (),
     ) -> None:
         """``more``: parameters to train beside the student's."""
         self.device = device
-        self.student = student.to(device, memory_format=torch.contiguous_format).train()
+        self.student = plain(student, device).train()
         self.optimiser = torch.optim.SGD(
             [*student.parameters(), *more], lr=0.05, momentum=0.9, weight_decay=5e-4
         )
@@ -159,13 +165,14 @@ class PublishedDistillation(PublishedLoop):
     """Distillation of ``teacher`` into the student by a ``criterion``."""
 
     def __init__(self, criterion: Criterion, teacher: nn.Module, *arguments: Any) -> None:
+        """``arguments``: the loop's, up to its device."""
         criterion.teachers.requires_grad_(False)
         learnt = [p for p in criterion.parameters() if p.requires_grad]
-        super().__init__(*arguments, criterion.dataset, learnt)
-        contiguous = torch.contiguous_format
-        self.criterion = criterion.to(self.device, memory_format=contiguous).train()
-        self.teacher = teacher.to(self.device, memory_format=contiguous).eval()
+        super().__init__(*arguments, dataset=criterion.dataset, more=learnt)
+        self.criterion = plain(criterion, self.device).train()
+        self.teacher = plain(teacher, self.device).eval()
 
     def forward(self, images: Tensor, target: Tensor, *more: Tensor) -> tuple[Tensor, Tensor]:
         """The criterion's loss, and the logits."""
-        return self.criterion.run(self.student, self.teacher, images, target, *more)
+        loss, logits = self.criterion.run(self.student, self.teacher, images, target, *more)
+        return loss, logits

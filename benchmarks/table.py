@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from our_loop import BATCH, EPOCHS
+from scipy import stats
 from throughput import PUBLISHED, RUNS, VIEWS, cold_share
 
 from stagewise.analysis.tables.cells import plus_minus

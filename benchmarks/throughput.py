@@ -1,9 +1,9 @@
 """Images per second of one distillation step: ours beside the published-style loop.
 
-KD on several pairs, or with ``--methods`` every method on one, with its published script's loss. All
-loops of a pair and method take turns in every round, so that a slow spell hits all of them; numbers
-are medians over rounds. The published-style loop has a process of its own: what our scripts do to
-theirs (they keep freed memory) would help it too.
+KD on several pairs, or with ``--methods`` every method on one, with its published script's loss.
+All loops of a pair and method take turns in every round, so that a slow spell hits all of them;
+numbers are medians over rounds. The published-style loop has a process of its own: what our scripts
+do to theirs (they keep freed memory) would help it too.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import keep, matmul_rate, synchronise
-from our_loop import BATCH, EPOCHS, IMAGES, RATE, OurLoop, Pair, flops, networks, random_data
+from our_loop import BATCH, EPOCHS, IMAGES, RATE, Dtype, OurLoop, Pair, flops, networks, random_data
 from published_loop import PublishedDistillation
 from published_losses import CRITERIA
 
@@ -35,8 +35,11 @@ PAIRS = {
     "resnet50 → resnet18": ("resnet50", "resnet18"),
 }
 PUBLISHED, RUNS = "published-style loop", 5
-DTYPES = ("float32", "bfloat16")
+DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16")
 VIEWS = 81 * 2
+
+Case = tuple[str, str, tuple[str, ...]]
+"""Pair, method, and how its teacher answers."""
 
 Round = Callable[[], float]
 """Trains some steps and returns images per second."""
@@ -50,7 +53,7 @@ def cold_share(runs: int, epochs: int, views: int) -> float:
 
 
 def ours(
-    pair: Pair, data: TaskData, dtype: str, teaching: str, folder: Path, method: str = "kd"
+    pair: Pair, data: TaskData, dtype: Dtype, teaching: str, folder: Path, method: str = "kd"
 ) -> Round:
     """Rounds of our loop: one epoch over ``data``."""
     device, loop = data.train.labels.device, OurLoop(method, pair, data, folder, dtype, teaching)
@@ -197,8 +200,8 @@ def main() -> None:
     device = torch.device(arguments.device)
     rates = {dtype: matmul_rate(getattr(torch, dtype), device) for dtype in DTYPES}
     if arguments.methods is None:
-        kind = "throughput"
-        cases = [(name, "kd", ("live", "cold", "warm")) for name in arguments.pairs]
+        kind, every = "throughput", ("live", "cold", "warm")
+        cases: list[Case] = [(name, "kd", every) for name in arguments.pairs]
     else:
         kind, first = "methods", arguments.pairs[0]
         cases = [(first, name, teachings_of(name)) for name in arguments.methods or known]
