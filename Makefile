@@ -66,6 +66,7 @@ config-docs: install  ## Write docs/config.md and docs/config.schema.json, all k
 bench: install  ## Measure speed on this machine; writes benchmarks/README.md (20 minutes, leave it alone)
 	python benchmarks/throughput.py
 	python benchmarks/throughput.py --pairs "resnet50 → resnet18" --steps 2 --out benchmarks/results/throughput-resnet50.json
+	python benchmarks/throughput.py --methods
 	python benchmarks/scaling.py
 	rm -rf work/bench
 	python benchmarks/pipeline.py --keep work/bench

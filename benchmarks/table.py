@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from our_loop import BATCH, EPOCHS
 from scipy import stats
-from throughput import PUBLISHED, RUNS, VIEWS, cold_share
+from throughput import DTYPES, PUBLISHED, RUNS, VIEWS, cold_share
 
 from stagewise.analysis.tables.cells import plus_minus
 from stagewise.analysis.tables.files import markdown
@@ -73,7 +73,8 @@ def methods(result: dict[str, Any]) -> str:
             "GFLOP": f"{BATCH * done / 1e9:.1f}",
             "Published style": f"{speeds[PUBLISHED]:.0f}",
         }
-        for dtype, rate in result["matmul_flops"].items():
+        for dtype in DTYPES:
+            rate = result["matmul_flops"][dtype]
             speed = speeds[f"{dtype}, {teaching}"]
             row[f"Ours, {dtype}"] = f"{speed:.0f}"
             row[f"Ratio, {dtype}"] = f"{speed / speeds[PUBLISHED]:.2f}×"
@@ -83,7 +84,7 @@ def methods(result: dict[str, Any]) -> str:
     head = (
         f"{machine(result)}. Matrix products: {rates}. {result['pairs'][0]['pair']}, images/s."
         f" The opponent has the method's loss as its published script has it"
-        " ([published_losses.py](published_losses.py)). *Table*: the mean of"
+        " ([published_losses/](published_losses/__init__.py)). *Table*: the mean of"
         f" {RUNS} runs of {EPOCHS} epochs; *live*: the teacher runs at every step, because the"
         " method asks for its maps or for more views. AB and FSP are in their first phase. *GFLOP*:"
         " of our step of 64 images, with gradients and the teacher's share; *above the floor*: the"
