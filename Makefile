@@ -66,9 +66,10 @@ zoo: install  ## Write docs/zoo.md, the page of all networks
 config-docs: install  ## Write docs/config.md and docs/config.schema.json, all keys of a configuration
 	python scripts/config_docs.py
 
-bench: install  ## Measure speed on this machine; writes benchmarks/README.md (20 minutes, leave it alone)
+bench: install  ## Measure speed on this machine; writes benchmarks/README.md (an hour, leave it alone)
 	python benchmarks/throughput.py
 	python benchmarks/throughput.py --pairs "resnet50 → resnet18" --steps 2 --out benchmarks/results/throughput-resnet50.json
+	python benchmarks/throughput.py --methods
 	python benchmarks/scaling.py
 	rm -rf work/bench
 	python benchmarks/pipeline.py --keep work/bench

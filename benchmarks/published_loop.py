@@ -3,21 +3,24 @@ mdistiller work, as the opponent of the benchmark. Nothing in it is slower than 
 
 Images are PIL images, augmented one by one by torchvision in loader workers; tensors are float32 in
 PyTorch's default layout; the teacher runs at every step although its answers repeat; loss and
-accuracies are read at every batch; the optimiser is ``torch.optim.SGD``.
+accuracies are read at every batch; the optimiser is ``torch.optim.SGD``. What a method adds is a
+``Criterion`` (``published_losses.py``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-TEMPERATURE = 4.0
+from stagewise.methods.base import Setup
+from stagewise.models.features import Features
+
 TO_TENSOR = transforms.Compose(
     [
         transforms.ToTensor(),
@@ -33,8 +36,9 @@ def augmentation(size: int) -> Any:
     return transforms.Compose([crop, transforms.RandomHorizontalFlip(), TO_TENSOR])
 
 
-class Images(Dataset[tuple[Tensor, int]]):
-    """uint8 images (N, H, W, C) as torchvision's CIFAR data set gives them."""
+class Images(Dataset[tuple[Any, ...]]):
+    """uint8 images (N, H, W, C) as torchvision's CIFAR data set gives them: image and label, and
+    maybe more that a method asks for."""
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray) -> None:
         self.pixels, self.labels = pixels, labels
@@ -43,7 +47,7 @@ class Images(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         image = self.transform(Image.fromarray(self.pixels[index]))
         return image, int(self.labels[index])
 
@@ -67,6 +71,11 @@ def accuracy(output: Tensor, target: Tensor) -> list[Tensor]:
     return [right[:k].reshape(-1).float().sum(0, keepdim=True) * 100 / len(target) for k in (1, 5)]
 
 
+def plain(module: Any, device: torch.device) -> Any:
+    """A module on the device, in PyTorch's default layout."""
+    return module.to(device).to(memory_format=torch.contiguous_format)
+
+
 class PublishedLoop:
     """Training of ``student`` (a network that returns features) with the labels, endlessly."""
 
@@ -78,36 +87,39 @@ class PublishedLoop:
         batch_size: int,
         workers: int,
         device: torch.device,
+        *,
+        dataset: type[Images] = Images,
+        more: Iterable[nn.Parameter] = (),
     ) -> None:
+        """``more``: parameters to train beside the student's."""
         self.device = device
-        self.student = student.to(device, memory_format=torch.contiguous_format).train()
+        self.student = plain(student, device).train()
         self.optimiser = torch.optim.SGD(
-            student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4
+            [*student.parameters(), *more], lr=0.05, momentum=0.9, weight_decay=5e-4
         )
         self.loader = DataLoader(
-            Images(pixels, labels),
+            dataset(pixels, labels),
             batch_size=batch_size,
             shuffle=True,
             num_workers=workers,
         )
         self.batches = self._batches()
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self) -> Iterator[list[Tensor]]:
         while True:
             yield from self.loader
 
-    def loss(self, images: Tensor, target: Tensor, logits: Tensor) -> Tensor:
-        """Cross-entropy."""
-        return cross_entropy(logits, target)
+    def forward(self, images: Tensor, target: Tensor, *more: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, and the logits (B, classes) whose accuracies are read."""
+        logits: Tensor = self.student(images).logits
+        return cross_entropy(logits, target), logits
 
     def train(self, steps: int) -> float:
         """``steps`` steps; returns their mean loss."""
         losses, top1, top5 = AverageMeter(), AverageMeter(), AverageMeter()
         for _ in range(steps):
-            images, target = next(self.batches)
-            images, target = images.float().to(self.device), target.to(self.device)
-            logits = self.student(images).logits
-            loss = self.loss(images, target, logits)
+            images, target, *more = (part.to(self.device) for part in next(self.batches))
+            loss, logits = self.forward(images.float(), target, *more)
             acc1, acc5 = accuracy(logits, target)
             losses.update(loss.item(), len(target))
             top1.update(acc1[0].item(), len(target))
@@ -118,21 +130,49 @@ class PublishedLoop:
         return losses.sum / losses.count
 
 
-class PublishedDistillation(PublishedLoop):
-    """KD of ``teacher`` into the student."""
+class Criterion(nn.Module):
+    """What a method's published script makes of a batch.
 
-    def __init__(self, teacher: nn.Module, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.teacher = teacher.to(self.device, memory_format=torch.contiguous_format).eval()
+    Its layers are trained with the student, but for those of ``teachers``, which were trained
+    before on the frozen teacher. ``dataset``: what its loader reads.
+    """
 
-    def loss(self, images: Tensor, target: Tensor, logits: Tensor) -> Tensor:
-        """0.1 · cross-entropy + 0.9 · KD."""
+    dataset: type[Images] = Images
+
+    def __init__(self, setup: Setup) -> None:
+        """``setup``: what our method is built from, of which only shapes are read."""
+        super().__init__()
+        self.teachers: nn.Module = nn.Identity()
+
+    def train(self, mode: bool = True) -> "Criterion":
+        """All but ``teachers``."""
+        super().train(mode)
+        self.teachers.eval()
+        return self
+
+    def run(
+        self, student: nn.Module, teacher: nn.Module, images: Tensor, target: Tensor, *more: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, and the logits (B, classes) whose accuracies are read."""
+        features: Features = student(images)
         with torch.no_grad():
-            answer = self.teacher(images).logits
-        soft = kl_div(
-            log_softmax(logits / TEMPERATURE, dim=1),
-            softmax(answer / TEMPERATURE, dim=1),
-            reduction="sum",
-        )
-        loss = 0.1 * super().loss(images, target, logits)
-        return loss + 0.9 * soft * TEMPERATURE**2 / len(target)
+            answers: Features = teacher(images)
+        loss: Tensor = self(features, answers, target, *more)
+        return loss, features.logits
+
+
+class PublishedDistillation(PublishedLoop):
+    """Distillation of ``teacher`` into the student by a ``criterion``."""
+
+    def __init__(self, criterion: Criterion, teacher: nn.Module, *arguments: Any) -> None:
+        """``arguments``: the loop's, up to its device."""
+        criterion.teachers.requires_grad_(False)
+        learnt = [p for p in criterion.parameters() if p.requires_grad]
+        super().__init__(*arguments, dataset=criterion.dataset, more=learnt)
+        self.criterion = plain(criterion, self.device).train()
+        self.teacher = plain(teacher, self.device).eval()
+
+    def forward(self, images: Tensor, target: Tensor, *more: Tensor) -> tuple[Tensor, Tensor]:
+        """The criterion's loss, and the logits."""
+        loss, logits = self.criterion.run(self.student, self.teacher, images, target, *more)
+        return loss, logits

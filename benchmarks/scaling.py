@@ -91,7 +91,7 @@ def load_images(count: int) -> float:
 def step_seconds(classes: int = 100, size: int = 32) -> float:
     """Seconds of one KD step (batch 64) with a table of answers, VGG8 of width 16."""
     import torch
-    from throughput import BATCH, random_data
+    from our_loop import BATCH, random_data
 
     from stagewise.catalogue import method_needs
     from stagewise.data.batches import TrainingBatches

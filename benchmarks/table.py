@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from our_loop import BATCH, EPOCHS
 from scipy import stats
-from throughput import PUBLISHED
+from throughput import DTYPES, PUBLISHED, RUNS, VIEWS, cold_share
 
 from stagewise.analysis.tables.cells import plus_minus
 from stagewise.analysis.tables.files import markdown
+from stagewise.catalogue import method_title
 
 FOLDER = Path(__file__).resolve().parent
 TEACHING = {
@@ -54,6 +56,40 @@ def throughput(result: dict[str, Any]) -> str:
             )
     rates = ", ".join(f"{k} {v / 1e9:.0f} GFLOP/s" for k, v in result["matmul_flops"].items())
     head = f"{machine(result)}. Matrix products: {rates}."
+    return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
+
+
+def methods(result: dict[str, Any]) -> str:
+    """A row for each method: ours beside its published script, and beside the floor."""
+    share = cold_share(RUNS, EPOCHS, VIEWS)
+    rows = []
+    for case in result["pairs"]:
+        speeds, flops = case["images_per_second"], case["flops"]
+        teaching = "live" if "float32, live" in speeds else "amortised"
+        done = flops["student"] + flops["teacher"] * (1 if teaching == "live" else share)
+        row = {
+            "Method": method_title(case["method"]),
+            "Teacher": "live" if teaching == "live" else "table",
+            "GFLOP": f"{BATCH * done / 1e9:.1f}",
+            "Published style": f"{speeds[PUBLISHED]:.0f}",
+        }
+        for dtype in DTYPES:
+            rate = result["matmul_flops"][dtype]
+            speed = speeds[f"{dtype}, {teaching}"]
+            row[f"Ours, {dtype}"] = f"{speed:.0f}"
+            row[f"Ratio, {dtype}"] = f"{speed / speeds[PUBLISHED]:.2f}×"
+            row[f"Above the floor, {dtype}"] = f"{rate / done / speed:.2f}×"
+        rows.append(row)
+    rates = ", ".join(f"{k} {v / 1e9:.0f} GFLOP/s" for k, v in result["matmul_flops"].items())
+    head = (
+        f"{machine(result)}. Matrix products: {rates}. {result['pairs'][0]['pair']}, images/s."
+        f" The opponent has the method's loss as its published script has it"
+        " ([published_losses/](published_losses/__init__.py)). *Table*: the mean of"
+        f" {RUNS} runs of {EPOCHS} epochs; *live*: the teacher runs at every step, because the"
+        " method asks for its maps or for more views. AB and FSP are in their first phase. *GFLOP*:"
+        " of our step of 64 images, with gradients and the teacher's share; *above the floor*: the"
+        " step's time over that of as many FLOPs at the rate of matrix products."
+    )
     return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
 
 
@@ -164,6 +200,7 @@ def forecast(result: dict[str, Any]) -> str:
 
 SECTIONS = {
     "throughput": ("Throughput of one distillation step", throughput),
+    "methods": ("One step of each method", methods),
     "scaling": ("Growth", scaling),
     "pipeline": ("The default study", pipeline),
     "forecast": ("The forecast, and what came", forecast),

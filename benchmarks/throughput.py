@@ -1,9 +1,9 @@
 """Images per second of one distillation step: ours beside the published-style loop.
 
-KD, batch 64, 32x32 images, 100 classes, random pixels: no loop's speed depends on what the images
-show. All loops of a pair take turns in every round, so that a slow spell hits all of them; numbers
-are medians over rounds. The published-style loop has a process of its own: what our scripts do to
-theirs (they keep freed memory) would help it too.
+KD on several pairs, or with ``--methods`` every method on one, with its published script's loss.
+All loops of a pair and method take turns in every round, so that a slow spell hits all of them;
+numbers are medians over rounds. The published-style loop has a process of its own: what our scripts
+do to theirs (they keep freed memory) would help it too.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -21,23 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 from machine import keep, matmul_rate, synchronise
+from our_loop import BATCH, EPOCHS, IMAGES, RATE, Dtype, OurLoop, Pair, flops, networks, random_data
 from published_loop import PublishedDistillation
+from published_losses import CRITERIA
 
-from stagewise.catalogue import method_needs
-from stagewise.data.batches import Split, TaskData, TrainingBatches
-from stagewise.methods.base import make_method
-from stagewise.models.cost import costs
-from stagewise.models.features import Batch, Network
-from stagewise.models.store import Architecture, build
+from stagewise import catalogue
+from stagewise.data.batches import TaskData
 from stagewise.process.machine import keep_freed_memory
-from stagewise.runs.start import make_setup
-from stagewise.study.spec import Training
-from stagewise.training.precision import precision
-from stagewise.training.sgd import SGD
-from stagewise.training.step import Pass, make_step
-from stagewise.training.table import TableFolder
-from stagewise.training.teachers import LiveTeacher, TableTeacher, Teacher, widths
-from stagewise.training.trainer import own_stream
 
 PAIRS = {
     "wrn40-2 → wrn16-2": ("wrn40-2", "wrn16-2"),
@@ -45,9 +34,12 @@ PAIRS = {
     "resnet32x4 → resnet8x4": ("resnet32x4", "resnet8x4"),
     "resnet50 → resnet18": ("resnet50", "resnet18"),
 }
-CLASSES, SIZE, BATCH = 100, 32, 64
-PUBLISHED, RUNS, EPOCHS = "published-style loop", 5, 240
+PUBLISHED, RUNS = "published-style loop", 5
+DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16")
 VIEWS = 81 * 2
+
+Case = tuple[str, str, tuple[str, ...]]
+"""Pair, method, and how its teacher answers."""
 
 Round = Callable[[], float]
 """Trains some steps and returns images per second."""
@@ -60,108 +52,42 @@ def cold_share(runs: int, epochs: int, views: int) -> float:
     return views * (1 - (1 - 1 / views) ** draws) / draws
 
 
-def architecture(name: str) -> Architecture:
-    """A network as the papers use it."""
-    return Architecture(name, {}, CLASSES, 3, SIZE)
-
-
-def network(name: str, device: torch.device) -> Network:
-    """New weights, on the device."""
-    return build(architecture(name), seed=0).to(device)
-
-
-def macs(name: str) -> int:
-    """Multiply-adds of one image's forward pass."""
-    built = build(architecture(name), seed=0)
-    return int(costs(built, architecture(name))[-1]["macs"])
-
-
-def random_data(
-    images: int, device: torch.device, size: int = SIZE, classes: int = CLASSES
-) -> TaskData:
-    """Random pixels, resident on the device."""
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (images, 3, size, size), generator=generator, dtype=torch.uint8)
-    split = Split(pixels.to(device), (torch.arange(images) % classes).to(device))
-    half = torch.full((1, 3, 1, 1), 0.5, device=device)
-    names = [str(number) for number in range(classes)]
-    return TaskData(split, split, split, names, half, half / 2)
-
-
-def ours(pair: tuple[str, str], data: TaskData, dtype: str, teaching: str, folder: Path) -> Round:
-    """Rounds of our loop: one epoch over ``data``, with what the trainer does at each step.
-
-    ``teaching``: ``live`` (the table off), ``cold`` (an empty table at every round) or ``warm`` (a
-    table that has every view of the round).
-    """
-    device = data.train.labels.device
-    settings = Training(batch_size=BATCH, crop=4, flip=True)
-    batches = TrainingBatches(data, seed=0, settings=settings)
-    teacher = network(pair[0], device).eval().requires_grad_(False)
-    student = network(pair[1], device)
-    needs = method_needs("kd")
-    method = make_method({"method": "kd"}, make_setup(needs, student, teacher, data, seed=0))
-    forward_precision = precision(dtype, device)
-    rows = len(data.train.labels) * batches.views
-    table = TableFolder(folder, 2**40).open(f"{pair[0]}-{dtype}-{teaching}", rows, widths(teacher))
-    answering: Teacher = TableTeacher(teacher, batches, forward_precision, table)
-    if teaching == "live":
-        answering = LiveTeacher(teacher, forward_precision)
-
-    student.train()
-
-    def forward(batch: Batch) -> Pass:
-        with forward_precision:
-            features = student(batch.images)
-        features = features.float()
-        answers = answering(batch)
-        return Pass(features, answers, batch, method(features, answers, batch))
-
-    step = make_step(
-        forward,
-        method,
-        {"ce": 0.1, "kd": 0.9},
-        batches,
-        SGD({1.0: student.parameters()}, momentum=0.9, weight_decay=5e-4),
-    )
-    numbers: Iterator[int] = iter(lambda: 0, 1) if teaching == "warm" else count()
+def ours(
+    pair: Pair, data: TaskData, dtype: Dtype, teaching: str, folder: Path, method: str = "kd"
+) -> Round:
+    """Rounds of our loop: one epoch over ``data``."""
+    device, loop = data.train.labels.device, OurLoop(method, pair, data, folder, dtype, teaching)
 
     def run() -> float:
-        if teaching == "cold" and table:
-            table.clear()
-        epoch = next(numbers)
-        with own_stream(device):
-            synchronise(device)
-            start = time.perf_counter()
-            index, view = batches.draw(epoch)
-            answering.prepare(index, view)
-            for part in zip(index.split(BATCH), view.split(BATCH), strict=True):
-                step(*part, 0.05, epoch)
-            step.means()
-            synchronise(device)
-            return len(index) / (time.perf_counter() - start)
+        synchronise(device)
+        start = time.perf_counter()
+        images = loop.epoch()
+        synchronise(device)
+        return images / (time.perf_counter() - start)
 
     return run
 
 
 def published(
-    pair: tuple[str, str], steps: int, workers: int, threads: int, device: torch.device
+    method: str, pair: Pair, steps: int, workers: int, threads: int, device: torch.device
 ) -> Round:
     """Rounds of the published-style loop, as many steps each."""
     torch.set_num_threads(threads)
-    data = random_data(BATCH * steps, torch.device("cpu"))
-    pixels = data.train.images.permute(0, 2, 3, 1).contiguous().numpy()
-    labels = data.train.labels.numpy()
-    repeated = np.resize(np.arange(len(labels)), 50 * len(labels))  # its epochs start workers anew
+    data = random_data(BATCH * steps, device)
+    student, teacher, setup = networks(method, pair, data)
+    pixels = data.train.images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    shown = np.resize(np.arange(len(pixels)), IMAGES)  # its epochs start workers anew
     loop = PublishedDistillation(
-        network(pair[0], device),
-        network(pair[1], device),
-        pixels[repeated],
-        labels[repeated],
+        CRITERIA[method](setup),
+        teacher,
+        student,
+        pixels[shown],
+        setup.labels.cpu().numpy(),
         BATCH,
         workers,
         device,
     )
+    loop.optimiser.param_groups[0]["lr"] = RATE
 
     def run() -> float:
         synchronise(device)
@@ -203,61 +129,91 @@ def apart(*arguments: Any) -> Iterator[Round]:
 
 
 def measure(
-    name: str, steps: int, rounds: int, workers: int, device: torch.device
+    name: str,
+    method: str,
+    teachings: tuple[str, ...],
+    steps: int,
+    rounds: int,
+    workers: int,
+    device: torch.device,
 ) -> dict[str, Any]:
-    """All loops of one pair, interleaved."""
+    """All loops of one pair and method, interleaved; FLOPs are those of an image."""
     pair, data = PAIRS[name], random_data(BATCH * steps, device)
     threads = torch.get_num_threads()
     with (
-        tempfile.TemporaryDirectory(prefix="stagewise-bench-") as folder,
-        apart(pair, steps, workers, threads, device) as opponent,
+        tempfile.TemporaryDirectory(prefix="stagewise-bench-") as temporary,
+        apart(method, pair, steps, workers, threads, device) as opponent,
     ):
+        folder = Path(temporary)
         loops: dict[str, Round] = {PUBLISHED: opponent}
-        for dtype in ("float32", "bfloat16"):
-            for teaching in ("live", "cold", "warm"):
-                loops[f"{dtype}, {teaching}"] = ours(pair, data, dtype, teaching, Path(folder))
+        for dtype in DTYPES:
+            for teaching in teachings:
+                key = f"{dtype}, {teaching}"
+                loops[key] = ours(pair, data, dtype, teaching, folder, method)
         speeds: dict[str, list[float]] = {key: [] for key in loops}
         for number in range(rounds + 1):
             for key, run in loops.items():
                 speed = run()
                 if number:  # the first round warms up
                     speeds[key].append(speed)
+        work = flops(method, pair, folder)
     medians = {key: median(values) for key, values in speeds.items()}
     share = cold_share(RUNS, EPOCHS, VIEWS)
-    for dtype in ("float32", "bfloat16"):
-        cold, warm = medians[f"{dtype}, cold"], medians[f"{dtype}, warm"]
-        medians[f"{dtype}, amortised"] = 1 / (share / cold + (1 - share) / warm)
-    teacher, student = (macs(network_name) for network_name in pair)
+    if "cold" in teachings:
+        for dtype in DTYPES:
+            cold, warm = medians[f"{dtype}, cold"], medians[f"{dtype}, warm"]
+            medians[f"{dtype}, amortised"] = 1 / (share / cold + (1 - share) / warm)
     return {
         "pair": name,
+        "method": method,
         "images_per_second": medians,
         "all": speeds,
-        "flops": {"student": 6 * student, "teacher": 2 * teacher},
+        "flops": work,
     }
+
+
+def teachings_of(method: str) -> tuple[str, ...]:
+    """How its teacher can answer."""
+    live = catalogue.method_needs(method).live_teacher
+    return ("live",) if live else ("cold", "warm")
 
 
 def main() -> None:
     """Measure, and write a JSON file for ``table.py``."""
+    known = [name for name in CRITERIA if name in catalogue.methods()]
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--pairs", nargs="*", default=list(PAIRS)[:3], choices=list(PAIRS))
+    options.add_argument(
+        "--methods", nargs="*", metavar="METHOD", help="of these methods, or of all, the first pair"
+    )
     options.add_argument("--steps", type=int, default=6, help="steps in a round")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
     options.add_argument("--workers", type=int, default=2, help="loader workers, published style")
     options.add_argument("--device", default="cpu")
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results/throughput.json"))
+    options.add_argument("--out", type=Path, help="default: in benchmarks/results")
     arguments = options.parse_args()
+    if unknown := [name for name in arguments.methods or () if name not in known]:
+        options.error(f"--methods: {unknown[0]}: {catalogue.nearest(unknown[0], known)}")
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     device = torch.device(arguments.device)
-    rates = {dtype: matmul_rate(getattr(torch, dtype), device) for dtype in ("float32", "bfloat16")}
+    rates = {dtype: matmul_rate(getattr(torch, dtype), device) for dtype in DTYPES}
+    if arguments.methods is None:
+        kind, every = "throughput", ("live", "cold", "warm")
+        cases: list[Case] = [(name, "kd", every) for name in arguments.pairs]
+    else:
+        kind, first = "methods", arguments.pairs[0]
+        cases = [(first, name, teachings_of(name)) for name in arguments.methods or known]
+    out = arguments.out or Path(f"benchmarks/results/{kind}.json")
     found = []
-    for name in arguments.pairs:
-        found.append(measure(name, arguments.steps, arguments.rounds, arguments.workers, device))
-        speeds = found[-1]["images_per_second"]
+    for case in cases:
+        found.append(measure(*case, arguments.steps, arguments.rounds, arguments.workers, device))
+        speeds, title = found[-1]["images_per_second"], " ".join(case[:2])
         for key, speed in speeds.items():
-            print(f"{name:26} {key:22} {speed:9.1f} images/s {speed / speeds[PUBLISHED]:6.2f}x")
-    keep({"matmul_flops": rates, "pairs": found}, arguments.out, device)
+            ratio = speed / speeds[PUBLISHED]
+            print(f"{title:28} {key:22} {speed:9.1f} images/s {ratio:6.2f}x", flush=True)
+        keep({"matmul_flops": rates, "pairs": found}, out, device)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers import make, network, shown, task_data, whole_batch
 from oracles import Array, agree, draw, kl, leaf, softmax
+from torch import nn
 
 from stagewise.methods.hsakd import Method as HSAKD
 from stagewise.methods.hsakd import heads_loss
@@ -69,3 +71,21 @@ def test_heads_loss_is_the_papers() -> None:
 
     agree(heads_loss(student, teacher, 3.0), student, formula)
     assert abs(heads_loss(teacher[1:], teacher, 3.0).item()) < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_heads_go_on_in_the_precision_of_the_taps(dtype: torch.dtype) -> None:
+    student, teacher = network(image_size=SIZE), network("vgg8", seed=1, image_size=SIZE)
+    data = task_data(8, size=SIZE)
+    heads = make("hsakd", student, teacher, data).get_submodule("heads")
+    features = student(whole_batch(data).images)
+    if dtype == torch.float64:
+        heads.double()
+    seen: set[torch.dtype] = set()
+    for layer in heads.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda module, given, output: seen.add(output.dtype))
+    taps = {name: tap.to(dtype) for name, tap in features.taps.items()}
+    logits = heads(features._replace(taps=taps))
+    assert seen == {dtype}
+    assert {z.dtype for z in logits} == {torch.promote_types(dtype, torch.float32)}

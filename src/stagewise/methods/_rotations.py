@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from stagewise.methods.base import full
-from stagewise.models.features import Batch, Features, Network
+from stagewise.models.features import Batch, Features, Network, precision_of
 
 ROTATIONS = 4
 
@@ -63,10 +63,13 @@ class RotationHeads(nn.ModuleDict):
         )
 
     def forward(self, features: Features) -> list[Tensor]:
-        """Logits (B, 4·classes) of each head, shallow to deep, from the network's features."""
-        taps = {name: full(tap) for name, tap in features.taps.items()}
+        """Logits (B, 4·classes) of each head, shallow to deep, from the network's features.
+
+        They go on in the precision of the taps.
+        """
         found = []
         for stage, branch in self.items():
             assert isinstance(branch, Network)
-            found.append(branch.resume(stage, taps))
+            with precision_of(features.taps[stage]):
+                found.append(full(branch.resume(stage, features.taps)))
         return found

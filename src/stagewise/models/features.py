@@ -1,6 +1,7 @@
 """What goes into a network and what comes out: features by name, no hooks, no positional lists."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
@@ -30,6 +31,14 @@ class Batch:
 def full(values: Tensor) -> Tensor:
     """Half types as float32; float32 and float64 as they are."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def precision_of(tap: Tensor) -> AbstractContextManager[object]:
+    """In which layers go on from a tap as the network made it: autocast where that gave half
+    precision. What they return may be half too."""
+    if tap.dtype != torch.bfloat16:
+        return nullcontext()
+    return torch.autocast(tap.device.type, tap.dtype, cache_enabled=False)
 
 
 class Features(NamedTuple):
