@@ -28,7 +28,7 @@ from stagewise.methods.base import (
     soft_target_loss,
     warmth,
 )
-from stagewise.models.features import Batch, Features
+from stagewise.models.features import Batch, Features, precision_of
 
 NAME = "ReviewKD"
 NEEDS = Needs(teacher=True, teacher_pooled=True, teacher_taps=True)
@@ -108,15 +108,16 @@ class Method(DistillationMethod):
         first."""
         pairs = [(student.pooled[:, :, None, None], teacher.pooled[:, :, None, None])]
         pairs += [(student.taps[own], teacher.taps[theirs]) for own, theirs in self.pairs[::-1]]
-        return [(full(own), full(theirs)) for own, theirs in pairs]
+        return pairs
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """``ce``, ``kd``, and ``review`` as far as it is warmed up; means over the batch."""
         assert teacher is not None
         terms, handed = [], None
         for fusion, (own, theirs) in zip(self.fusions, self.maps(student, teacher), strict=True):
-            led, handed = fusion(own, handed)
-            terms.append(context_loss(led, theirs))
+            with precision_of(student.taps[self.pairs[-1][0]]):
+                led, handed = fusion(own, handed)
+            terms.append(context_loss(full(led), full(theirs)))
         return {
             "ce": label_loss(student.logits, batch.target),
             "kd": soft_target_loss(student.logits, teacher.logits, self.temperature),
