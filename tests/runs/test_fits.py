@@ -17,7 +17,7 @@ from stagewise.study.matching import match_key, matches
 from stagewise.study.plan import make_plan
 from stagewise.study.planned import Plan
 
-SIZE = DataSize({"all": 4}, {"train": 40, "validation": 8, "test": 8}, {"all": None}, 3, 16)
+SIZE = DataSize({"all": 4}, {"train": 40, "validation": 8, "test": 8}, {"all": None}, 3, 12)
 PAIRS = {
     "vgg": {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8"}},
     "odd": {"teacher": {"network": "resnet8"}, "student": {"network": "resnet10-imagenet"}},
