@@ -10,7 +10,7 @@ how a spec is written (its values are compared themselves), how processes start 
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
@@ -54,9 +54,19 @@ def _canonical(node: object) -> str:
     return f"{type(node).__name__}({','.join(parts)})"
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements of a tree, without the expressions in them, which import nothing."""
+    for block in ("body", "handlers", "orelse", "finalbody", "cases"):
+        inside = getattr(node, block, None)
+        if isinstance(inside, list):  # of a lambda, and of a choice, it is an expression
+            for child in inside:
+                yield child
+                yield from _statements(child)
+
+
 def _imports(tree: ast.Module, module: str, is_package: bool) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
