@@ -11,9 +11,9 @@ from projects import copy_project
 
 RUNS = 2000
 START, A_JOB, A_METHOD = 4_000_000, 10_500, 35_000
-"""Most function calls of a dry run: 3.5 million, 9,700 a job and 30,000 for each method's file, which
-is parsed, now; the same on every machine, whatever else it does. They bound the work, not the
-seconds, which ``benchmarks/scaling.py`` times."""
+"""Most function calls of a dry run: 3.5 million, 9,700 a job and 30,000 for the file of each method
+now; the same on every machine, whatever else it does. They bound the work, not the seconds, which
+``benchmarks/scaling.py`` times."""
 
 
 def plan(project, config):

@@ -29,7 +29,7 @@ TEACHER, STUDENT = "wrn40-2", "wrn16-2"
 CLASSES, SIZE, IMAGES = 100, 32, 50_000
 SETTINGS = Training(epochs=240, batch_size=64)
 COMMON = "test_losses"
-"""The tests of losses that have no test file of their own."""
+"""The tests of plain losses."""
 HEADER = ("Method", "File", "Needs", "Weights", "Extra parameters", "Training", "Before it")
 
 PREAMBLE = f"""# The methods
@@ -146,13 +146,21 @@ def _needs(needs: Needs) -> list[str]:
 
 def _section(name: str, tests: Path) -> str:
     """What a method's file says of it, and what it is checked against."""
-    own = tests / f"test_{name}.py"
-    file = own if own.is_file() else tests / f"{COMMON}.py"
+    file = _tests_of(name, tests)
     said, checked = _docstring(catalogue.methods()[name]), _docstring(file)
     return (
         f'<a id="{name}"></a>\n\n## {catalogue.method_title(name)}\n\n{said}\n\n'
         f"*Checked* in [{file.name}](../tests/methods/{file.name}): {checked}\n"
     )
+
+
+def _tests_of(name: str, folder: Path) -> Path:
+    """The test file of a method's own, or the first one that names it; the common one before all
+    others, and where none does."""
+    files = [folder / f"{COMMON}.py", *sorted(folder.glob("test_*.py"))]
+    own = folder / f"test_{name}.py"
+    named = [file for file in files if f'"{name}"' in file.read_text(encoding="utf-8")]
+    return own if own.is_file() else [*named, files[0]][0]
 
 
 def _docstring(path: Path) -> str:
