@@ -1,6 +1,7 @@
 """Write ``benchmarks/README.md`` and ``docs/verdicts.md`` from the results of the benchmarks."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def scaling(result: dict[str, Any]) -> str:
 
 def loops(runs: pd.DataFrame) -> str:
     """A row for each way to make batches and to step: means, and what it differs from ours by."""
-    groups = dict(iter(runs.groupby("arm", sort=False)))
+    groups = {str(arm): part for arm, part in runs.groupby("arm", sort=False)}
     rows = [
         {
             "Loop": arm,
@@ -141,7 +142,31 @@ def loops(runs: pd.DataFrame) -> str:
     )
     if runs.groupby("arm").size().min() < WANTED:
         head += f" **Not finished**: {WANTED} seeds of each are wanted, and nothing is decided yet."
+    else:
+        head += f"\n\n{answered(groups)}"
     return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
+
+
+def answered(groups: Mapping[str, pd.DataFrame]) -> str:
+    """Whether the published-style loop, or a cross, differs from ours."""
+    low, high = between(groups["published style"], groups["ours"], "test_accuracy")
+    others = [
+        arm
+        for arm, part in groups.items()
+        if arm not in ("ours", "published style")
+        and np.prod(between(part, groups["ours"], "test_accuracy")) > 0
+    ]
+    crosses = (
+        f"crosses that differ from ours: {', '.join(others)}"
+        if others
+        else "no cross differs from ours"
+    )
+    if low * high > 0:
+        return f"**The loops differ**, by {low:+.1f} to {high:+.1f} points; {crosses}."
+    return (
+        f"**No difference is shown**: the published-style loop is between {-low:.1f} points below"
+        f" and {high:.1f} above ours; {crosses}."
+    )
 
 
 WANTED = 8
@@ -154,9 +179,15 @@ def apart(part: pd.DataFrame, ours: pd.DataFrame, column: str, digits: int) -> s
     mean = part[column].mean() - ours[column].mean()
     if min(len(part), len(ours)) < 2:
         return f"{mean:+.{digits}f}"
+    low, high = between(part, ours, column)
+    return f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+def between(part: pd.DataFrame, ours: pd.DataFrame, column: str) -> tuple[float, float]:
+    """95 % interval of the difference to our loop."""
     test = stats.ttest_ind(part[column], ours[column], equal_var=False)
     low, high = test.confidence_interval(0.95)
-    return f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return float(low), float(high)
 
 
 def pipeline(result: dict[str, Any]) -> str:
