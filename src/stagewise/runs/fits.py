@@ -14,9 +14,9 @@ from stagewise import catalogue
 from stagewise.errors import UserError
 from stagewise.methods.base import Setup, make_method
 from stagewise.models.features import Features, Network
-from stagewise.models.store import Architecture, build
+from stagewise.models.store import build
 from stagewise.recipes.base import make_phases
-from stagewise.runs.start import make_part
+from stagewise.runs.start import make_part, planned
 from stagewise.study.images import DataSize
 from stagewise.study.matching import matches
 from stagewise.study.planned import Plan, PlannedRun
@@ -67,11 +67,8 @@ class _Networks:
 
     def shown(self, spec: TrainSpec, blocks: bool) -> Shown:
         """The network of a run, and what it makes of two images."""
-        given = catalogue.network_options(spec.network["network"]) | spec.network
-        options = {key: value for key, value in given.items() if key != "network"}
-        classes, exits = self.data.classes[spec.data.task], spec.exits or None
-        shape = (classes, self.data.channels, self.data.size, exits)
-        architecture = Architecture(spec.network["network"], options, *shape)
+        classes = self.data.classes[spec.data.task]
+        architecture = planned(spec, classes, self.data.channels, self.data.size)
         key = repr((architecture, blocks))
         if key not in self.known:
             network = build(architecture, spec.seed).eval()

@@ -63,14 +63,17 @@ def load_parent(inputs: Inputs, role: str, data: TaskData, *, same_classes: bool
     return network, architecture
 
 
-def from_scratch(spec: TrainSpec, inputs: Inputs, data: TaskData) -> Built:
-    """New weights."""
+def planned(spec: TrainSpec, classes: int, channels: int, size: int) -> Architecture:
+    """The network that a spec names, for so many classes and such images."""
     name = spec.network["network"]
     given = catalogue.network_options(name) | spec.network
     options = {key: value for key, value in given.items() if key != "network"}
-    channels, size = data.shape
-    exits = spec.exits or None
-    architecture = Architecture(name, options, len(data.classes), channels, size, exits)
+    return Architecture(name, options, classes, channels, size, spec.exits or None)
+
+
+def from_scratch(spec: TrainSpec, inputs: Inputs, data: TaskData) -> Built:
+    """New weights."""
+    architecture = planned(spec, len(data.classes), *data.shape)
     return build(architecture, spec.seed), architecture
 
 
