@@ -21,7 +21,7 @@ CAPTION = (
     "simultaneous 95 % interval over all methods of the panel (Šidák’s t; n = {n}); filled: p "
     "adjusted over the panel (step-down max-T of joint sign flips) is at most 0.05. An arrow: the "
     "bar goes on outside. Cost: multiply-adds of training, teacher’s answers included, over those "
-    "of plain KD, where the records have them. A star: the ensemble of exits. A method has one "
+    "of plain KD, where the records have them. A dagger: the ensemble of exits. A method has one "
     "colour in all figures. {protocol}"
 )
 ROW = 0.185

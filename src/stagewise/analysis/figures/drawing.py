@@ -29,7 +29,7 @@ BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = (
     "#56b4e9",
 )
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY)
-LONGEST = 14
+LONGEST = 18
 """Letters of a method's name where room is short."""
 GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
 OKLAB_TO_CONES = np.array(
@@ -107,8 +107,8 @@ def method_colour(label: str) -> str:
 
 
 def method_name(name: str) -> str:
-    """A method's name where room is short; a star marks an ensemble."""
-    name = name.replace(" (ensemble)", "*").replace("student alone", "alone")
+    """A method's name where room is short; a dagger marks an ensemble (OtO* is a method)."""
+    name = name.replace(" (ensemble)", "†").replace("student alone", "alone")
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
