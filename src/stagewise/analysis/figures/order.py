@@ -19,8 +19,8 @@ POSITION = 10
 CAPTION = (
     "Our order of the methods, by mean test accuracy over {n}, beside the published one; a level "
     "line is the same place in both. Spearman’s ρ with its 95 % interval over methods "
-    "(Bonett–Wright): what another set of such methods could give. A dagger: the ensemble of exits. "
-    "{protocol}"
+    "(Bonett–Wright): what another set of such methods could give. A dagger: the ensemble of "
+    "exits. {protocol}"
 )
 ROW = 0.2
 """Height of a method, inches."""

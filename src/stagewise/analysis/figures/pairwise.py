@@ -19,7 +19,8 @@ CAPTION = (
     "Every method against every other: mean paired difference in test accuracy, the row’s minus "
     "the column’s, in points; best mean first ({n}). Blue: the row is better; red: worse. Dot: p "
     "is at most 0.05, adjusted over all pairs of the matrix by the step-down max-T procedure of "
-    "joint sign flips. Numbers stand where there is room. A dagger: the ensemble of exits. {protocol}"
+    "joint sign flips. Numbers stand where there is room. A dagger: the ensemble of exits. "
+    "{protocol}"
 )
 DARK = "#232328"
 """Ink on cells, which stay light where the page is dark."""
