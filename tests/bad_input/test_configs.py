@@ -230,7 +230,7 @@ CASES: list[Case] = [
     ("methods.kd", {"training": {"epochs": 1}}, "methods.kd.training.epochs|1|give at least 2"),
     ("distillation.methods", ["mskd"], "distillation.methods.0|'mskd'|multi_exit.methods"),
     ("multi_exit.methods", ["kd"], "multi_exit.methods.0|'kd'|distillation or two_stage"),
-    ("pairs.p.student", VGG, "multi_exit.methods.2|'oto'|4 and the teacher 3|choose a student"),
+    ("methods.mskd", {"teacher_exits": "joint"}, "methods.mskd.teacher_exits|'joint'|remove it"),
     ("methods.ce", {"method": "kd"}, "methods.ce.method|'kd'|'ce'|choose another label"),
     ("methods.mskd", {"method": "exits_ce"}, "methods.mskd.method|'exits_ce'|another label"),
     ("two_stage.methods", [], "pruning.1.chain|two_stage.methods is empty|add a method"),

@@ -5,14 +5,14 @@ and double the channels up to the last stage's, pooling, a linear layer. ``linea
 linear layer, for ablation. The paper does not print its heads; both are reconstructions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from stagewise.models.features import Features, Network
+from stagewise.models.features import Features, Network, Paths
 
 
 def separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
@@ -71,6 +71,9 @@ HEADS: dict[str, Callable[[list[torch.Size], int], nn.Sequential]] = {
 class MultiExit(Network):
     """A backbone with an exit after every stage; the last exit is the backbone's own classifier."""
 
+    wanted: Collection[int] | None = None
+    """Numbers of the exits that run (see ``run_to``)."""
+
     def __init__(self, backbone: Network, head: str, example: Tensor) -> None:
         """``example``: (2, channels, H, W), a dry run on which tells the shapes of the taps."""
         super().__init__()
@@ -97,9 +100,18 @@ class MultiExit(Network):
             *self.backbone.classifiers(),
         ]
 
-    def run_to(self, depth: int | None) -> None:
-        """From now on, run no more than so many stages, and their exits; None is everything."""
+    def paths(self) -> Paths:
+        """Stem, stages and head of each early exit; of the last one, the backbone."""
+        names = [*self.backbone.parts()]
+        ends = (names.index(stage) + 1 for stage in self.stages[: len(self.exits)])
+        early = ((*names[:end], f"exits.{number}") for number, end in enumerate(ends, 1))
+        return (*early, tuple(names))
+
+    def run_to(self, depth: int | None, exits: Collection[int] | None = None) -> None:
+        """From now on, run no more than so many stages, and their exits, or those of these numbers;
+        None is everything."""
         self.backbone.run_to(depth)
+        self.wanted = exits
 
     def tap_blocks(self) -> None:
         """From now on, tap every block of the backbone's stages as well."""
@@ -110,11 +122,30 @@ class MultiExit(Network):
         deepest exit that does, with its map's channels as ``pooled``."""
         if self.backbone.depth is not None:
             x, taps = self.backbone.walk(images)
-            maps = self.backbone.exit_maps(taps)
-            heads = list(self.exits)[: len(maps)]
-            exits = tuple(head(tap) for head, tap in zip(heads, maps, strict=True))
-            return Features(exits[-1], taps, x.mean((2, 3)), exits)
+            numbers, answers, vectors = self._early(self.backbone.exit_maps(taps))
+            return Features(answers[-1], taps, x.mean((2, 3)), answers, vectors, numbers)
         features: Features = self.backbone(images)
         maps = self.backbone.exit_maps(features.taps)
-        early = [head(tap) for head, tap in zip(self.exits, maps[:-1], strict=True)]
-        return features._replace(exits=(*early, features.logits))
+        numbers, answers, vectors = self._early(maps[:-1])
+        return features._replace(
+            exits=(*answers, features.logits),
+            exit_vectors=(*vectors, maps[-1].mean((2, 3))),
+            exit_numbers=(*numbers, len(maps)),
+        )
+
+    def _early(
+        self, maps: list[Tensor]
+    ) -> tuple[tuple[int, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Of the exits that run, on the maps of their stages: numbers, logits, and the vectors that
+        their linear layers get."""
+        wanted = range(1, len(maps) + 1) if self.wanted is None else self.wanted
+        numbers = tuple(number for number in range(1, len(maps) + 1) if number in wanted)
+        answers, vectors = [], []
+        for number in numbers:
+            *layers, classifier = self.exits[number - 1].children()
+            x = maps[number - 1]
+            for layer in layers:
+                x = layer(x)
+            vectors.append(x)
+            answers.append(classifier(x))
+        return numbers, tuple(answers), tuple(vectors)

@@ -38,6 +38,10 @@ class MethodEntry(Open):
     """How it is trained in `distillation` and `multi_exit`; as its file says where absent."""
     teacher: Literal["teacher", "assistant"] = optional("teacher")
     """Who teaches: the pair's teacher, or the last of its assistants."""
+    teacher_exits: Literal["frozen", "joint", "self_distilled"] = optional("frozen")
+    """How the teacher of a method that learns from a teacher's exits got them: on its frozen
+    backbone, so its own answer is the plain teacher's; by training backbone and exits together from
+    scratch, on labels; or likewise, with the deepest exit teaching the others."""
     training: Overrides = optional_mapping()
     """Where the training of its arms differs from their step's."""
     pairs: Names = optional(())
