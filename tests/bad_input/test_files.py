@@ -152,7 +152,7 @@ def test_sizes_are_refused_before_memory_is_taken(
         refused(path, lambda path=path: load_network(path))
     monkeypatch.setattr(store, "LARGEST_TRACE", 10**6)
     path = restated(model, **pruned, image_size=512)
-    refused(path, lambda: load_network(path), "pruned on images that fill")
+    refused(path, lambda: load_network(path), "made on images that fill")
 
 
 def header(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -1,0 +1,54 @@
+"""Heads that exist, and exits in places that their networks have."""
+
+from stagewise import catalogue
+from stagewise.study.config.lessons import lessons, sound_needs
+from stagewise.study.config.options import Problems, unknown
+from stagewise.study.config.study import Config
+
+
+def head_problems(config: Config) -> Problems:
+    """Heads that exist; places that rise."""
+    given = {"multi_exit": (config.multi_exit.head, config.multi_exit.places)}
+    for label, entry in config.methods.items():
+        given[f"methods.{label}.exits"] = (entry.exits.head, entry.exits.places)
+    for key, (head, places) in given.items():
+        if head and head not in catalogue.heads():
+            yield unknown(f"{key}.head", head, catalogue.heads())
+        if [*places] != sorted(places):
+            yield f"{key}.places: {[*places]} must rise; give {sorted(places)}"
+
+
+def placing_problems(config: Config) -> Problems:
+    """Exits behind stages that there are; a teacher with every exit that a student learns from."""
+    for lesson in lessons(config):
+        label, needs = lesson.label, sound_needs(config, lesson.label)
+        if not (needs and lesson.pair in config.pairs):
+            continue
+        part = sound_needs(config, needs.teacher_part) if needs.teacher_part else None
+        taught_exits = part is not None and part.exits
+        key = f"methods.{label}.exits" if config.method(label).exits.places else "multi_exit"
+        places, usual = config.exits(label)[1], config.multi_exit.places
+        pair = config.pairs[lesson.pair]
+        if needs.exits:
+            yield from _beyond(key, places, lesson.pair, pair.student.network)
+        if taught_exits:
+            assisted = config.method(label).teacher == "assistant" and pair.assistants
+            above = pair.assistants[-1] if assisted else pair.teacher
+            yield from _beyond("multi_exit", usual, lesson.pair, above.network)
+        lacking = sorted({*places} - {*usual}) if usual else []
+        if needs.exits and taught_exits and lacking:
+            yield (
+                f"{key}.places: {lacking} of '{label}' learn from exits in these places, but the"
+                f" teacher has exits in {[*usual]}; add them to multi_exit.places"
+            )
+
+
+def _beyond(key: str, places: tuple[int, ...], pair: str, network: str) -> Problems:
+    """Places that a network of a pair does not have."""
+    stages = catalogue.stages(network)
+    for place in places:
+        if stages and place >= stages:
+            yield (
+                f"{key}.places: {place}, but '{network}' of pair '{pair}' has {stages} stages, and"
+                f" the exit behind the last is its classifier; give stages from 1 to {stages - 1}"
+            )
