@@ -25,9 +25,9 @@ from stagewise.models.history import History, replay
 LIMITS = {"classes": (2, 100_000), "channels": (1, 16), "image_size": (1, 512)}
 """What a weight file may ask for; more is refused before any memory is taken."""
 
-LARGEST, PRUNED_TO, SMALL = 2**27, 256, 2**20
-"""Parameters of the largest network that a file may say it was pruned from (half a GiB), or so many
-times those that are there, but ``SMALL`` in any case."""
+LARGEST, PRUNED_TO, CUT_TO, SMALL = 2**27, 256, 1024, 2**20
+"""Parameters of the largest network that a file may say it was pruned or cut from (half a GiB), or
+so many times those that are there, but ``SMALL`` in any case."""
 
 LARGEST_TRACE = 2**29
 """Values of all layers' outputs when such a network is traced (2 GiB)."""
@@ -286,7 +286,8 @@ def _check_sizes(path: Path | str, architecture: Architecture) -> None:
 def _check_dense(backbone: Network, architecture: Architecture, there: int) -> None:
     """The network that one of ``there`` values was pruned or cut from; raises ``ValueError``."""
     count = sum(parameter.numel() for parameter in backbone.parameters())
-    most = min(LARGEST, max(SMALL, PRUNED_TO * there))
+    times = CUT_TO if architecture.cut else PRUNED_TO
+    most = min(LARGEST, max(SMALL, times * there))
     if count > most:
         raise ValueError(f"made from {count} parameters, at most {most} are taken")
     example = architecture.example()
