@@ -50,10 +50,8 @@ def cut_run(run: Path, number: int, out: Path) -> list[dict[str, str | int]]:
     place = network.places[number - 1]
     stage = network.stages[place - 1]
     kept, shape = _cut(run, network, architecture, place)
-    known = [
-        name for name in SPLITS if name == "test" or not math.isnan(record.validation_accuracy)
-    ]
-    answers = files.logits(*known)
+    held_out = not math.isnan(record.validation_accuracy)
+    answers = files.logits(*(SPLITS if held_out else ("test",)))
     logits = {
         name: torch.from_numpy(part.logits[number - 1 : number]) for name, part in answers.items()
     }
