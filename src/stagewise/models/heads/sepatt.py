@@ -7,8 +7,8 @@ paper B. The gate is a strided separable convolution, upsampled, squashed, times
 That code has residual networks only, whose every stage halves the map: K − k convolutions behind
 stage k of K. VGG's last stage keeps the size, and there are two readings. Here the number is kept,
 and the convolution for that stage has stride 1: vgg8's heads then cost 2.93 M parameters and 42.0 M
-multiply-adds. ``sepatt_strided`` has a convolution only where the map shrinks: 1.32 M and 16.4 M.
-All other networks are the same in both.
+multiply-adds. ``sepatt_strided`` has none for such a stage: 1.32 M and 16.4 M. All other networks
+are the same in both.
 """
 
 import torch

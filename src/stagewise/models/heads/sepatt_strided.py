@@ -1,8 +1,7 @@
-"""``sepatt`` with convolutions only where the map still shrinks: its cheaper reading for VGG.
+"""``sepatt`` without convolutions that keep the map's shape: its cheaper reading for VGG.
 
-Behind the last but one stage of VGG, whose map has the final size already, there is a gate and a
-linear layer and nothing between them. See ``sepatt``; other networks have the same heads by both
-names.
+Behind the last but one stage of VGG, whose map has the final shape already, there is a gate and a
+linear layer and nothing between them. See ``sepatt``; on other networks the two are the same.
 """
 
 from dataclasses import replace
@@ -15,14 +14,14 @@ from stagewise.models.heads.base import Site
 
 
 def build(site: Site) -> nn.Sequential:
-    """Gate, strided separable convolutions, pooling, a linear layer."""
-    return sepatt.build(replace(site, maps=shrinking(site)))
+    """Gate, separable convolutions, pooling, a linear layer."""
+    return sepatt.build(replace(site, maps=changing(site.maps)))
 
 
-def shrinking(site: Site) -> list[torch.Size]:
-    """The stage's map and those that follow and are smaller than the one before."""
-    found = site.maps[:1]
-    for shape in site.maps[1:]:
-        if shape[2] < found[-1][2]:
+def changing(maps: list[torch.Size]) -> list[torch.Size]:
+    """The shapes without those that repeat the one before."""
+    found = maps[:1]
+    for shape in maps[1:]:
+        if shape != found[-1]:
             found.append(shape)
     return found

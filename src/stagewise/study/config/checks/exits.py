@@ -20,35 +20,38 @@ def head_problems(config: Config) -> Problems:
 
 def placing_problems(config: Config) -> Problems:
     """Exits behind stages that there are; a teacher with every exit that a student learns from."""
+    yield from dict.fromkeys(_placing_problems(config))
+
+
+def _placing_problems(config: Config) -> Problems:
     for lesson in lessons(config):
         label, needs = lesson.label, sound_needs(config, lesson.label)
         if not (needs and lesson.pair in config.pairs):
             continue
-        part = sound_needs(config, needs.teacher_part) if needs.teacher_part else None
-        taught_exits = part is not None and part.exits
-        key = f"methods.{label}.exits" if config.method(label).exits.places else "multi_exit"
-        places, usual = config.exits(label)[1], config.multi_exit.places
-        pair = config.pairs[lesson.pair]
+        pair, part = config.pairs[lesson.pair], sound_needs(config, needs.teacher_part)
+        own, usual = config.exits(label)[1], config.multi_exit.places
+        key = f"methods.{label}.exits" if own != usual else "multi_exit"
         if needs.exits:
-            yield from _beyond(key, places, lesson.pair, pair.student.network)
-        if taught_exits:
-            assisted = config.method(label).teacher == "assistant" and pair.assistants
-            above = pair.assistants[-1] if assisted else pair.teacher
-            yield from _beyond("multi_exit", usual, lesson.pair, above.network)
-        lacking = sorted({*places} - {*usual}) if usual else []
-        if needs.exits and taught_exits and lacking:
+            yield from _beyond(key, own, lesson.pair, pair.student.network)
+        if not (part and part.exits):
+            continue
+        assisted = config.method(label).teacher == "assistant" and pair.assistants
+        above = pair.assistants[-1] if assisted else pair.teacher
+        yield from _beyond("multi_exit", usual, lesson.pair, above.network)
+        lacking = sorted({*own} - {*usual}) if usual and needs.exits else []
+        if lacking:
             yield (
-                f"{key}.places: {lacking} of '{label}' learn from exits in these places, but the"
-                f" teacher has exits in {[*usual]}; add them to multi_exit.places"
+                f"{key}.places: '{label}' has exits in places {lacking} that learn from a"
+                f" teacher's, which are in {[*usual]}; add them to multi_exit.places"
             )
 
 
 def _beyond(key: str, places: tuple[int, ...], pair: str, network: str) -> Problems:
     """Places that a network of a pair does not have."""
     stages = catalogue.stages(network)
-    for place in places:
-        if stages and place >= stages:
-            yield (
-                f"{key}.places: {place}, but '{network}' of pair '{pair}' has {stages} stages, and"
-                f" the exit behind the last is its classifier; give stages from 1 to {stages - 1}"
-            )
+    found = [place for place in places if stages and place >= stages]
+    if found:
+        yield (
+            f"{key}.places: {found[0]}, but '{network}' of pair '{pair}' has {stages} stages, and"
+            f" the exit behind the last is its classifier; give stages from 1 to {stages - 1}"
+        )
