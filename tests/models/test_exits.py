@@ -51,9 +51,8 @@ def test_a_convolutional_head_ends_at_the_size_of_the_last_stage(
     last = maps[-1].shape
     for place, stage, tap in zip(built.heads_at, built.stages[:-1], maps[:-1], strict=True):
         x = tap
-        for layer in list(built.head(place).children())[
-            :-2
-        ]:  # all but pooling and the linear layer
+        *layers, _, _ = built.head(place).children()  # all but pooling and the linear layer
+        for layer in layers:
             x = layer(x)
         assert x.shape[1] == last[1], stage
         assert abs(x.shape[2] - last[2]) <= 1, stage  # VGG's pooling rounds down, a stride up
