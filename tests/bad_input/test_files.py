@@ -109,7 +109,7 @@ def restated(path: Path, **changes: Any) -> Path:
         ({"exits": "linear"}, "do not fit"),
         ({"exits": 5}, "exits: 5 is no name"),
         ({"exits": "os"}, "do not fit"),
-        ({"places": [1]}, "do not fit"),
+        ({"places": [1]}, "places: [1], but there are no exits"),
         ({"places": 1}, "places: 1 are no numbers"),
         ({"places": ["1"]}, "places: ['1'] are no numbers"),
         ({"cut": 1}, "do not fit"),

@@ -113,6 +113,7 @@ def test_a_phase_gives_a_gradient_to_all_that_it_trains_and_to_nothing_else(
 def test_every_head_learns(family: str, head: str) -> None:
     size = SIZES.get(family, 16)
     student = network(family, exits=head, image_size=size)
-    method, phase = make("exits_ce", student), Phase("train", 1, 0.1)
+    method = make("exits_ce", student, data=task_data(IMAGES, size=size))
+    phase = Phase("train", 1, 0.1)
     trained, moved = learning("exits_ce", phase, method, student, None, size)
     assert moved == trained

@@ -120,7 +120,7 @@ def test_an_exit_that_is_reached_pays_the_heads_before_it(places: list[int]) -> 
 
 # network → head → parameters and MACs, in millions, that exits add at 32 pixels and 100 classes:
 # the design's table, counted from the sources' code before there was any of ours
-ADDED = {
+ADDED: dict[str, dict[str, tuple[float, float]]] = {
     "resnet10": {
         "sepatt": (1.06, 26.6),
         "sep": (0.88, 19.8),

@@ -195,6 +195,8 @@ def _check(architecture: Architecture) -> None:
         raise ValueError(f"exits: {architecture.exits!r} is no name")
     if not (isinstance(architecture.places, list) and all_whole(architecture.places)):
         raise ValueError(f"places: {architecture.places!r:.40} are no numbers of stages")
+    if architecture.places and not architecture.exits:
+        raise ValueError(f"places: {architecture.places!r:.40}, but there are no exits")
     if not all_whole([architecture.cut]):
         raise ValueError(f"cut: {architecture.cut!r:.40} is no number of a stage")
     if not isinstance(architecture.part, dict):
