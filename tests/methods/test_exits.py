@@ -144,17 +144,17 @@ def test_exits_answer_the_same_alone(family: str, head: str) -> None:
     with torch.no_grad():
         whole = student(images)
         count = len(whole.exits)
-        assert whole.numbers == tuple(range(1, count + 1))
+        assert whole.places == tuple(range(1, count + 1))
         for number in range(1, count + 1):
             depth = number if number < count else None
-            student.run_to(depth, (number,))
+            student.run_to(depth, (f"exits.{number}",))
             alone = student(images)
-            assert alone.numbers == (number,)
+            assert alone.places == (number,)
             assert torch.equal(alone.logits, whole.exits[number - 1])
             assert torch.equal(alone.exits[0], whole.exits[number - 1])
             assert torch.equal(alone.exit_vectors[0], whole.exit_vectors[number - 1])
     student.run_to(None)
-    assert student(images).numbers == whole.numbers
+    assert student(images).places == whole.places
 
 
 def test_vectors_are_what_the_exits_layers_get() -> None:
@@ -188,7 +188,7 @@ def test_paths_lead_to_each_exit() -> None:
         ((1, 2), (1, 2, 3, 4), 4, (1, 2)),  # cut behind its second stage
         ((1,), (1, 2, 3), 1, (3,)),
         ((2, 4), (1, 2, 3, 4), 4, (2, 4)),
-        ((1, 3, 4), (2, 4), 4, (1, 2, 2)),
+        ((1, 3, 4), (2, 4), 4, (2, 4, 4)),
     ],
 )
 def test_exits_are_paired_by_their_stage_and_the_last_with_the_last(
@@ -233,7 +233,7 @@ def test_a_network_cut_anywhere_learns_from_the_same_exits(
 
 @pytest.mark.parametrize("partners", [[1, 2], [1, 2, 4], [0, 1, 2], [1, 2, "3"], [1, 2, 3.0]])
 def test_partners_that_are_none_are_named(partners: list[int]) -> None:
-    with pytest.raises(UserError, match=r"^partners: \[.*; give 3 numbers from 1 to 3$"):
+    with pytest.raises(UserError, match=r"^partners: \[.*; give 3 of the teacher's$"):
         with_exits("oto", partners=partners)
 
 

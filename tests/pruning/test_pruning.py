@@ -192,7 +192,7 @@ FAMILIES = sorted({networks()[name]: name for name in reversed(PRUNABLE)}.values
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, "resnet50"])
-@pytest.mark.parametrize("exits", [None, "sepatt"])
+@pytest.mark.parametrize("exits", [None, "sepatt", "scala", "deepcopy"])
 def test_every_family_loses_channels_and_is_rebuilt(
     name: str, exits: str | None, tmp_path: Path
 ) -> None:

@@ -148,7 +148,7 @@ def test_gauss_and_seidel_move_exit_after_exit() -> None:
         for batch in trainer.batches.epoch(epoch):
             optimiser.param_groups[0]["lr"] = next(rates)
             for number in (1, 2, 3):
-                theirs.run_to(number if number < 3 else None, (number,))
+                theirs.run_to(number if number < 3 else None, (f"exits.{number}",))
                 optimiser.zero_grad(set_to_none=True)
                 loss = cross_entropy(theirs(batch.images).logits, batch.target)
                 loss.backward()
@@ -265,5 +265,9 @@ def test_every_schedule_is_counted_by_hand() -> None:
 
 def test_phases_of_all_kinds() -> None:
     assert isinstance(phases("gauss_seidel")[0], ExitByExitPhase)
-    assert [turn.exits for turn in phases("gauss_seidel")[0].turns] == [(1,), (2,), (3,)]
+    assert [turn.exits for turn in phases("gauss_seidel")[0].turns] == [
+        ("exits.1",),
+        ("exits.2",),
+        ("classifier",),
+    ]
     assert [phase.turns for phase in phases("mixed")] == [(phase,) for phase in phases("mixed")]

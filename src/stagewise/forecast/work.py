@@ -30,6 +30,7 @@ class Net:
     image_size: int
     exits: str | None = None
     ratio: float = 1.0
+    places: tuple[int, ...] = ()
 
     @property
     def architecture(self) -> Architecture:
@@ -38,7 +39,7 @@ class Net:
         if self.ratio > 1:
             options["width"] = max(1, round(options["width"] / math.sqrt(self.ratio)))
         fields = (self.classes, self.channels, self.image_size, self.exits)
-        return Architecture(self.network, options, *fields)
+        return Architecture(self.network, options, *fields, places=[*self.places])
 
     @property
     def whole(self) -> "Net":
@@ -104,7 +105,7 @@ class Steps:
     ``method`` is JSON: the spec's method and weights; ``settings`` are the spec's, without what a
     step does not depend on. ``views``: images that the method makes of each. ``teacher`` answers
     ``live``, or from a table. ``phase``: the kind of phase; ``trains``: the parts that move, all
-    where it is None. ``exits``: numbers of those that run, where it is not all.
+    where it is None. ``exits``: heads of those that run, where it is not all.
     """
 
     net: Net
@@ -117,7 +118,7 @@ class Steps:
     live: bool = False
     phase: type[Phase] = Phase
     trains: tuple[str, ...] | None = None
-    exits: tuple[int, ...] | None = None
+    exits: tuple[str, ...] | None = None
 
     @property
     def size(self) -> float:
@@ -127,9 +128,9 @@ class Steps:
         moving = {*counts.parts} if self.trains is None else self._moving(counts)
         deepest = deepest_exit(counts.parts, counts.stages, moving)
         idle = set() if deepest is None else {*counts.stages[deepest:], "classifier"}
-        run = range(1, (deepest or len(counts.paths)) + 1) if self.exits is None else self.exits
+        reached = range(1, (deepest or len(counts.stages)) + 1)
         heads = {name for name in counts.parts if name.startswith("exits.")}
-        idle |= heads - {f"exits.{number}" for number in run}
+        idle |= heads - ({f"exits.{n}" for n in reached} if self.exits is None else {*self.exits})
         forward = sum(n for part, n in counts.macs.items() if part not in idle)
         back = sum(counts.macs[part] for part in moving) if self.phase.updates else 0
         answers = macs(self.teacher) if self.teacher and self.live else 0

@@ -1,6 +1,6 @@
 """What methods on exits share: sums over the exits that run, and which exit teaches which.
 
-A phase may run some of a network's exits only: ``Features.numbers`` says which.
+A phase may run some of a network's exits only: ``Features.places`` says which, by their stages.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,6 @@ Weights = tuple[float, ...]
 """Of exits, shallow to deep; empty is 1 each."""
 
 
-def count(features: Features) -> int:
-    """Exits of a network; one where it has no other than its classifier."""
-    return max(1, len(features.exits))
-
-
 def check_weights(option: str, weights: Weights, student: Features) -> None:
     """That an option gives every exit a weight, or none of them.
 
@@ -29,19 +24,20 @@ def check_weights(option: str, weights: Weights, student: Features) -> None:
     """
     if not weights:
         return
-    if len(weights) != count(student):
+    count = len(student.places)
+    if len(weights) != count:
         raise UserError(
-            f"{option}: {list(weights)} are {len(weights)} weights, but the student has"
-            f" {count(student)} exits; give one for each, shallow to deep"
+            f"{option}: {list(weights)} are {len(weights)} weights, but the student has {count}"
+            " exits; give one for each, shallow to deep"
         )
     numbers = all(isinstance(weight, int | float) for weight in weights)
     if not numbers or min(weights) < 0 or max(weights) <= 0:
         raise UserError(f"{option}: {list(weights)}: give weights of at least 0, not all of them 0")
 
 
-def running(weights: Weights, student: Features) -> Weights:
-    """Of all exits' weights, those of the exits that run."""
-    return tuple(weights[number - 1] for number in student.numbers) if weights else ()
+def running(weights: dict[int, float], student: Features) -> Weights:
+    """Of weights by the stage of their exit, those of the exits that run."""
+    return tuple(weights[place] for place in student.places) if weights else ()
 
 
 def summed(losses: list[Tensor], weights: Weights = ()) -> Tensor:
@@ -56,16 +52,15 @@ def nothing(student: Features) -> Tensor:
 
 
 def by_place(own: Sequence[int], theirs: Sequence[int], stages: int) -> tuple[int, ...]:
-    """The number of the teacher's exit for each of a student's, counted from 1.
+    """The stage of the teacher's exit for each of a student's.
 
-    ``own`` and ``theirs`` are the stages at which they stand, counted from the shallowest, where
-    maps of all families have about the same size; ``stages``: how many the student has. An exit is
-    taught by that of its own stage, or else by the next deeper one; the student's last exit, its
-    own answer, by the teacher's last.
+    ``own`` and ``theirs`` are the stages behind which their exits stand, counted from the
+    shallowest, where maps of all families have about the same size; ``stages``: how many the
+    student has. An exit is taught by that of its own stage, or else by the next deeper one; the
+    student's last exit, its own answer, by the teacher's last.
     """
-    last = len(theirs)
-    found = []
-    for stage in own:
-        deeper = [number for number, place in enumerate(theirs, 1) if place >= stage]
-        found.append(last if stage == stages or not deeper else deeper[0])
-    return tuple(found)
+    last = theirs[-1]
+    reached = [next((place for place in theirs if place >= stage), last) for stage in own]
+    return tuple(
+        last if stage == stages else place for stage, place in zip(own, reached, strict=True)
+    )

@@ -5,7 +5,7 @@ where plain KD does: what MSKD gains beyond this is that of teaching every exit.
 """
 
 from stagewise.declarations import Needs
-from stagewise.methods._exits import count, nothing
+from stagewise.methods._exits import nothing
 from stagewise.methods.base import DistillationMethod, Losses, Setup, label_loss, soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.models.features import Batch, Features
@@ -20,13 +20,13 @@ class Method(DistillationMethod):
 
     def __init__(self, setup: Setup, *, temperature: float = 4.0) -> None:
         super().__init__(setup)
-        self.temperature, self.last = temperature, count(setup.student)
+        self.temperature, self.last = temperature, setup.student.places[-1]
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """``ce`` and ``kd`` of the last exit; ``early``, cross-entropy summed over the others. 0
         where a phase does not run them."""
         assert teacher is not None
-        zero, last = nothing(student), self.last in student.numbers
+        zero, last = nothing(student), self.last in student.places
         early = student.exits[:-1] if last else student.exits
         return {
             "ce": label_loss(student.logits, batch.target) if last else zero,

@@ -39,8 +39,9 @@ class Method(DistillationMethod):
         self, setup: Setup, *, temperature: float = 4.0, exit_weights: tuple[float, ...] = ()
     ) -> None:
         super().__init__(setup)
-        self.temperature, self.exit_weights = temperature, tuple(exit_weights)
-        check_weights("exit_weights", self.exit_weights, setup.student)
+        self.temperature = temperature
+        check_weights("exit_weights", exit_weights, setup.student)
+        self.exit_weights = dict(zip(setup.student.places, exit_weights, strict=False))
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """``ce`` and ``kd``, each summed over the exits that run."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stagewise.declarations import Needs
 from stagewise.errors import UserError
-from stagewise.methods._exits import by_place, count, summed
+from stagewise.methods._exits import by_place, summed
 from stagewise.methods.base import DistillationMethod, Losses, Setup, soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.models.features import Batch, Features
@@ -37,7 +37,7 @@ def oto_loss(
 class Method(DistillationMethod):
     """One teacher exit for one student exit.
 
-    ``partners``: the number of the teacher's exit for each of the student's, shallow to deep; by
+    ``partners``: the stage of the teacher's exit for each of the student's, shallow to deep; by
     place where empty.
 
     Raises:
@@ -50,24 +50,22 @@ class Method(DistillationMethod):
         super().__init__(setup)
         assert setup.teacher is not None
         self.temperature = temperature
-        own, theirs = (range(1, count(each) + 1) for each in (setup.student, setup.teacher))
+        own, theirs = setup.student.places, setup.teacher.places
         stages = len(setup.network.stages) if setup.student.exits else 1
-        self.partners = tuple(partners) or by_place(own, theirs, stages)
-        known = all(type(number) is int and number in theirs for number in self.partners)
-        if len(self.partners) != len(own) or not known:
+        partners = tuple(partners) or by_place(own, theirs, stages)
+        known = all(type(place) is int and place in theirs for place in partners)
+        if len(partners) != len(own) or not known:
             raise UserError(
-                f"partners: {list(self.partners)}: the student has {len(own)} exits and the teacher"
-                f" {len(theirs)}; give {len(own)} numbers from 1 to {len(theirs)}"
+                f"partners: {list(partners)}: the student has exits behind stages {list(own)}, and"
+                f" the teacher behind {list(theirs)}; give {len(own)} of the teacher's"
             )
-        self.pairs = tuple(
-            (f"exit {number}", f"exit {partner}")
-            for number, partner in zip(own, self.partners, strict=True)
-        )
+        self.pairs = tuple((f"exit {s}", f"exit {t}") for s, t in zip(own, partners, strict=True))
+        self.positions = {s: theirs.index(t) for s, t in zip(own, partners, strict=True)}
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
         """``ce`` and ``kd``, each summed over the exits that run."""
         assert teacher is not None
-        taught = tuple(teacher.exits[self.partners[number - 1] - 1] for number in student.numbers)
+        taught = tuple(teacher.exits[self.positions[place]] for place in student.places)
         return {
             "ce": exits_cross_entropy(student.exits, batch.target),
             "kd": oto_loss(student.exits, taught, self.temperature),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 Paths = tuple[tuple[str, ...], ...]
-"""Names of the parts that lead to each exit, its head among them; exits shallow to deep."""
+"""Names of the parts that lead to each exit, its head last; exits shallow to deep."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Features(NamedTuple):
     (``mobilenetv2``). ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of
     every exit that runs, shallow to deep, the last being ``logits``; empty where the network has
     one exit. ``exit_vectors``: (B, C) for each of these, the mean over space that its linear layer
-    gets (of the last one, of the last stage's map). ``exit_numbers``: which exits these are,
-    counted from 1; empty where they are all from the first on.
+    gets (of the last one, of the last stage's map). ``exit_places``: the numbers of the stages
+    behind which these exits stand; empty where not told.
     Taps may be bfloat16 (autocast): a loss on them starts with ``full``.
     """
 
@@ -64,7 +64,7 @@ class Features(NamedTuple):
     pooled: Tensor
     exits: tuple[Tensor, ...] = ()
     exit_vectors: tuple[Tensor, ...] = ()
-    exit_numbers: tuple[int, ...] = ()
+    exit_places: tuple[int, ...] = ()
 
     def float(self) -> "Features":
         """The same with logits, pooled vector and exits in ``full`` precision; taps stay as they
@@ -77,14 +77,19 @@ class Features(NamedTuple):
         )
 
     @property
-    def numbers(self) -> tuple[int, ...]:
-        """The number of each of ``exits``."""
-        return self.exit_numbers or tuple(range(1, len(self.exits) + 1))
+    def places(self) -> tuple[int, ...]:
+        """The stage of each of ``exits``, each of the first ones where not told; of the one answer,
+        1."""
+        return self.exit_places or tuple(range(1, max(1, len(self.exits)) + 1))
 
     @property
     def answer(self) -> Tensor:
         """(B, classes): the mean of the exits' logits, or the one exit's."""
         return torch.stack(self.exits).mean(0) if self.exits else self.logits
+
+
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)
+"""Layers that hold weights."""
 
 
 class Network(nn.Module):
@@ -104,7 +109,7 @@ class Network(nn.Module):
     def initialise(self) -> None:
         """Draw new weights for every layer from torch's global generator."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+            if isinstance(module, LAYERS):
                 module.reset_parameters()
 
     def start_classifier(self, layer: nn.Linear) -> None:
@@ -130,14 +135,14 @@ class Network(nn.Module):
         """Every layer whose outputs are class scores, the final one last; pruning keeps these."""
         return [self.classifier]
 
-    def run_to(self, depth: int | None, exits: Collection[int] | None = None) -> None:
+    def run_to(self, depth: int | None, exits: Collection[str] | None = None) -> None:
         """From now on, run no more than so many stages, and no classifier; None is everything.
-        ``exits``: of a network that has several, the numbers of those that run."""
+        ``exits``: of a network that has several, the heads of those that run."""
         self.depth = depth
 
     def paths(self) -> Paths:
-        """The parts that lead to each exit, shallow to deep, its head among them; here, one exit:
-        all parts."""
+        """The parts that lead to each exit, shallow to deep, its head last; here, one exit: all
+        parts."""
         return (tuple(self.parts()),)
 
     @property
@@ -212,7 +217,10 @@ class Network(nn.Module):
 
     def resume(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
         """Logits (B, classes) of a branch, from the taps of the network that it starts from."""
-        x = self.after(stage, taps[stage])
-        pooled = self.pool(self.through(self.stages, x)[0])
-        logits: Tensor = self.classifier(pooled)
+        logits: Tensor = self.classifier(self.resumed(stage, taps))
         return logits
+
+    def resumed(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
+        """The pooled vector (B, C) of a branch."""
+        x = self.after(stage, taps[stage])
+        return self.pool(self.through(self.stages, x)[0])

@@ -47,8 +47,8 @@ class Phase:
     ``weights`` does not name has none. ``schedule_start`` and ``schedule_epochs``: where the phase
     lies in a schedule that goes on over several, in epochs; None is the phase alone.
 
-    ``exits``: numbers of the exits that run, and so are in the losses; None is all up to the
-    deepest that moves.
+    ``exits``: heads of the exits that run, and so are in the losses; None is all up to the deepest
+    that moves.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Phase:
     weights: Mapping[str, float] | None = None
     schedule: str | None = None
     freeze_batch_norm: bool = False
-    exits: tuple[int, ...] | None = None
+    exits: tuple[str, ...] | None = None
     schedule_start: int = 0
     schedule_epochs: int | None = None
 
@@ -159,8 +159,8 @@ class ExitByExitPhase(Phase):
     def turns(self) -> tuple[Phase, ...]:
         """One for each exit, shallow to deep."""
         return tuple(
-            Phase(self.name, self.epochs, self.lr, trains=(*path, "method"), exits=(number,))
-            for number, path in enumerate(self.paths, 1)
+            Phase(self.name, self.epochs, self.lr, trains=(*path, "method"), exits=path[-1:])
+            for path in self.paths
         )
 
 

@@ -23,6 +23,6 @@ def phases(epochs: int, lr: float, paths: Paths, *, share: float = 0.5) -> list[
     check_range("share", share, 0, 1)
     first = min(max(1, round(share * epochs)), epochs - 1)
     return [
-        Phase("backbone", first, lr, trains=(*paths[-1], "method"), exits=(len(paths),)),
+        Phase("backbone", first, lr, trains=(*paths[-1], "method"), exits=paths[-1][-1:]),
         Phase("joint", epochs - first, lr),
     ]

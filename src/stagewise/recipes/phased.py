@@ -40,7 +40,7 @@ def phases(
                 ends[number] - ends[number - 1],
                 lr,
                 trains=(*dict.fromkeys(parts), "method"),
-                exits=(number,) if freeze else None,
+                exits=path[-1:] if freeze else None,
                 schedule_start=0 if restart else ends[number - 1],
                 schedule_epochs=None if restart else epochs,
             )

@@ -74,7 +74,8 @@ class _Networks:
         options = {key: value for key, value in given.items() if key != "network"}
         classes, exits = self.data.classes[spec.data.task], spec.exits or None
         shape = (classes, self.data.channels, self.data.size, exits)
-        architecture = Architecture(spec.network["network"], options, *shape)
+        places = [*spec.exit_places]
+        architecture = Architecture(spec.network["network"], options, *shape, places=places)
         key = repr((architecture, blocks))
         if key not in self.known:
             network = build(architecture, spec.seed).eval()

@@ -173,6 +173,7 @@ def _teacher_for(config: Config, lesson: Lesson) -> Iterator[PlannedRun]:
         recipe=prepared.recipe,
         training=training(config, arm, config.teachers.training, *own),
         exits=config.multi_exit.head if needs.exits else "",
+        exit_places=config.multi_exit.places if needs.exits else (),
         parents={"init": of_teachers(config, above)} if frozen else {},
         reference=teacher_path(config, lesson.pair, lesson.task),
         labels={
