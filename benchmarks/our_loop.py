@@ -143,7 +143,7 @@ def flops(method: str, pair: Pair, folder: Path) -> dict[str, float]:
     shown = loop.batches.batch(*loop.batches.draw(0))
     batch = Batch(**{f.name: getattr(shown, f.name).to("meta") for f in fields(shown)})
     with FlopCounterMode(display=False) as step:
-        student, teacher, seen, terms = loop.forward(batch)
+        [(student, teacher, seen, terms)] = loop.passes(batch)
         weighted = [loop.step.weights[n] * t for n, t in terms.items() if loop.step.weights.get(n)]
         torch.stack(weighted).sum().backward()
         with torch.no_grad():

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
@@ -113,14 +114,14 @@ def step_seconds(classes: int = 100, size: int = 32) -> float:
     method = make_method({"method": "kd"}, setup)
     student.train()
 
-    def forward(batch: Batch) -> Pass:
+    def passes(batch: Batch) -> Iterator[Pass]:
         features = student(batch.images)
         logits = answers[batch.index]
         teacher = Features(logits, {}, logits)
-        return Pass(features, teacher, batch, method(features, teacher, batch))
+        yield Pass(features, teacher, batch, method(features, teacher, batch))
 
     step = make_step(
-        forward,
+        passes,
         method,
         {"ce": 0.1, "kd": 0.9},
         batches,

@@ -107,8 +107,8 @@ def whole_batch(data: TaskData, count: int | None = None) -> Batch:
 
 
 def features(logits: Tensor, exits: Sequence[Tensor] = ()) -> Features:
-    """Features with nothing but logits."""
-    return Features(logits, {}, logits, tuple(exits))
+    """Features with nothing but logits, which are their own vectors too."""
+    return Features(logits, {}, logits, tuple(exits), tuple(exits))
 
 
 def copied(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -232,6 +232,18 @@ def arms(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[str, 
             {"init": student},
         ),
         "oto": (run_spec(**OTO, exits="sepatt"), {"teacher": parents["teacher.exits"]}),
+        "phased": (
+            run_spec(method={"method": "tskd"}, recipe={"recipe": "phased"}, exits="sepatt"),
+            {"teacher": teacher},
+        ),
+        "gauss_seidel": (
+            run_spec(**OTO, recipe={"recipe": "gauss_seidel"}, exits="sepatt"),
+            {"teacher": parents["teacher.exits"]},
+        ),
+        "mixed": (
+            run_spec(method={"method": "mskd"}, recipe={"recipe": "mixed"}, exits="sepatt"),
+            {"teacher": teacher},
+        ),
         "recovery": (
             run_spec(**KD, recipe=TWO_STAGE, init="parent"),
             {"teacher": teacher, "init": student},

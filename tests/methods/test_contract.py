@@ -55,6 +55,7 @@ def cast(features: Features, dtype: torch.dtype) -> Features:
         {name: tap.to(dtype) for name, tap in features.taps.items()},
         features.pooled.to(dtype),
         tuple(exit_.to(dtype) for exit_ in features.exits),
+        tuple(vectors.to(dtype) for vectors in features.exit_vectors),
     )
 
 

@@ -45,6 +45,45 @@ def test_only_methods_with_maps_or_parts_of_a_teacher_are_built() -> None:
     assert [run.arm for run in found] == ["distillation/vgg.fitnet", "distillation/vgg.ft"]
 
 
+def exits_lines(head: str = "sepatt", epochs: int = 9, **entry: Any) -> list[str]:
+    """What does not fit of a method on exits, on a student of four and a teacher of three."""
+    pairs = {"p": {"teacher": {"network": "resnet8"}, "student": {"network": "vgg8"}}}
+    block = {"pairs": ["p"], "methods": ["named"], "head": head}
+    found = plan(
+        [],
+        [],
+        pairs=pairs,
+        multi_exit=block,
+        methods={"named": entry},
+        training={"epochs": epochs},
+    )
+    return list(misfits(found, SIZE))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"method": "mskd", "recipe": {"recipe": "phased"}}, ""),
+        ({"method": "oto", "recipe": {"recipe": "gauss_seidel"}}, ""),
+        ({"method": "tskd", "recipe": {"recipe": "mixed"}}, ""),
+        (
+            {"method": "mskd", "recipe": {"recipe": "phased"}, "epochs": 3},
+            "recipe 'phased': 3 epochs cannot make a phase for each of 4 exits; give at least 4",
+        ),
+        ({"method": "tskd", "recipe": {"recipe": "gauss_seidel"}}, "choose another recipe"),
+        ({"method": "tskd", "head": "linear"}, "multi_exit.head: the exits' features have"),
+        ({"method": "mskd", "exit_weights": [1.0, 2.0]}, "the student has 4 exits; give one"),
+        ({"method": "oto", "partners": [1, 2, 3, 4]}, "the teacher behind [1, 2, 3]; give 4 of"),
+    ],
+)
+def test_methods_on_exits_and_their_schedules_are_built_too(
+    given: dict[str, Any], said: str
+) -> None:
+    found = exits_lines(**given)
+    assert len(found) == bool(said)
+    assert all(line.startswith("multi_exit/p.named: ") and said in line for line in found)
+
+
 def test_what_was_found_holds_for_these_networks_and_images_alone() -> None:
     def key(**changes: Any) -> str:
         made = plan(["fitnet"], ["vgg"], **changes)

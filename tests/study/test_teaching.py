@@ -267,6 +267,45 @@ def test_exits_of_a_teacher_are_trained_where_a_method_asks_for_them(
     assert list(arms(found, "teachers")) == ["p", "q", *more]
 
 
+def test_a_teacher_with_exits_is_made_in_three_ways() -> None:
+    """On its frozen backbone, by its own training; or whole from scratch, as teachers are."""
+    ways = {"oto": "frozen", "together": "joint", "itself": "self_distilled"}
+    entries = {
+        label: {"method": "oto", "teacher_exits": way}
+        for label, way in ways.items()
+        if label != "oto"
+    }
+    found = plan(
+        methods=entries | {"exits_ce": {"training": {"lr": 0.5}}},
+        multi_exit={"pairs": ["p"], "methods": [*ways], "teacher_exits": {"epochs": 9}},
+        distillation={},
+    )
+    teachers = arms(found, "teachers")
+    assert list(teachers) == ["p", "q", "p.exits", "p.joint-exits", "p.self-distilled-exits"]
+    plain = teachers["p"].spec
+    for name, method, init, recipe in (
+        ("exits", "exits_ce", "parent", "frozen_backbone"),
+        ("joint-exits", "exits_ce", "scratch", "one_stage"),
+        ("self-distilled-exits", "self_distillation", "scratch", "one_stage"),
+    ):
+        made = teachers[f"p.{name}"]
+        assert made.spec.method == {"method": method}
+        assert (made.spec.init, made.spec.recipe) == (init, {"recipe": recipe})
+        assert (made.spec.network, made.spec.exits) == (plain.network, "sepatt")
+        assert made.seed == teachers["p"].seed
+        assert made.reference == teachers["p"].path
+        assert made.parents == ({"init": teachers["p"].path} if init == "parent" else {})
+        own = {"epochs": 9, "lr": 0.5} if init == "parent" else {}
+        assert made.spec.training == replace(plain.training, **own)
+        assert made.labels["display"] == f"teacher with {name}"
+    students = {run.labels["method"]: run.parents["teacher"] for run in found.step("multi_exit")}
+    assert students == {
+        "oto": teachers["p.exits"].path,
+        "together": teachers["p.joint-exits"].path,
+        "itself": teachers["p.self-distilled-exits"].path,
+    }
+
+
 def test_a_part_that_does_not_exist_is_named(written: Write) -> None:
     written(part="kd")
     found = message(distillation={"pairs": ["p"], "methods": ["learner"]})

@@ -23,7 +23,12 @@ from stagewise.training.checkpoint import Checkpoint, state_folder
 from stagewise.training.trainer import OutOfTime
 
 SCRIPT = ROOT / "scripts/train.py"
-ARMS = ["one_stage", "two_stage", "frozen_backbone", "reestimate_batch_norm", "oto", "recovery"]
+ARMS = [
+    *("one_stage", "two_stage", "frozen_backbone", "reestimate_batch_norm", "oto", "recovery"),
+    *("phased", "gauss_seidel", "mixed"),
+]
+BUDGET = {"gauss_seidel": 15}
+"""Epochs of the arms that are to be stopped after each of five, where it is not 5."""
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -49,7 +54,7 @@ def test_a_run_stopped_after_each_epoch_ends_with_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
     spec, roles = arms(parents)[arm]
-    spec["training"] |= {"epochs": 5}
+    spec["training"] |= {"epochs": BUDGET.get(arm, 5)}
     whole = train(spec, prepared, tmp_path / "whole", **roles).parent
     stops = 0
     for _ in range(10):

@@ -87,7 +87,7 @@ def _(kind: Steps, device: torch.device) -> Speed:
                 catalogue.method_weights(name) | spec["weights"],
                 _answering(kind, teacher, batches, device),
                 batches,
-                [kind.phase("trial", LONG, LR, kind.trains)],
+                [kind.phase("trial", LONG, LR, kind.trains, exits=kind.exits)],
                 settings,
                 checkpoint=_NoCheckpoint(Path()),
                 progress=stopwatch,

@@ -11,6 +11,7 @@ from functools import cache
 import torch
 
 from stagewise.models.cost import layer_macs
+from stagewise.models.features import Paths
 from stagewise.models.store import Architecture, build
 from stagewise.recipes.base import Phase, matched
 from stagewise.study.spec import Training
@@ -29,6 +30,7 @@ class Net:
     image_size: int
     exits: str | None = None
     ratio: float = 1.0
+    places: tuple[int, ...] = ()
 
     @property
     def architecture(self) -> Architecture:
@@ -37,7 +39,7 @@ class Net:
         if self.ratio > 1:
             options["width"] = max(1, round(options["width"] / math.sqrt(self.ratio)))
         fields = (self.classes, self.channels, self.image_size, self.exits)
-        return Architecture(self.network, options, *fields)
+        return Architecture(self.network, options, *fields, places=[*self.places])
 
     @property
     def whole(self) -> "Net":
@@ -49,7 +51,7 @@ class Net:
 class Counts:
     """Of a network: ``macs`` of one image by part, ``parts``, those of the ``backbone`` among them
     and ``stages``, shallow to deep, bytes of its weights, numbers of its layers and of the values
-    of its answer, and of its pooled vector."""
+    of its answer, and of its pooled vector, and the parts that lead to each exit."""
 
     macs: Counter[str]
     parts: tuple[str, ...]
@@ -60,6 +62,7 @@ class Counts:
     heads: int
     answer: int
     pooled: int
+    paths: Paths
 
 
 @cache
@@ -85,6 +88,7 @@ def built(net: Net) -> Counts:
         len(network.classifiers()),
         sum(answer),
         sum(widths(network, pooled=True)) - sum(answer),
+        network.paths(),
     )
 
 
@@ -101,7 +105,7 @@ class Steps:
     ``method`` is JSON: the spec's method and weights; ``settings`` are the spec's, without what a
     step does not depend on. ``views``: images that the method makes of each. ``teacher`` answers
     ``live``, or from a table. ``phase``: the kind of phase; ``trains``: the parts that move, all
-    where it is None.
+    where it is None. ``exits``: heads of those that run, where it is not all.
     """
 
     net: Net
@@ -114,6 +118,7 @@ class Steps:
     live: bool = False
     phase: type[Phase] = Phase
     trains: tuple[str, ...] | None = None
+    exits: tuple[str, ...] | None = None
 
     @property
     def size(self) -> float:
@@ -123,6 +128,9 @@ class Steps:
         moving = {*counts.parts} if self.trains is None else self._moving(counts)
         deepest = deepest_exit(counts.parts, counts.stages, moving)
         idle = set() if deepest is None else {*counts.stages[deepest:], "classifier"}
+        reached = range(1, (deepest or len(counts.stages)) + 1)
+        heads = {name for name in counts.parts if name.startswith("exits.")}
+        idle |= heads - ({f"exits.{n}" for n in reached} if self.exits is None else {*self.exits})
         forward = sum(n for part, n in counts.macs.items() if part not in idle)
         back = sum(counts.macs[part] for part in moving) if self.phase.updates else 0
         answers = macs(self.teacher) if self.teacher and self.live else 0

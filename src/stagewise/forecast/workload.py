@@ -124,6 +124,7 @@ class _Counter:
             self.data.size,
             (spec.exits or None) if isinstance(spec, TrainSpec) else None,
             ratio,
+            spec.exit_places if isinstance(spec, TrainSpec) else (),
         )
 
     def train(self, spec: TrainSpec) -> None:
@@ -132,15 +133,17 @@ class _Counter:
         batch = min(training.batch_size, images)
         steps = steps_of(images, batch)
         shown = min(images, steps * batch)
-        phases = make_phases(spec.recipe, epochs=training.epochs, lr=training.lr)
+        paths = built(self.net).paths
+        phases = make_phases(spec.recipe, epochs=training.epochs, lr=training.lr, paths=paths)
         epochs = sum(phase.epochs for phase in phases)
         kind = self.step(spec, shown, batch)
         if kind.teacher and not kind.live:
             self.table(spec, kind.teacher, shown, epochs)
         for phase in phases:
-            trains = None if phase.trains is None else tuple(phase.trains)
-            here = replace(kind, phase=type(phase), trains=trains)
-            self.work.amounts[here] += shown * phase.epochs
+            for turn in phase.turns:
+                trains = None if turn.trains is None else tuple(turn.trains)
+                here = replace(kind, phase=type(turn), trains=trains, exits=turn.exits)
+                self.work.amounts[here] += shown * phase.epochs
         for observer in spec.observers:
             self.observe(observer, spec, phases, steps)
         due = {epochs, *range(training.evaluate_every, epochs + 1, training.evaluate_every)}

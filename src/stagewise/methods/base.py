@@ -7,7 +7,7 @@ frozen teacher), and one class ``Method``, whose keyword-only parameters are its
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,11 +51,14 @@ class DistillationMethod(nn.Module):
 
     Learnable parts are registered modules: phases name them ``method.<name>``. What it remembers
     between batches is in buffers, which a killed run's state keeps. ``teacher_part``: the setup's.
-    ``pairs``: the taps that it compares, shallow to deep, for the run's record.
+    ``pairs``: the taps (or exits, by their stages) that it compares, shallow to deep, for the run's
+    record. ``compares_exits``: whether exits of the student learn from one another, so must run
+    together.
     """
 
     teacher_part: "DistillationMethod | None"
     pairs: tuple[Pair, ...] = ()
+    compares_exits: ClassVar[bool] = False
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()

@@ -4,10 +4,10 @@ The control of paper B (without it, MSKD's gain cannot be told from the exits'),
 teacher's exits on its frozen backbone.
 """
 
-import torch
 from torch import Tensor
 
 from stagewise.declarations import Needs
+from stagewise.methods._exits import Weights, summed
 from stagewise.methods.base import DistillationMethod, Losses, label_loss
 from stagewise.models.features import Batch, Features
 
@@ -17,9 +17,10 @@ PART = "exits"
 WEIGHTS = {"ce": 1.0}
 
 
-def exits_cross_entropy(exits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-    """Sum over exits of the mean cross-entropy; ``exits`` are logits (B, classes)."""
-    return torch.stack([label_loss(logits, labels) for logits in exits]).sum()
+def exits_cross_entropy(exits: tuple[Tensor, ...], labels: Tensor, weights: Weights = ()) -> Tensor:
+    """Sum over exits of the mean cross-entropy, each times its weight; ``exits`` are logits
+    (B, classes)."""
+    return summed([label_loss(logits, labels) for logits in exits], weights)
 
 
 class Method(DistillationMethod):

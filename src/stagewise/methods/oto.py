@@ -1,13 +1,21 @@
 """OtO: exit k of the teacher instructs exit k of the student (MSKD's paper, Appl. Sci. 2022).
 
 The teacher's exits are trained by cross-entropy on its frozen backbone (the paper does not say how;
-HSAKD's published teachers do it so), so the teacher's own output stays that of plain KD.
+HSAKD's published teachers do it so), so the teacher's own output stays that of plain KD;
+``teacher_exits`` of an entry in ``methods`` has other ways.
+
+Exits are paired by their place, the stage at which they stand, so one that a phase runs to learns
+from the same exit as in the whole network. The paper's pairs have as many exits as each other. Else
+the student's last learns from the teacher's last, and the others from that of the same stage:
+1-1, 2-2, 3-4 where three learn from four, 1-1, 2-2, 3-3, 4-3 where four learn from three.
+``partners`` states another pairing.
 """
 
-import torch
 from torch import Tensor
 
 from stagewise.declarations import Needs
+from stagewise.errors import UserError
+from stagewise.methods._exits import by_place, summed
 from stagewise.methods.base import DistillationMethod, Losses, Setup, soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.models.features import Batch, Features
@@ -20,30 +28,45 @@ WEIGHTS = {"ce": 0.1, "kd": 0.9}
 def oto_loss(
     exits: tuple[Tensor, ...], teacher_exits: tuple[Tensor, ...], temperature: float
 ) -> Tensor:
-    """Sum over exits of the soft-target loss, paired from the deepest exit.
-
-    Both are logits (B, classes). A student with fewer exits than its teacher is paired with the
-    teacher's deepest ones; one with more raises ``ValueError``.
-    """
-    if len(exits) > len(teacher_exits):
-        raise ValueError(
-            f"{len(exits)} student exits, but only {len(teacher_exits)} of the teacher"
-        )
-    pairs = zip(exits, teacher_exits[-len(exits) :], strict=True)
-    return torch.stack([soft_target_loss(z, z_t, temperature) for z, z_t in pairs]).sum()
+    """Sum over exits of the soft-target loss to the teacher's exit at the same position; both are
+    logits (B, classes)."""
+    pairs = zip(exits, teacher_exits, strict=True)
+    return summed([soft_target_loss(z, z_t, temperature) for z, z_t in pairs])
 
 
 class Method(DistillationMethod):
-    """One teacher exit for one student exit."""
+    """One teacher exit for one student exit.
 
-    def __init__(self, setup: Setup, *, temperature: float = 4.0) -> None:
+    ``partners``: the stage of the teacher's exit for each of the student's, shallow to deep; by
+    place where empty.
+
+    Raises:
+        UserError: the partners are not as many as the student's exits, or none of the teacher's.
+    """
+
+    def __init__(
+        self, setup: Setup, *, temperature: float = 4.0, partners: tuple[int, ...] = ()
+    ) -> None:
         super().__init__(setup)
+        assert setup.teacher is not None
         self.temperature = temperature
+        own, theirs = setup.student.places, setup.teacher.places
+        stages = len(setup.network.stages) if setup.student.exits else 1
+        partners = tuple(partners) or by_place(own, theirs, stages)
+        known = all(type(place) is int and place in theirs for place in partners)
+        if len(partners) != len(own) or not known:
+            raise UserError(
+                f"partners: {list(partners)}: the student has exits behind stages {list(own)}, and"
+                f" the teacher behind {list(theirs)}; give {len(own)} of the teacher's"
+            )
+        self.pairs = tuple((f"exit {s}", f"exit {t}") for s, t in zip(own, partners, strict=True))
+        self.positions = {s: theirs.index(t) for s, t in zip(own, partners, strict=True)}
 
     def losses(self, student: Features, teacher: Features | None, batch: Batch) -> Losses:
-        """``ce`` and ``kd``, each summed over the exits."""
+        """``ce`` and ``kd``, each summed over the exits that run."""
         assert teacher is not None
+        taught = tuple(teacher.exits[self.positions[place]] for place in student.places)
         return {
             "ce": exits_cross_entropy(student.exits, batch.target),
-            "kd": oto_loss(student.exits, teacher.exits, self.temperature),
+            "kd": oto_loss(student.exits, taught, self.temperature),
         }

@@ -1,6 +1,6 @@
 """What goes into a network and what comes out: features by name, no hooks, no positional lists."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -9,6 +9,9 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
+
+Paths = tuple[tuple[str, ...], ...]
+"""Names of the parts that lead to each exit, its head last; exits shallow to deep."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,10 @@ class Features(NamedTuple):
     gets, and on request ``<stage>.0``, ``<stage>.1`` …, the outputs of each block. Outputs are
     post-activation, but raw where the network activates later (``wrn``, but for its blocks) or not
     (``mobilenetv2``). ``pooled``: (B, C), the vector before the classifier. ``exits``: logits of
-    every exit, shallow to deep, the last being ``logits``; empty where the network has one exit.
+    every exit that runs, shallow to deep, the last being ``logits``; empty where the network has
+    one exit. ``exit_vectors``: (B, C) for each of these, the mean over space that its linear layer
+    gets (of the last one, of the last stage's map). ``exit_places``: the numbers of the stages
+    behind which these exits stand; empty where not told.
     Taps may be bfloat16 (autocast): a loss on them starts with ``full``.
     """
 
@@ -57,17 +63,33 @@ class Features(NamedTuple):
     taps: dict[str, Tensor]
     pooled: Tensor
     exits: tuple[Tensor, ...] = ()
+    exit_vectors: tuple[Tensor, ...] = ()
+    exit_places: tuple[int, ...] = ()
 
     def float(self) -> "Features":
         """The same with logits, pooled vector and exits in ``full`` precision; taps stay as they
         are."""
-        exits = tuple(full(logits) for logits in self.exits)
-        return self._replace(logits=full(self.logits), pooled=full(self.pooled), exits=exits)
+        return self._replace(
+            logits=full(self.logits),
+            pooled=full(self.pooled),
+            exits=tuple(full(logits) for logits in self.exits),
+            exit_vectors=tuple(full(vectors) for vectors in self.exit_vectors),
+        )
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The stage of each of ``exits``, each of the first ones where not told; of the one answer,
+        1."""
+        return self.exit_places or tuple(range(1, max(1, len(self.exits)) + 1))
 
     @property
     def answer(self) -> Tensor:
         """(B, classes): the mean of the exits' logits, or the one exit's."""
         return torch.stack(self.exits).mean(0) if self.exits else self.logits
+
+
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)
+"""Layers that hold weights."""
 
 
 class Network(nn.Module):
@@ -87,7 +109,7 @@ class Network(nn.Module):
     def initialise(self) -> None:
         """Draw new weights for every layer from torch's global generator."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+            if isinstance(module, LAYERS):
                 module.reset_parameters()
 
     def start_classifier(self, layer: nn.Linear) -> None:
@@ -113,9 +135,15 @@ class Network(nn.Module):
         """Every layer whose outputs are class scores, the final one last; pruning keeps these."""
         return [self.classifier]
 
-    def run_to(self, depth: int | None) -> None:
-        """From now on, run no more than so many stages, and no classifier; None is everything."""
+    def run_to(self, depth: int | None, exits: Collection[str] | None = None) -> None:
+        """From now on, run no more than so many stages, and no classifier; None is everything.
+        ``exits``: of a network that has several, the heads of those that run."""
         self.depth = depth
+
+    def paths(self) -> Paths:
+        """The parts that lead to each exit, shallow to deep, its head last; here, one exit: all
+        parts."""
+        return (tuple(self.parts()),)
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -189,7 +217,10 @@ class Network(nn.Module):
 
     def resume(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
         """Logits (B, classes) of a branch, from the taps of the network that it starts from."""
-        x = self.after(stage, taps[stage])
-        pooled = self.pool(self.through(self.stages, x)[0])
-        logits: Tensor = self.classifier(pooled)
+        logits: Tensor = self.classifier(self.resumed(stage, taps))
         return logits
+
+    def resumed(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
+        """The pooled vector (B, C) of a branch."""
+        x = self.after(stage, taps[stage])
+        return self.pool(self.through(self.stages, x)[0])

@@ -117,11 +117,9 @@ class WideResNet(Network):
             taps |= {name: raw, f"{name}.pre": pre}
         return relu(pre), taps
 
-    def resume(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
-        """Logits (B, classes) of a branch, from the taps of the network that it starts from."""
-        x, _ = self.through_stages(self.stages, taps[stage], taps[f"{stage}.pre"])
-        logits: Tensor = self.classifier(self.pool(x))
-        return logits
+    def resumed(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
+        """The pooled vector (B, C) of a branch."""
+        return self.pool(self.through_stages(self.stages, taps[stage], taps[f"{stage}.pre"])[0])
 
     def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
         """Blocks like the last stage's that keep its map's shape."""

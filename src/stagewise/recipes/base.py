@@ -4,15 +4,20 @@ import importlib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, ClassVar
 
 from torch import nn
 
 from stagewise import catalogue
 from stagewise.errors import UserError
+from stagewise.models.features import Paths
 
 MAY_BE_EMPTY = ("exits", "method")
 """Groups of parts that a network or a method may lack."""
+
+ONE_EXIT: Paths = (("network",),)
+"""``Network.paths`` of any network with one exit."""
 
 BATCH_NORM_MOMENTUM = 0.1
 """Torch's default: a batch's share in the running statistics."""
@@ -39,7 +44,11 @@ class Phase:
     ``freeze_batch_norm`` all do.
 
     ``weights`` of loss terms and the ``schedule`` are the run's where they are None; a term that
-    ``weights`` does not name has none.
+    ``weights`` does not name has none. ``schedule_start`` and ``schedule_epochs``: where the phase
+    lies in a schedule that goes on over several, in epochs; None is the phase alone.
+
+    ``exits``: heads of the exits that run, and so are in the losses; None is all up to the deepest
+    that moves.
     """
 
     name: str
@@ -49,9 +58,18 @@ class Phase:
     weights: Mapping[str, float] | None = None
     schedule: str | None = None
     freeze_batch_norm: bool = False
+    exits: tuple[str, ...] | None = None
+    schedule_start: int = 0
+    schedule_epochs: int | None = None
 
     updates: ClassVar[bool] = True
     """Whether weights move."""
+
+    @property
+    def turns(self) -> tuple["Phase", ...]:
+        """The updates that are made of each batch, one after the other: what each trains, and by
+        which exits. Here, one."""
+        return (self,)
 
     def factors(self, parts: Iterable[str]) -> dict[str, float]:
         """Of ``parts``, those that move, each with the factor of its rate.
@@ -129,12 +147,48 @@ class BatchNormPhase(Phase):
             norm.momentum = None
 
 
-def make_phases(entry: dict[str, Any], *, epochs: int, lr: float) -> list[Phase]:
+@dataclass(frozen=True)
+class ExitByExitPhase(Phase):
+    """Every batch is shown once for each exit: its loss moves what leads to it, before the next,
+    deeper one answers with the weights that this left. One optimiser serves all; what has no
+    gradient keeps its velocity."""
+
+    paths: Paths = ()
+
+    @property
+    def turns(self) -> tuple[Phase, ...]:
+        """One for each exit, shallow to deep."""
+        return tuple(
+            Phase(self.name, self.epochs, self.lr, trains=(*path, "method"), exits=path[-1:])
+            for path in self.paths
+        )
+
+
+def check_turns(phases: Iterable[Phase], compares_exits: bool) -> None:
+    """That a method which compares exits sees more than one at a time.
+
+    Raises:
+        UserError: a phase shows it one by one.
+    """
+    for phase in phases:
+        if compares_exits and len(phase.turns) > 1:
+            raise UserError(
+                f"phase '{phase.name}' trains one exit at a time, but the method lets exits learn"
+                " from a deeper one, which must run beside them; choose another recipe"
+            )
+
+
+def make_phases(
+    entry: dict[str, Any], *, epochs: int, lr: float, paths: Paths = ONE_EXIT
+) -> list[Phase]:
     """The phases of a spec's recipe ``{"recipe": file name, option: value, …}``.
 
-    ``epochs`` is the run's whole budget, ``lr`` the (peak) rate of its main phase.
+    ``epochs`` is the run's whole budget, ``lr`` the (peak) rate of its main phase, ``paths`` are
+    the network's, for recipes whose function asks for them.
     """
     module = importlib.import_module(catalogue.module_name(catalogue.recipes()[entry["recipe"]]))
     options = {key: value for key, value in entry.items() if key != "recipe"}
+    if "paths" in signature(module.phases).parameters:
+        options["paths"] = paths
     phases: list[Phase] = module.phases(epochs, lr, **options)
     return phases

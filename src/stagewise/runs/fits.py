@@ -15,7 +15,7 @@ from stagewise.errors import UserError
 from stagewise.methods.base import Setup, make_method
 from stagewise.models.features import Features, Network
 from stagewise.models.store import build
-from stagewise.recipes.base import make_phases
+from stagewise.recipes.base import check_turns, make_phases
 from stagewise.runs.start import make_part, planned
 from stagewise.study.images import DataSize
 from stagewise.study.matching import matches
@@ -54,7 +54,10 @@ def _build(plan: Plan, run: PlannedRun, spec: TrainSpec, networks: "_Networks") 
         setup = replace(setup, teacher_part=part)
     method = make_method(spec.method, setup)
     parts = {**student.parts(), **method.parts()}
-    for phase in make_phases(spec.recipe, epochs=spec.training.epochs, lr=spec.training.lr):
+    epochs, lr = spec.training.epochs, spec.training.lr
+    phases = make_phases(spec.recipe, epochs=epochs, lr=lr, paths=student.paths())
+    check_turns(phases, method.compares_exits)
+    for phase in phases:
         phase.factors(parts)
 
 

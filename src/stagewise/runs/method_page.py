@@ -90,7 +90,7 @@ def cost(name: str) -> Cost:
         catalogue.method_weights(name),
         teacher,
         TrainingBatches(shown, seed=0, settings=SETTINGS),
-        make_phases(recipe, epochs=SETTINGS.epochs, lr=SETTINGS.lr),
+        make_phases(recipe, epochs=SETTINGS.epochs, lr=SETTINGS.lr, paths=student.paths()),
     )
     return Cost(effort["training_macs"] + effort["teacher_macs"], effort["method_parameters"])
 

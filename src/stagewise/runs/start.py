@@ -68,7 +68,8 @@ def planned(spec: TrainSpec, classes: int, channels: int, size: int) -> Architec
     name = spec.network["network"]
     given = catalogue.network_options(name) | spec.network
     options = {key: value for key, value in given.items() if key != "network"}
-    return Architecture(name, options, classes, channels, size, spec.exits or None)
+    places = [*spec.exit_places]
+    return Architecture(name, options, classes, channels, size, spec.exits or None, places=places)
 
 
 def from_scratch(spec: TrainSpec, inputs: Inputs, data: TaskData) -> Built:
@@ -81,7 +82,7 @@ def from_parent(spec: TrainSpec, inputs: Inputs, data: TaskData) -> Built:
     """The parent's weights; new exits where the spec has exits and the parent none."""
     network, architecture = load_parent(inputs, "init", data)
     if spec.exits and not architecture.exits:
-        return with_exits(network, architecture, spec.exits, spec.seed)
+        return with_exits(network, architecture, spec.exits, spec.seed, spec.exit_places)
     return network, architecture
 
 

@@ -67,7 +67,7 @@ def train_run(
         method = build_method(spec, inputs, data, network, teacher)
         seeded(spec.seed, "training")
     batches = TrainingBatches(data, seed=spec.seed, settings=settings)
-    phases = make_phases(spec.recipe, epochs=settings.epochs, lr=settings.lr)
+    phases = make_phases(spec.recipe, epochs=settings.epochs, lr=settings.lr, paths=network.paths())
     subject = Subject(
         network,
         method,

@@ -7,7 +7,8 @@ from stagewise.study.spec import TrainSpec
 
 
 def matches(plan: Plan) -> list[PlannedRun]:
-    """The first run of every arm whose method reads feature maps or has a part on its teacher.
+    """The first run of every arm whose method reads feature maps or exits, or has a part on
+    its teacher.
 
     Runs that start from a pruned network are left out: its shape is not known yet.
     """
@@ -16,7 +17,7 @@ def matches(plan: Plan) -> list[PlannedRun]:
         spec = run.spec
         if isinstance(spec, TrainSpec) and spec.network and spec.init in ("scratch", "features"):
             needs = catalogue.method_needs(spec.method["method"])
-            if needs.teacher_taps or needs.blocks or needs.teacher_part:
+            if needs.teacher_taps or needs.blocks or needs.teacher_part or needs.exits:
                 first.setdefault(run.arm, run)
     return list(first.values())
 

@@ -14,7 +14,7 @@ from stagewise.data.batches import TrainingBatches
 from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Network
 from stagewise.recipes.base import Phase
-from stagewise.training.trainer import deepest_exit
+from stagewise.training.trainer import running
 
 
 def _convolution(result: Tensor, images: Tensor, weight: Tensor, *rest: Any) -> int:
@@ -95,7 +95,6 @@ def training_effort(
         moving, used = phase.factors(parts), weights if phase.weights is None else phase.weights
         for name, part in parts.items():
             part.requires_grad_(name in moving)
-        network.run_to(deepest_exit([*network.parts()], network.stages, moving))
         steps = phase.epochs * len(batches)
         with MultiplyAdds() as counted:
             seen = method.views(batch)
@@ -104,10 +103,13 @@ def training_effort(
                 with torch.no_grad():
                     features = teacher(seen.images).float()
         answers += steps * counted.count
-        with MultiplyAdds() as counted, torch.set_grad_enabled(phase.updates):
-            terms = method(network(seen.images).float(), features, seen)
-            if phase.updates:
-                torch.stack([used[n] * t for n, t in terms.items() if used.get(n)]).sum().backward()
-        own += steps * counted.count
+        for update in running(phase, network, parts):
+            network.run_to(*update)
+            with MultiplyAdds() as counted, torch.set_grad_enabled(phase.updates):
+                terms = method(network(seen.images).float(), features, seen)
+                if phase.updates:
+                    counts = [used[n] * t for n, t in terms.items() if used.get(n)]
+                    torch.stack(counts).sum().backward()
+            own += steps * counted.count
     parameters = sum(parameter.numel() for parameter in method.parameters())
     return {"training_macs": own, "teacher_macs": answers, "method_parameters": parameters}

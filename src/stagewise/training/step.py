@@ -3,7 +3,7 @@
 Neither reads anything from the device: what an epoch reports is summed there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
@@ -30,31 +30,34 @@ class Pass(NamedTuple):
     terms: dict[str, Tensor]
 
 
-Forward = Callable[[Batch], Pass]
+Passes = Callable[[Batch], Iterable[Pass]]
+"""A pass for each update of a step; the next one is made when the one before has moved the
+weights."""
 
 
 class Step:
     """Forward pass, losses, gradients, the method's memory, update; without an optimiser only the
-    forward pass.
+    forward pass. A phase may have several updates of one batch: they add up to its losses.
 
     ``weights`` say what the loss terms add up to; a term without a weight has no gradient.
     """
 
     def __init__(
         self,
-        forward: Forward,
+        passes: Passes,
         method: DistillationMethod,
         weights: Mapping[str, float],
         batches: TrainingBatches,
         optimiser: SGD | None,
     ) -> None:
-        self.forward, self.method, self.weights = forward, method, weights
+        self.passes, self.method, self.weights = passes, method, weights
         self.batches, self.optimiser = batches, optimiser
         device = batches.data.train.labels.device
         self.done = torch.zeros((), dtype=torch.int64, device=device)
         self.names: list[str] = []
         self.sums: Tensor | None = None
         self.count = 0
+        self.updates = 1  # of a batch
 
     def __call__(self, index: Tensor, view: Tensor, lr: float, done: int) -> None:
         """Train on the given views of the given images, (B,) each, as the run's step ``done``."""
@@ -66,9 +69,14 @@ class Step:
         batch = self.batches.batch(index, view)
         batch = replace(batch, step=self.done, progress=self.done / len(self.batches))
         with torch.set_grad_enabled(self.optimiser is not None):
-            student, teacher, seen, terms = self.forward(batch)
-            weighted = [self.weights[n] * t for n, t in terms.items() if self.weights.get(n)]
-            total = torch.stack(weighted).sum()
+            for number, each in enumerate(self.passes(batch), 1):
+                self._update(batch, each, lr)
+                self.updates = number
+
+    def _update(self, batch: Batch, each: Pass, lr: float | Tensor) -> None:
+        student, teacher, seen, terms = each
+        weighted = [self.weights[n] * t for n, t in terms.items() if self.weights.get(n)]
+        total = torch.stack(weighted).sum()
         if self.optimiser:
             total.backward()
             with torch.no_grad():
@@ -89,7 +97,7 @@ class Step:
         self.sums.zero_()
         self.count = 0
         named = dict(zip(self.names, terms, strict=True))
-        return {"train_loss": loss, "train_accuracy": 100 * right, **named}
+        return {"train_loss": loss, "train_accuracy": 100 * right / self.updates, **named}
 
 
 class GraphedStep(Step):
@@ -104,13 +112,13 @@ class GraphedStep(Step):
 
     def __init__(
         self,
-        forward: Forward,
+        passes: Passes,
         method: DistillationMethod,
         weights: Mapping[str, float],
         batches: TrainingBatches,
         optimiser: SGD,
     ) -> None:
-        super().__init__(forward, method, weights, batches, optimiser)
+        super().__init__(passes, method, weights, batches, optimiser)
         device = batches.data.train.labels.device
         self.index = torch.zeros(batches.batch_size, dtype=torch.int64, device=device)
         self.view = torch.zeros_like(self.index)
@@ -143,7 +151,7 @@ class GraphedStep(Step):
 
 
 def make_step(
-    forward: Forward,
+    passes: Passes,
     method: DistillationMethod,
     weights: Mapping[str, float],
     batches: TrainingBatches,
@@ -151,5 +159,5 @@ def make_step(
 ) -> Step:
     """A graph on a GPU, where weights move; else eager."""
     if optimiser and batches.data.train.labels.is_cuda:
-        return GraphedStep(forward, method, weights, batches, optimiser)
-    return Step(forward, method, weights, batches, optimiser)
+        return GraphedStep(passes, method, weights, batches, optimiser)
+    return Step(passes, method, weights, batches, optimiser)

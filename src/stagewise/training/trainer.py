@@ -16,7 +16,7 @@ from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Batch, Features, Network
 from stagewise.models.store import BUILDING
 from stagewise.process.epochs import Progress
-from stagewise.recipes.base import Phase
+from stagewise.recipes.base import Phase, check_turns
 from stagewise.study.spec import Training
 from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.clock import CpuClock
@@ -68,10 +68,22 @@ def deepest_exit(
 
     ``parts`` and ``stages`` are the network's, shallow to deep; ``moving`` are parts.
     """
-    exits = [name for name in parts if name.startswith("exits.")]
-    deepest = max((number for number, name in enumerate(exits, 1) if name in moving), default=None)
+    exits = {name: int(name.partition(".")[2]) for name in parts if name.startswith("exits.")}
+    deepest = max((place for name, place in exits.items() if name in moving), default=None)
     beyond = {*parts} - {*exits, "stem", *stages[:deepest]}
     return None if beyond & {*moving} else deepest
+
+
+Running = tuple[int | None, tuple[str, ...] | None]
+"""What a network runs (see ``Network.run_to``)."""
+
+
+def running(phase: Phase, network: Network, parts: Collection[str]) -> list[Running]:
+    """What runs for each update of a batch; ``parts`` are those of network and method."""
+    own = [*network.parts()]
+    return [
+        (deepest_exit(own, network.stages, turn.factors(parts)), turn.exits) for turn in phase.turns
+    ]
 
 
 @contextmanager
@@ -124,6 +136,7 @@ class Trainer:
         self.batches, self.data = batches, batches.data
         self.phases = [phase for phase in phases if phase.epochs]
         self.parts = {**network.parts(), **method.parts()}
+        self.running: list[Running] = [(None, None)]
         self.checkpoint, self.progress = checkpoint, progress
         self.observers = dict(observers or {})
         self.deadline = time.monotonic() + budget if budget else None
@@ -190,10 +203,11 @@ class Trainer:
     def _start(self, phase: Phase) -> None:
         """An optimiser over what this phase trains, and the step that uses it."""
         self.optimiser = self._optimiser(phase)
+        self.running = running(phase, self.network, self.parts)
         weights = self.weights if phase.weights is None else phase.weights
         with CAPTURING:  # as in ``run``, where a step is replaced
             self.step = make_step(
-                self.forward,
+                self.passes,
                 self.method,
                 weights,
                 self.batches,
@@ -215,25 +229,25 @@ class Trainer:
             nesterov=self.settings.nesterov,
         )
 
-    def forward(self, batch: Batch) -> Pass:
-        """Features, and loss terms, of the batch that the method makes of ``batch``."""
+    def passes(self, batch: Batch) -> Iterator[Pass]:
+        """Features, and loss terms, of the batch that the method makes of ``batch``, once for each
+        update; what is deeper than the deepest exit that it moves does not run."""
         batch = self.method.views(batch)
-        with self.precision:
-            features: Features = self.network(batch.images)
-        features = features.float()
         teacher = self.teacher(batch) if self.teacher else None
-        return Pass(features, teacher, batch, self.method(features, teacher, batch))
+        for depth, exits in self.running:
+            self.network.run_to(depth, exits)
+            with self.precision:
+                features: Features = self.network(batch.images)
+            features = features.float()
+            yield Pass(features, teacher, batch, self.method(features, teacher, batch))
 
     def _set_modes(self, phase: Phase) -> None:
-        """Training mode for what moves, evaluation mode for all else; what is deeper than the
-        deepest exit that moves does not run."""
+        """Training mode for what moves, evaluation mode for all else."""
         moving = phase.factors(self.parts)
         for name, part in self.parts.items():
             if isinstance(part, nn.Module):
                 part.train(phase.in_training_mode(name, moving))
         phase.set_batch_norm(self._batch_norms())
-        network = self.network
-        network.run_to(deepest_exit([*network.parts()], network.stages, moving))
 
     def _batch_norms(self) -> list[nn.BatchNorm2d]:
         return [m for m in self.network.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -246,10 +260,11 @@ class Trainer:
                 self.teacher.prepare(index, view)
         steps, size = len(self.batches), self.batches.batch_size
         schedule = SCHEDULES[phase.schedule or self.settings.schedule]
+        whole = phase.schedule_epochs or phase.epochs
         lr = 0.0
         for number, part in enumerate(zip(index.split(size), view.split(size), strict=True)):
-            done = self.at.epoch_in_phase * steps + number
-            lr = phase.lr * schedule(done, steps, phase.epochs, self.settings.milestones)
+            done = (phase.schedule_start + self.at.epoch_in_phase) * steps + number
+            lr = phase.lr * schedule(done, steps, whole, self.settings.milestones)
             with self._observed(Moment(phase, self.at.epoch * steps + number, lr)) as moment:
                 self.step(*part, lr, moment.step)
         with self.clock("steps"):
@@ -294,11 +309,12 @@ class Trainer:
             try:
                 if self.teacher:
                     self.teacher.prepare(index, view)
-                terms = self.forward(self.batches.batch(index, view)).terms
+                [seen] = self.passes(self.batches.batch(index, view))
             except (RuntimeError, ValueError, KeyError, AssertionError) as error:
                 raise UserError(
                     f"{self.progress.title}: student, teacher and method do not fit: {error}"
                 ) from error
+        terms = seen.terms
         if terms.keys() != self.weights.keys():
             raise UserError(
                 f"{self.progress.title}: the method's losses are {sorted(terms)},"
@@ -306,6 +322,7 @@ class Trainer:
             )
         for phase in self.phases:
             self._check(phase, terms)
+        check_turns(self.phases, self.method.compares_exits)
 
     def _check(self, phase: Phase, terms: Collection[str]) -> None:
         """A phase that trains something by some loss."""

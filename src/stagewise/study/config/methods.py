@@ -7,6 +7,8 @@ from annotated_types import Ge, Gt, Le
 
 from stagewise import catalogue
 from stagewise.study.config.blocks import (
+    Block,
+    ExitPlaces,
     Names,
     Open,
     Overrides,
@@ -25,6 +27,16 @@ class RecipeEntry(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnExits(Block):
+    """Exits of a student that differ from those of `multi_exit`."""
+
+    head: Text = optional("")
+    """What they are made of, a file in `models/heads/`; `multi_exit.head` where absent."""
+    places: ExitPlaces = optional(())
+    """Numbers of the stages behind which they stand; `multi_exit.places` where absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MethodEntry(Open):
     """A method under a label, by which steps name it; further keys are options of its class."""
 
@@ -38,8 +50,14 @@ class MethodEntry(Open):
     """How it is trained in `distillation` and `multi_exit`; as its file says where absent."""
     teacher: Literal["teacher", "assistant"] = optional("teacher")
     """Who teaches: the pair's teacher, or the last of its assistants."""
+    teacher_exits: Literal["frozen", "joint", "self_distilled"] = optional("frozen")
+    """How the teacher of a method that learns from a teacher's exits got them: on its frozen
+    backbone, so its own answer is the plain teacher's; by training backbone and exits together from
+    scratch, on labels; or likewise, with the deepest exit teaching the others."""
     training: Overrides = optional_mapping()
     """Where the training of its arms differs from their step's."""
+    exits: OwnExits = optional(OwnExits())
+    """Where the exits of its students differ from those of `multi_exit`; a teacher's do not."""
     pairs: Names = optional(())
     """Those of `distillation.pairs` or `multi_exit.pairs` that it is for, where it does not fit
     all, or pairs have weights of their own; all where absent."""

@@ -18,7 +18,13 @@ def distillation(config: Config) -> Iterator[PlannedRun]:
 
 
 def taught(
-    config: Config, arm: str, pair: str, label: str, *, exits: str = ""
+    config: Config,
+    arm: str,
+    pair: str,
+    label: str,
+    *,
+    exits: str = "",
+    exit_places: tuple[int, ...] = (),
 ) -> Iterator[PlannedRun]:
     """A pair's student from scratch, taught by the method of a label."""
     overrides = (config.students.training, config.method(label).training)
@@ -30,6 +36,7 @@ def taught(
         init="scratch",
         network=network_entry(config.pairs[pair].student),
         exits=exits,
+        exit_places=exit_places,
         method=label,
         recipe=recipe_entry(config, label),
         training=training(config, arm, *overrides),

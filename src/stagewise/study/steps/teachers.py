@@ -1,6 +1,7 @@
 """Teachers, the assistants between them and their students, and what is trained on a frozen one."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from stagewise import catalogue
 from stagewise.study.config import Config
@@ -8,7 +9,7 @@ from stagewise.study.config.lessons import Lesson, lessons
 from stagewise.study.config.pairs import NetworkEntry
 from stagewise.study.planned import PlannedRun
 from stagewise.study.regimes import REGIMES
-from stagewise.study.spec import Images
+from stagewise.study.spec import Entry, Images
 from stagewise.study.steps.arms import (
     ONE_STAGE,
     imagenet_start,
@@ -18,6 +19,25 @@ from stagewise.study.steps.arms import (
     trained,
     training,
 )
+
+
+class Prepared(NamedTuple):
+    """How the network that a method learns from is made of a pair's teacher: what the run is
+    called, what trains it, by which recipe, and from which start."""
+
+    name: str
+    method: str
+    recipe: Entry
+    init: str
+
+
+FROZEN: Entry = {"recipe": "frozen_backbone"}
+TRAINED_WHOLE = {
+    "joint": Prepared("joint-exits", "exits_ce", ONE_STAGE, "scratch"),
+    "self_distilled": Prepared("self-distilled-exits", "self_distillation", ONE_STAGE, "scratch"),
+}
+"""``teacher_exits`` of a method → its teacher, where that is not the plain one with exits on its
+frozen backbone."""
 
 SUFFIX = {"all": "", "target": ".target"}
 """What the names of a task's teachers end in."""
@@ -34,9 +54,9 @@ def teachers(config: Config) -> Iterator[PlannedRun]:
     assisted = [each for each in taught if config.method(each.label).teacher == "assistant"]
     for pair, task in dict.fromkeys((each.pair, each.task) for each in assisted):
         yield from _assistants(config, pair, task)
-    parts = {_path(config, each): each for each in taught if _part(config, each.label)}
-    for lesson in parts.values():
-        yield from _part_of_teacher(config, lesson)
+    made = {_path(config, each): each for each in taught if _prepared(config, each.label)}
+    for lesson in made.values():
+        yield from _teacher_for(config, lesson)
 
 
 def teacher_path(config: Config, pair: str, task: str) -> str:
@@ -58,9 +78,14 @@ def _assistant_arm(pair: str, task: str, number: int) -> str:
     return f"{_teacher_arm(pair, task)}.assistant-{number}"
 
 
-def _part(config: Config, label: str) -> str:
-    """The method that is trained on the frozen teacher before that of a label; maybe none."""
-    return catalogue.method_needs(config.method(label).method).teacher_part
+def _prepared(config: Config, label: str) -> Prepared | None:
+    """What the method of a label needs of its teacher beyond the plain one; maybe nothing."""
+    entry = config.method(label)
+    part = catalogue.method_needs(entry.method).teacher_part
+    if not part:
+        return None
+    frozen = Prepared(catalogue.teacher_part(part), part, FROZEN, "parent")
+    return TRAINED_WHOLE.get(entry.teacher_exits, frozen)
 
 
 def _above(config: Config, lesson: Lesson) -> tuple[str, NetworkEntry, str]:
@@ -74,8 +99,8 @@ def _above(config: Config, lesson: Lesson) -> tuple[str, NetworkEntry, str]:
 
 def _path(config: Config, lesson: Lesson) -> str:
     arm, _, _ = _above(config, lesson)
-    part = _part(config, lesson.label)
-    arm = f"{arm}.{catalogue.teacher_part(part)}" if part else arm
+    prepared = _prepared(config, lesson.label)
+    arm = f"{arm}.{prepared.name}" if prepared else arm
     return of_teachers(config, arm)
 
 
@@ -126,31 +151,35 @@ def _assistants(config: Config, pair: str, task: str) -> Iterator[PlannedRun]:
         above = of_teachers(config, arm)
 
 
-def _part_of_teacher(config: Config, lesson: Lesson) -> Iterator[PlannedRun]:
-    """What a method learns from that needs a part on its teacher: the part's method, trained on the
-    frozen network, once for all seeds and students."""
+def _teacher_for(config: Config, lesson: Lesson) -> Iterator[PlannedRun]:
+    """What a method learns from that needs more of its teacher, once for all seeds and students: a
+    part trained on the frozen network, or that network trained with its exits from scratch, as
+    teachers are."""
     above, entry, role = _above(config, lesson)
-    method = _part(config, lesson.label)
-    name, needs = catalogue.teacher_part(method), catalogue.method_needs(method)
-    arm, own = f"{above}.{name}", config.method(method).training
+    prepared = _prepared(config, lesson.label)
+    assert prepared is not None
+    needs, arm = catalogue.method_needs(prepared.method), f"{above}.{prepared.name}"
+    frozen = prepared.init == "parent"
     exits = config.multi_exit.teacher_exits if needs.exits else {}
+    own = (exits, config.method(prepared.method).training) if frozen else ()
     yield from trained(
         config,
         arm,
         config.teacher_seeds,
         data=Images(task=lesson.task, images="full"),
-        init="parent",
+        init=prepared.init,
         network=network_entry(entry),
-        method=method,
-        recipe={"recipe": "frozen_backbone"},
-        training=training(config, arm, config.teachers.training, exits, own),
+        method=prepared.method,
+        recipe=prepared.recipe,
+        training=training(config, arm, config.teachers.training, *own),
         exits=config.multi_exit.head if needs.exits else "",
-        parents={"init": of_teachers(config, above)},
+        exit_places=config.multi_exit.places if needs.exits else (),
+        parents={"init": of_teachers(config, above)} if frozen else {},
         reference=teacher_path(config, lesson.pair, lesson.task),
         labels={
             "pair": lesson.pair,
             "task": lesson.task,
             "network": role,
-            "display": f"{role} with {name}",
+            "display": f"{role} with {prepared.name}",
         },
     )

@@ -42,7 +42,7 @@ def _step_problems(config: Config, key: str, label: str) -> Problems:
 
 
 def exit_problems(config: Config) -> Problems:
-    """Exits that are paired with those of a teacher that has fewer; arms of one name."""
+    """Arms of one name; teachers' exits that nobody learns from."""
     arms: dict[str, str] = {}
     for index, label in enumerate(config.multi_exit.methods):
         other = arms.setdefault(label.removeprefix("exits_"), label)
@@ -51,26 +51,14 @@ def exit_problems(config: Config) -> Problems:
                 f"multi_exit.methods.{index}: '{label}' and '{other}' would share the name of their"
                 " arm; choose another label"
             )
-    for lesson in lessons(config):
-        needs = sound_needs(config, lesson.label)
+    for label, entry in config.methods.items():
+        needs = sound_needs(config, label)
         part = sound_needs(config, needs.teacher_part) if needs else None
-        if not (needs and needs.exits and part and part.exits and lesson.pair in config.pairs):
-            continue
-        student, above = config.pairs[lesson.pair].student, _above(config, lesson)
-        have, there = _exits(student.network), _exits(above.network)
-        if have and there and have > there:
+        if needs and entry.teacher_exits != "frozen" and not (part and part.exits):
             yield (
-                f"{lesson.key}: '{lesson.label}' gives each exit a teacher's exit, but in pair"
-                f" '{lesson.pair}' the student has {have} and the teacher {there}; choose a student"
-                " of the teacher's kind"
+                f"methods.{label}.teacher_exits: '{entry.teacher_exits}', but"
+                f" '{config.method(label).method}' learns from no teacher's exits; remove it"
             )
-
-
-def _exits(network: str) -> int:
-    """Exits of a network, one a stage; 0 where it does not say."""
-    known = network in catalogue.networks()
-    widths = catalogue.network_fact(network, "WIDTHS") if known else None
-    return len(widths) - 1 if widths else 0
 
 
 def channel_problems(config: Config) -> Problems:
