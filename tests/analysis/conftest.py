@@ -27,7 +27,7 @@ IMAGES, CLASSES, EXITS = 200, 10, 3
 CONFIG: dict[str, Any] = {
     "study": "toy",
     "title": "A synthetic study",
-    "claims_tested": ["A4", "A5a", "A5b", "B1", "B2", "B4"],
+    "claims_tested": ["A4", "A5a", "A5b", "B1a", "B1b", "B2", "B4"],
     "data": {"source": "digits", "source_classes": [0, 1, 2, 3, 4]},
     "pairs": {
         "resnet": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}},

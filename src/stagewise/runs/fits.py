@@ -67,11 +67,7 @@ class _Networks:
 
     def shown(self, spec: TrainSpec, blocks: bool) -> Shown:
         """The network of a run, and what it makes of two images."""
-        given = catalogue.network_options(spec.network["network"]) | spec.network
-        options = {key: value for key, value in given.items() if key != "network"}
-        classes, exits = self.data.classes[spec.data.task], spec.exits or None
-        shape = (classes, self.data.channels, self.data.size, exits)
-        architecture = Architecture(spec.network["network"], options, *shape)
+        architecture = architecture_of(spec, self.data)
         key = repr((architecture, blocks))
         if key not in self.known:
             network = build(architecture, spec.seed).eval()
@@ -80,3 +76,11 @@ class _Networks:
             with torch.no_grad():
                 self.known[key] = network, network(architecture.example())
         return self.known[key]
+
+
+def architecture_of(spec: TrainSpec, data: DataSize) -> Architecture:
+    """What a run trains, on a study's data."""
+    given = catalogue.network_options(spec.network["network"]) | spec.network
+    options = {key: value for key, value in given.items() if key != "network"}
+    shape = (data.classes[spec.data.task], data.channels, data.size, spec.exits or None)
+    return Architecture(spec.network["network"], options, *shape)

@@ -84,7 +84,7 @@ def measured(results: Results) -> pd.DataFrame:
     starts = results.study.runs.set_index("path")["parents"]
     images = config["data"]["student_images_per_class"]
     whole = (summary["task"] == "all") & (summary["recipe"] == "one_stage")
-    whole &= summary["network"] != "assistant"  # it is no pair's student
+    whole &= ~summary["network"].isin(["assistant", "control"])  # they are no pair's student
     whole &= (summary["chain"] == "") & (summary["tuned_arm"] == "")
     rows = []
     for part in by_arm(summary[whole & (not config["data"].get("classes"))], "pair", "exit"):

@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 from annotated_types import MaxLen
 
-from stagewise.study.config.blocks import Block, Names, Overrides, Places, Seed, Share, Unique
+from stagewise.study.config.blocks import (
+    Block,
+    Names,
+    Overrides,
+    Places,
+    Seed,
+    Share,
+    Unique,
+    optional,
+)
 from stagewise.study.spec import Rate
 
 
@@ -90,3 +99,7 @@ class MultiExit(Block):
     """What an exit is made of: separable convolutions with attention, or one linear layer."""
     teacher_exits: Overrides = field(default_factory=dict)
     """Where the training of the teacher's exits, on its frozen backbone, differs from its own."""
+    controls: Annotated[tuple[Literal["wide", "twice"], ...], Unique()] = optional(())
+    """Networks without exits to compare with, trained by KD: `wide`, the pair's `wide`; `twice`, a
+    second student with a seed of its own, which answers with that of `distillation` as an
+    ensemble."""

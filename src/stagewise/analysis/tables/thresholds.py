@@ -1,0 +1,89 @@
+"""Early exit as a product: operating points that validation images chose, on test images."""
+
+from typing import Any
+
+import pandas as pd
+
+from stagewise.analysis.claims.contrasts import paired
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.records.early_exit import POINTS, WITHIN, EarlyExit, early_exits
+from stagewise.analysis.records.labels import by_arm
+from stagewise.analysis.tables.cells import count, difference_columns, interval, spread
+from stagewise.analysis.tables.table import Table
+
+POSITION = 12
+"""Place among the tables."""
+
+
+def make(results: Results) -> Table:
+    """Each student with exits, by each score, at each operating point."""
+    measured = [_measured(found, point) for found in early_exits(results.study) for point in POINTS]
+    table = pd.DataFrame([row for row in measured if row])
+    data, shown = [], []
+    for arm in by_arm(table, "pair") if len(table) else ():
+        for (score, point), part in arm.groupby(["score", "point"], sort=False):
+            first, effect = part.iloc[0], paired(part.set_index("seed")["minus_last"])
+            shares = part[[name for name in part if str(name).startswith("share_")]].mean().dropna()
+            data.append(
+                {
+                    **first[["pair", "arm", "score", "point"]],
+                    "n": len(part),
+                    "threshold": part["threshold"].mean(),
+                    "validation_mean": part["validation"].mean(),
+                    "mean": part["test"].mean(),
+                    "sd": part["test"].std(),
+                    **difference_columns(effect),
+                    "macs": part["macs"].mean(),
+                    "macs_sd": part["macs"].std(),
+                    "macs_share": part["macs_share"].mean(),
+                    **shares,
+                }
+            )
+            shown.append(
+                {
+                    "Pair": first["pair"],
+                    "Network": first["display"],
+                    "Leaves by": score,
+                    "Point": point,
+                    "Test accuracy, %": spread(part["test"]),
+                    "Minus last exit, points": interval(effect),
+                    "MACs": count(part["macs"].mean()),
+                    "Of all exits, %": spread(100 * part["macs_share"], 0),
+                    "Leave at exit 1, 2, …, %": " / ".join(f"{100 * s:.0f}" for s in shares),
+                }
+            )
+    return Table(
+        "thresholds",
+        "Early exit: an image leaves at the first exit that is sure enough, by one threshold for "
+        "all exits on the largest probability, on minus the entropy, or on the largest probability "
+        "minus the second. Each seed's thresholds were chosen on its validation images alone: as "
+        f"accurate, the fewest MACs within {WITHIN:g} points of the last exit; half, the most "
+        "accurate with at most half of the MACs of passing all exits; best, the most accurate. "
+        "Test accuracy: mean ± sd (seeds); difference to the same network's last exit with its "
+        "95 % t interval. MACs: mean over test images, those of the exits passed among them.",
+        pd.DataFrame(data),
+        pd.DataFrame(shown),
+        empty="This study has no such runs, or held no images out to choose thresholds on, or its "
+        "records are older than cumulative MACs.",
+    )
+
+
+def _measured(found: EarlyExit, point: str) -> dict[str, Any]:
+    """A run's numbers at an operating point; empty where it has none."""
+    place = found.chosen(point)
+    if place is None:
+        return {}
+    test, run = found.test, found.run
+    shares = {f"share_{k + 1}": share for k, share in enumerate(test.shares[place])}
+    return {
+        **{key: run[key] for key in ("pair", "arm", "seed", "display")},
+        "score": found.score,
+        "point": point,
+        "threshold": test.thresholds[place],
+        "validation": found.validation.accuracy[place],
+        "test": test.accuracy[place],
+        "minus_last": test.accuracy[place] - test.accuracy[-1],
+        "macs": test.macs[place],
+        "macs_share": test.macs[place] / test.macs[-1],
+        **shares,
+    }
