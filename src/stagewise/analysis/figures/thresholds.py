@@ -16,12 +16,12 @@ from stagewise.analysis.records.early_exit import POINTS, EarlyExit, early_exits
 POSITION = 11
 """Place in the report."""
 CAPTION = (
-    "Early exit: test accuracy over the mean MACs of an image, which leaves at the first exit whose "
-    "largest probability reaches a threshold and has paid for every exit passed. From left to right "
-    "the threshold rises from 0 (all leave at the first exit) until all reach the last; line: mean "
-    "of {n}, the band spans all seeds. Marks: operating points that validation images chose, mean "
-    "of the seeds. Cross: the last exit's network without the others, on every image; star: the "
-    "single network taught by KD. Up and left is better. {protocol}"
+    "Early exit: test accuracy over the mean MACs of an image, which leaves at the first exit "
+    "whose largest probability reaches a threshold and has paid for every exit passed. From left "
+    "to right the threshold rises from 0 (all leave at the first exit) until all reach the last; "
+    "line: mean of {n}, the band spans all seeds. Marks: operating points that validation images "
+    "chose, mean of the seeds. Cross: the last exit alone, on every image; star: the single "
+    "network taught by KD. Up and left is better. {protocol}"
 )
 SCORE = "confidence"
 MARKS = dict(zip(POINTS, ("o", "s", "D"), strict=True))

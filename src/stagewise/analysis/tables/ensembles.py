@@ -6,7 +6,7 @@ from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.early_exit import students_with_exits
 from stagewise.analysis.records.ensembles import prefix
 from stagewise.analysis.records.labels import by_arm
-from stagewise.analysis.tables.cells import count, spread
+from stagewise.analysis.tables.cells import recorded, spread
 from stagewise.analysis.tables.table import Table
 
 POSITION = 11
@@ -67,8 +67,3 @@ def make(results: Results) -> Table:
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )
-
-
-def recorded(macs: float) -> str:
-    """Cumulative MACs, which older records lack."""
-    return count(macs) if macs == macs else "not recorded"
