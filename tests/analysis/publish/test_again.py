@@ -48,7 +48,7 @@ def test_nothing_changes_where_no_rule_did(
     same = ["claim_verdict", "verdict", "reason", "missing", "p_holm"]
     pd.testing.assert_frame_equal(after[same], before[same])
     kept = after[after["note"].str.startswith("judged by kept statistics", na=False)]
-    assert set(kept.index.get_level_values("claim")) == {"B1", "B2", "B4", "B5"}
+    assert set(kept.index.get_level_values("claim")) == {"B1a", "B1b", "B2", "B4", "B5"}
     text = (evidence / "README.md").read_text()
     assert "`snakemake -q` does it again" in text
     assert "nan" not in text

@@ -9,8 +9,8 @@ from stagewise.study.spec import TrainSpec
 from stagewise.study.steps.arms import given_rate
 from stagewise.study.steps.distillation import taught
 
-SECOND = 2**31
-"""What is added to a seed for a second network, which shares its seed with no other run."""
+SECOND = 2**32
+"""What is added to a seed for a second network: more than any seed that a config can give."""
 
 
 def multi_exit(config: Config) -> Iterator[PlannedRun]:
@@ -42,7 +42,7 @@ def _twice(config: Config, pair: str) -> Iterator[PlannedRun]:
     rate = given_rate(config.learning_rates, first)
     for run in taught(config, f"multi_exit/{pair}.kd_twice", pair, "kd", labels=labels):
         assert isinstance(run.spec, TrainSpec)
-        spec = replace(run.spec, seed=(run.seed + SECOND) % 2**32)
+        spec = replace(run.spec, seed=run.seed + SECOND)
         if rate is not None:
             spec = replace(spec, training=replace(spec.training, lr=rate))
         yield replace(run, spec=spec, partner=run_path(config.study, first, run.seed))
