@@ -191,3 +191,31 @@ def test_the_protocol_says_what_every_seed_has_of_its_own(results: Results) -> N
     told = protocol_lines(replace(results, study=replace(results.study, config=chains)))[2]
     assert "every seed has a teacher" in told
     assert "in the intervals" in told
+
+
+def test_the_gain_of_an_ensemble_is_over_its_own_last_exit(results: Results) -> None:
+    table = make_table("ensembles", results).data.set_index(["arm", "exits"])
+    arm = "multi_exit/resnet.mskd"
+    wide = results.summary[results.summary["arm"] == arm].pivot(
+        index="seed", columns="exit", values="test_accuracy"
+    )
+    whole = table.loc[(arm, 3)]
+    assert whole["mean_logits"] == pytest.approx(wide["ensemble"].mean())
+    assert whole["difference"] == pytest.approx((wide["ensemble"] - wide["3"]).mean())
+    assert table.loc[(arm, 1), "mean_logits"] == pytest.approx(wide["1"].mean())
+    assert (table["cumulative_macs"].unstack().diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
+
+
+def test_operating_points_stand_beside_what_passing_all_exits_takes(results: Results) -> None:
+    data = make_table("thresholds", results).data
+    assert len(data) == 3 * 3 * 3  # arms, scores, points
+    assert data["macs_share"].between(0.3, 1).all()
+    half = data[data["point"] == "half"]
+    assert (half["macs_share"] < 0.6).all(), "chosen on validation, so about half on test"
+    assert (
+        data.filter(like="share_")
+        .drop(columns="macs_share", errors="ignore")
+        .sum(axis=1)
+        .eq(pytest.approx(1))
+        .all()
+    )

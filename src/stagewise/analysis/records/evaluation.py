@@ -14,6 +14,7 @@ from stagewise.errors import UserError
 
 Splits = dict[str, Logits]
 Costs = dict[str, dict[str, float]]
+COSTS = ("parameters", "macs", "cumulative_macs")
 
 
 def evaluate(study: Study) -> pd.DataFrame:
@@ -74,7 +75,8 @@ def _costs(study: Study, path: str, exits: int) -> Costs:
             f"{study.folder(path)}: record.json has costs of exits {sorted(costs)}, logits.npz "
             f"has {names}; delete the folder and run again"
         )
-    return {name: {**costs[name], "file_bytes": record.file_bytes} for name in names}
+    kept = {name: {cost: costs[name][cost] for cost in COSTS} for name in names}
+    return {name: {**of, "file_bytes": record.file_bytes} for name, of in kept.items()}
 
 
 def _with_both(own: Costs, partner: Costs) -> Costs:

@@ -23,7 +23,7 @@ SHOCK_COLUMNS = ("step", "g_backbone", "displacement", "probe_accuracy")
 class Record:
     """``record.json``, as far as results need it: it is the same for equal runs.
 
-    ``spec``: as the run was told. ``costs``: output → its parameters, MACs and cumulative MACs
+    ``spec``: as the run was told. ``costs``: output → its parameters and MACs, and cumulative ones
     (``_costs``). ``protocol``: how it was trained. ``pruning``: of a run that pruned, else empty.
     ``parents``: role → SHA-256 of the parent's weights.
     ``test_accuracy``, ``validation_accuracy``: of the ensemble where there are exits, percent; NaN
@@ -55,21 +55,19 @@ class Timing:
 
 
 def _costs(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Output → ``parameters`` and ``macs`` of its answer alone, and ``cumulative_macs`` where all
-    exits up to it answer one after the other.
+    """Output → ``parameters`` and ``macs`` of its answer alone, and the same as ``cumulative_…``
+    where all exits up to it answer one after the other.
 
-    Records of before these were counted say them of the first and the last exit alone, which are
-    what the first and everything take; the others are NaN.
+    Records of before the latter were counted say them of the first and the last exit alone, which
+    are what the first and everything take; the others are NaN.
     """
-    ends = {**dict.fromkeys(range(len(rows))[-2:], rows[-1]["macs"]), 0: rows[0]["macs"]}
-    return {
-        row["exit"]: {
-            "parameters": row["parameters"],
-            "macs": row["macs"],
-            "cumulative_macs": row.get("cumulative_macs", ends.get(place, float("nan"))),
-        }
-        for place, row in enumerate(rows)
-    }
+    found: dict[str, dict[str, float]] = {row["exit"]: {} for row in rows}
+    for name in ("parameters", "macs"):
+        ends = {**dict.fromkeys(range(len(rows))[-2:], rows[-1][name]), 0: rows[0][name]}
+        for place, row in enumerate(rows):
+            passed = row.get(f"cumulative_{name}", ends.get(place, float("nan")))
+            found[row["exit"]] |= {name: row[name], f"cumulative_{name}": passed}
+    return found
 
 
 def _known(value: float | None) -> float:

@@ -2,11 +2,12 @@
 
 import pandas as pd
 
+from stagewise.analysis.claims.contrasts import paired
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.early_exit import students_with_exits
 from stagewise.analysis.records.ensembles import prefix
 from stagewise.analysis.records.labels import by_arm
-from stagewise.analysis.tables.cells import recorded, spread
+from stagewise.analysis.tables.cells import difference_columns, interval, loss, recorded, spread
 from stagewise.analysis.tables.table import Table
 
 POSITION = 11
@@ -20,32 +21,25 @@ HEADINGS = {
     "divergence": ("KL between exits", 3),
 }
 """Column to its heading and digits."""
+NAMES = ("pair", "arm", "seed", "display")
+COSTS = ("cumulative_parameters", "cumulative_macs")
 
 
 def make(results: Results) -> Table:
     """Every prefix of the exits of every student that has some."""
-    measured = []
-    for run, splits in students_with_exits(results.study):
-        costs = results.study.files(run["path"]).record.costs
-        logits, labels = splits["test"].logits, splits["test"].labels
-        for exits in range(1, len(logits) + 1):
-            names = {key: run[key] for key in ("pair", "arm", "seed", "display")}
-            macs = costs[str(exits)]["cumulative_macs"]
-            found = prefix(logits[:exits], labels)
-            measured.append({**names, "exits": exits, **found, "cumulative_macs": macs})
-    columns = ("pair", "arm", "seed", "display", "exits", *HEADINGS, "cumulative_macs")
-    table = pd.DataFrame(measured, columns=columns)
+    table, weights = _measured(results), results.main.drop_duplicates("arm").set_index("arm")
     data, shown = [], []
     for arm in by_arm(table, "pair"):
         for exits, part in arm.groupby("exits", sort=True):
-            first = part.iloc[0]
+            first, effect = part.iloc[0], paired(part.set_index("seed")["minus_last"])
             data.append(
                 {
                     **first[["pair", "arm", "exits"]],
                     **part[[*HEADINGS]].mean(),
                     **part[[*HEADINGS]].std().add_suffix("_sd"),
                     "n": len(part),
-                    "cumulative_macs": first["cumulative_macs"],
+                    **difference_columns(effect),
+                    **first[[*COSTS]],
                 }
             )
             shown.append(
@@ -53,7 +47,10 @@ def make(results: Results) -> Table:
                     "Pair": first["pair"],
                     "Network": first["display"],
                     "Exits": "1" if exits == 1 else f"1–{exits}",
+                    "Loss": loss(weights.loc[first["arm"]]),
                     **{text: spread(part[key], n) for key, (text, n) in HEADINGS.items()},
+                    "Mean logits minus last exit, points": interval(effect),
+                    "Parameters": recorded(first["cumulative_parameters"]),
                     "MACs": recorded(first["cumulative_macs"]),
                 }
             )
@@ -62,8 +59,30 @@ def make(results: Results) -> Table:
         "Ensembles of the first exits, test accuracy: mean ± sd (seeds). Mean logits: what "
         '"ensemble" means in all other tables. Vote: of classes named equally often, the one with '
         "the larger mean logit. Disagreement: images on which two exits name different classes, "
-        "mean over pairs of exits; KL: mean over ordered pairs, nats. MACs: of one image through "
-        "all of these exits.",
+        "mean over pairs of exits; KL: mean over ordered pairs, nats. Difference: to the last exit "
+        "of the same network, with its 95 % t interval. Parameters and MACs: of all these exits, "
+        "one after another.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )
+
+
+def _measured(results: Results) -> pd.DataFrame:
+    """A row per run and prefix of its exits."""
+    rows = []
+    for run, splits in students_with_exits(results.study):
+        costs = results.study.files(run["path"]).record.costs
+        logits, labels = splits["test"].logits, splits["test"].labels
+        last = prefix(logits[-1:], labels)["mean_logits"]
+        for exits in range(1, len(logits) + 1):
+            found = prefix(logits[:exits], labels)
+            rows.append(
+                {
+                    **{name: run[name] for name in NAMES},
+                    "exits": exits,
+                    **found,
+                    "minus_last": found["mean_logits"] - last,
+                    **{cost: costs[str(exits)][cost] for cost in COSTS},
+                }
+            )
+    return pd.DataFrame(rows, columns=[*NAMES, "exits", *HEADINGS, "minus_last", *COSTS])
