@@ -77,7 +77,8 @@ def made_costs(names: list[str], macs: int) -> list[dict[str, Any]]:
         alone = depth + (heads if number < exits else 0)
         passed = depth + heads * min(number, exits - 1)
         alone = passed if name == "ensemble" else alone
-        cost = {"exit": name, "parameters": alone // 50, "macs": alone, "cumulative_macs": passed}
+        cost = {"exit": name, "parameters": alone // 50, "macs": alone}
+        cost |= {"cumulative_parameters": passed // 50, "cumulative_macs": passed}
         rows.append(cost)
     return rows
 

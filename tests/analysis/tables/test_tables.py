@@ -97,7 +97,7 @@ def test_a_negative_mean_has_a_minus_sign() -> None:
 
 def test_tables_bear_the_names_of_their_files(results: Results) -> None:
     names = ["accuracy", "published", "pruning", "exits", "shock", "rates"]
-    names += ["quality", "latency", "comparison", "fidelity", "order"]
+    names += ["quality", "latency", "comparison", "fidelity", "order", "ensembles", "thresholds"]
     assert [table.name for table in make_tables(results)] == list(catalogue.tables()) == names
 
 
@@ -156,7 +156,7 @@ def test_markdown_escapes_bars() -> None:
 def test_the_protocol_says_which_rates_were_tuned(results: Results) -> None:
     trained = results.summary.query("epochs > 0 and lr.notna() and common_rate.isna()")
     trained = trained[trained["recipe"] != "reestimate_batch_norm"]  # no rate has an effect there
-    arms = list(trained["arm"].unique())
+    arms = [arm for arm in trained["arm"].unique() if "kd_twice" not in arm]  # at KD's rate
     students = [arm for arm in arms if arm.startswith("students/")]
     config = {**results.study.config, "learning_rates": dict.fromkeys(students, 0.1)}
     some = replace(results, study=replace(results.study, config=config))
@@ -212,10 +212,5 @@ def test_operating_points_stand_beside_what_passing_all_exits_takes(results: Res
     assert data["macs_share"].between(0.3, 1).all()
     half = data[data["point"] == "half"]
     assert (half["macs_share"] < 0.6).all(), "chosen on validation, so about half on test"
-    assert (
-        data.filter(like="share_")
-        .drop(columns="macs_share", errors="ignore")
-        .sum(axis=1)
-        .eq(pytest.approx(1))
-        .all()
-    )
+    shares = data[["share_1", "share_2", "share_3"]].sum(axis=1)
+    assert shares.to_numpy() == pytest.approx(1)

@@ -8,7 +8,7 @@ from stagewise.analysis.claims.contrasts import paired
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.early_exit import POINTS, WITHIN, EarlyExit, early_exits
 from stagewise.analysis.records.labels import by_arm
-from stagewise.analysis.tables.cells import count, difference_columns, interval, spread
+from stagewise.analysis.tables.cells import count, difference_columns, interval, loss, spread
 from stagewise.analysis.tables.table import Table
 
 POSITION = 12
@@ -18,6 +18,7 @@ POSITION = 12
 def make(results: Results) -> Table:
     """Each student with exits, by each score, at each operating point."""
     measured = [_measured(found, point) for found in early_exits(results.study) for point in POINTS]
+    main = results.main.drop_duplicates("arm").set_index("arm")
     table = pd.DataFrame([row for row in measured if row])
     data, shown = [], []
     for arm in by_arm(table, "pair") if len(table) else ():
@@ -33,6 +34,7 @@ def make(results: Results) -> Table:
                     "mean": part["test"].mean(),
                     "sd": part["test"].std(),
                     **difference_columns(effect),
+                    "parameters": main.loc[first["arm"], "parameters"],
                     "macs": part["macs"].mean(),
                     "macs_sd": part["macs"].std(),
                     "macs_share": part["macs_share"].mean(),
@@ -43,10 +45,12 @@ def make(results: Results) -> Table:
                 {
                     "Pair": first["pair"],
                     "Network": first["display"],
+                    "Loss": loss(main.loc[first["arm"]]),
                     "Leaves by": score,
                     "Point": point,
                     "Test accuracy, %": spread(part["test"]),
                     "Minus last exit, points": interval(effect),
+                    "Parameters": count(main.loc[first["arm"], "parameters"]),
                     "MACs": count(part["macs"].mean()),
                     "Of all exits, %": spread(100 * part["macs_share"], 0),
                     "Leave at exit 1, 2, …, %": " / ".join(f"{100 * s:.0f}" for s in shares),
