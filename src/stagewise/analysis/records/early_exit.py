@@ -63,7 +63,7 @@ def leaves(scores: Floats, threshold: float) -> NDArray[np.intp]:
     """(images,) the exit, from 0, at which each image leaves."""
     sure = scores >= threshold
     sure[-1] = True
-    return sure.argmax(axis=0)
+    return np.asarray(sure.argmax(axis=0))
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,12 @@ def curve(split: Logits, score: str, given: Floats, macs: Floats) -> Curve:
 
 def _as_accurate(validation: Curve) -> NDArray[np.bool_]:
     """Within ``WITHIN`` points of the last exit."""
-    return validation.accuracy >= validation.accuracy[-1] - WITHIN
+    return np.asarray(validation.accuracy >= validation.accuracy[-1] - WITHIN)
 
 
 def _half(validation: Curve) -> NDArray[np.bool_]:
     """At no more than half of what passing all exits takes."""
-    return validation.macs <= validation.macs[-1] / 2
+    return np.asarray(validation.macs <= validation.macs[-1] / 2)
 
 
 def _any(validation: Curve) -> NDArray[np.bool_]:
@@ -138,9 +138,12 @@ class EarlyExit:
 
 def students_with_exits(study: Study) -> Iterator[tuple[dict[str, Any], dict[str, Logits]]]:
     """The plan's row and the logits of every student that has exits."""
-    for run in study.runs[study.runs["network"] == "student"].to_dict("records"):
-        if ENSEMBLE in study.files(str(run["path"])).record.costs:
-            yield run, study.files(str(run["path"])).logits(*study.splits)
+    students = study.runs[study.runs["network"] == "student"]
+    for row in students.to_dict("records"):
+        run = {str(name): value for name, value in row.items()}
+        files = study.files(run["path"])
+        if ENSEMBLE in files.record.costs:
+            yield run, files.logits(*study.splits)
 
 
 def early_exits(study: Study) -> Iterator[EarlyExit]:

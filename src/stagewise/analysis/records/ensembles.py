@@ -16,12 +16,12 @@ Answers = NDArray[np.intp]
 
 def by_logits(logits: NDArray[np.floating]) -> Answers:
     """The largest mean logit: the headline, as in the code that paper B most likely starts from."""
-    return metrics.ensemble(logits).argmax(axis=1)
+    return np.asarray(metrics.ensemble(logits).argmax(axis=1))
 
 
 def by_probabilities(logits: NDArray[np.floating]) -> Answers:
     """The largest mean probability."""
-    return np.exp(metrics.log_softmax(logits)).mean(axis=0).argmax(axis=1)
+    return np.asarray(np.exp(metrics.log_softmax(logits)).mean(axis=0).argmax(axis=1))
 
 
 def by_vote(logits: NDArray[np.floating]) -> Answers:
@@ -29,7 +29,7 @@ def by_vote(logits: NDArray[np.floating]) -> Answers:
     logit (and of equal ones the lower class)."""
     votes = (logits.argmax(axis=2)[:, :, None] == np.arange(logits.shape[2])).sum(axis=0)
     most = votes == votes.max(axis=1, keepdims=True)
-    return np.where(most, metrics.ensemble(logits), -np.inf).argmax(axis=1)
+    return np.asarray(np.where(most, metrics.ensemble(logits), -np.inf).argmax(axis=1))
 
 
 WAYS = {

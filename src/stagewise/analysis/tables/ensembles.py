@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from stagewise.analysis.claims.contrasts import paired
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.claims.statistics import paired
 from stagewise.analysis.records.early_exit import students_with_exits
 from stagewise.analysis.records.ensembles import prefix
 from stagewise.analysis.records.labels import by_arm

@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from stagewise.analysis.claims.contrasts import paired
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.claims.statistics import paired
 from stagewise.analysis.records.early_exit import POINTS, WITHIN, EarlyExit, early_exits
 from stagewise.analysis.records.labels import by_arm
 from stagewise.analysis.tables.cells import count, difference_columns, interval, loss, spread
