@@ -134,6 +134,11 @@ def criteria() -> dict[str, Path]:
     return _files("pruning/criteria")
 
 
+def heads() -> dict[str, Path]:
+    """Head of an exit → file. ``models/heads/base.py`` holds what they share."""
+    return _members("models/heads", "base")
+
+
 def sources() -> dict[str, Path]:
     """Data source name → file."""
     return _members("data/sources", "base")
@@ -272,6 +277,12 @@ def network_fact(name: str, constant: str) -> Any:
     """
     value = _literal(_tree(networks()[name]), constant)
     return value.get(name) if isinstance(value, dict) else value
+
+
+def stages(network: str) -> int:
+    """Stages of a network; 0 where it is unknown, or does not say."""
+    widths = network_fact(network, "WIDTHS") if network in networks() else None
+    return len(widths) - 1 if widths else 0
 
 
 def source_fact(name: str, fact: str, options: dict[str, Any]) -> Any:

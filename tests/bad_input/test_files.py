@@ -108,6 +108,14 @@ def restated(path: Path, **changes: Any) -> Path:
         ({"network": "vgg8"}, "do not fit"),
         ({"exits": "linear"}, "do not fit"),
         ({"exits": 5}, "exits: 5 is no name"),
+        ({"exits": "os"}, "do not fit"),
+        ({"places": [1]}, "places: [1], but there are no exits"),
+        ({"places": 1}, "places: 1 are no numbers"),
+        ({"places": ["1"]}, "places: ['1'] are no numbers"),
+        ({"cut": 1}, "do not fit"),
+        ({"cut": -1}, "cut: -1 is no number"),
+        ({"cut": "1"}, "cut: '1' is no number"),
+        ({"cut": True}, "cut: True is no number"),
         ({"code": "import os"}, "code"),
         ({"pruned": "stem.0"}, "pruned: 's' is no"),
         ({"pruned": 5}, "do not fit"),
@@ -152,7 +160,7 @@ def test_sizes_are_refused_before_memory_is_taken(
         refused(path, lambda path=path: load_network(path))
     monkeypatch.setattr(store, "LARGEST_TRACE", 10**6)
     path = restated(model, **pruned, image_size=512)
-    refused(path, lambda: load_network(path), "pruned on images that fill")
+    refused(path, lambda: load_network(path), "made on images that fill")
 
 
 def header(path: Path) -> tuple[dict[str, Any], bytes]:

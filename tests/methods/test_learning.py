@@ -6,7 +6,14 @@ import torch
 from helpers import copied, make, network, shown, task_data, whole_batch
 from torch import Tensor, nn
 
-from stagewise.catalogue import method_needs, method_recipe, method_weights, methods, networks
+from stagewise.catalogue import (
+    heads,
+    method_needs,
+    method_recipe,
+    method_weights,
+    methods,
+    networks,
+)
 from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Network
 from stagewise.recipes.base import Phase, make_phases
@@ -101,11 +108,12 @@ def test_a_phase_gives_a_gradient_to_all_that_it_trains_and_to_nothing_else(
         assert all(p.grad is None for p in module.parameters())
 
 
-@pytest.mark.parametrize("head", ["linear", "sepatt"])
+@pytest.mark.parametrize("head", sorted(heads()))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_head_learns(family: str, head: str) -> None:
     size = SIZES.get(family, 16)
     student = network(family, exits=head, image_size=size)
-    method, phase = make("exits_ce", student), Phase("train", 1, 0.1)
+    method = make("exits_ce", student, data=task_data(IMAGES, size=size))
+    phase = Phase("train", 1, 0.1)
     trained, moved = learning("exits_ce", phase, method, student, None, size)
     assert moved == trained

@@ -1,21 +1,28 @@
-"""Exits: one a stage, the last one the backbone's own, on maps of any size."""
+"""Exits: one a stage or in some places, the last one the backbone's own, on maps of any size; a
+network cut at one answers as that exit did."""
 
+from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 import torch
 from helpers import architecture, copied, network
+from torch import nn
 
-from stagewise.catalogue import networks
+from stagewise.catalogue import heads, networks
+from stagewise.models.cost import costs
 from stagewise.models.exits import MultiExit
-from stagewise.models.store import build, with_exits
+from stagewise.models.heads.deepcopy import Copy
+from stagewise.models.store import build, cut_at, load_network, save_network, with_exits
+from stagewise.training.trainer import deepest_exit
 
 FAMILIES = [next(names) for _, names in groupby(networks(), networks().get)]
-HEADS = ["linear", "sepatt"]
+HEADS = sorted(heads())
 
 
-def multi(name: str, head: str, size: int = 8) -> MultiExit:
-    built = network(name, exits=head, image_size=size)
+def multi(name: str, head: str, size: int = 8, places: tuple[int, ...] = ()) -> MultiExit:
+    built = network(name, exits=head, image_size=size, places=[*places])
     assert isinstance(built, MultiExit)
     return built.eval()
 
@@ -34,14 +41,18 @@ def test_every_stage_has_an_exit_on_images_of_any_size(name: str, head: str, siz
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("head", ["sep", "sepatt", "sepatt_strided", "scala", "bottleneck"])
 @pytest.mark.parametrize("size", [8, 17, 31])
-def test_a_separable_head_ends_at_the_size_of_the_last_stage(name: str, size: int) -> None:
-    built = multi(name, "sepatt", size)
+def test_a_convolutional_head_ends_at_the_size_of_the_last_stage(
+    name: str, head: str, size: int
+) -> None:
+    built = multi(name, head, size)
     maps = built.backbone.exit_maps(built.backbone(torch.randn(1, 1, size, size)).taps)
     last = maps[-1].shape
-    for head, stage, tap in zip(built.exits, built.stages[:-1], maps[:-1], strict=True):
+    for place, stage, tap in zip(built.heads_at, built.stages[:-1], maps[:-1], strict=True):
         x = tap
-        for layer in list(head)[:-2]:  # all but pooling and the linear layer
+        *layers, _, _ = built.head(place).children()  # all but pooling and the linear layer
+        for layer in layers:
             x = layer(x)
         assert x.shape[1] == last[1], stage
         assert abs(x.shape[2] - last[2]) <= 1, stage  # VGG's pooling rounds down, a stride up
@@ -111,3 +122,136 @@ def test_new_exits_are_drawn_from_the_seed() -> None:
 def test_the_heads_of_a_new_network_are_drawn_from_its_seed() -> None:
     first, other = (copied(build(architecture(exits="linear"), seed)) for seed in (1, 2))
     assert not torch.equal(first["exits.0.1.weight"], other["exits.0.1.weight"])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_copy_with_the_networks_own_weights_answers_as_the_network(name: str) -> None:
+    built = multi(name, "deepcopy", 16)
+    own = built.backbone.state_dict()
+    for place in built.heads_at:
+        copy = built.head(place)
+        assert isinstance(copy, Copy)
+        copy.branch.load_state_dict({key: own[key] for key in copy.branch.state_dict()})
+    *early, last = built(torch.randn(3, 1, 16, 16)).exits
+    assert all(torch.allclose(logits, last, atol=1e-5) for logits in early)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_copy_starts_as_its_network_does(new: bool) -> None:
+    shape = architecture("vgg8", exits="deepcopy", options={"width": 16})
+    if new:
+        built = build(shape, 0)
+    else:
+        bare = replace(shape, exits=None)
+        built = with_exits(build(bare, 0), bare, "deepcopy", 0)[0]
+    assert isinstance(built, MultiExit)
+    copy = built.head(1)
+    assert isinstance(copy, Copy)
+    assert not copy.branch.classifier.bias.any()  # torch's start has biases
+    convolution = copy.branch.get_submodule("stage4.0.0")
+    assert isinstance(convolution, nn.Conv2d)
+    expected = (2 / (9 * convolution.out_channels)) ** 0.5
+    assert convolution.weight.std().item() == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("head", ["sepatt", "sepatt_strided"])
+def test_where_vggs_last_stage_keeps_the_size_the_heads_differ(head: str) -> None:
+    built = multi("vgg8", head, 32)
+    convolutions = [len(list(built.head(place).children())) - 3 for place in built.heads_at]
+    assert convolutions == ([3, 2, 1] if head == "sepatt" else [2, 1, 0])
+    alike = multi("resnet8", head)
+    assert [len(list(alike.head(place).children())) - 3 for place in alike.heads_at] == [2, 1]
+
+
+# -- places --------------------------------------------------------------------------------------
+
+
+def test_an_exit_is_called_by_its_stage_whichever_others_there_are() -> None:
+    everywhere, built = multi("vgg8", "sepatt", 16), multi("vgg8", "sepatt", 16, (1, 3))
+    assert built.places == (1, 3, 4)
+    assert everywhere.places == (1, 2, 3, 4)
+    assert [part for part in built.parts() if "exits" in part] == ["exits.1", "exits.3"]
+    missing = {n for n in everywhere.state_dict() if n.startswith("exits.1.")}
+    assert everywhere.state_dict().keys() - missing == built.state_dict().keys()
+    built.load_state_dict({n: t for n, t in copied(everywhere).items() if n not in missing})
+    images = torch.randn(3, 1, 16, 16)
+    first, _, third, last = everywhere(images).exits
+    assert all(map(torch.equal, built(images).exits, (first, third, last)))
+    assert len(built.classifiers()) == 3
+
+
+def test_where_not_all_stages_run_neither_do_their_exits() -> None:
+    built = multi("vgg8", "sepatt", 16, (1, 3))
+    images = torch.randn(3, 1, 16, 16)
+    first, third, _ = built(images).exits
+    for depth, expected in ((1, [first]), (2, [first]), (3, [first, third])):
+        built.run_to(depth)
+        found = built(images)
+        assert all(map(torch.equal, found.exits, expected))
+        assert len(found.exits) == len(expected)
+        assert torch.equal(found.logits, expected[-1])
+
+
+@pytest.mark.parametrize(
+    ("moving", "depth"),
+    [({"exits.1"}, 1), ({"exits.3"}, 3), ({"stage2", "exits.3"}, 3), ({"stage2", "exits.1"}, None)],
+)
+def test_a_phase_runs_to_the_stage_of_its_deepest_exit(moving: set[str], depth: int | None) -> None:
+    built = multi("vgg8", "linear", 16, (1, 3))
+    assert deepest_exit([*built.parts()], built.stages, moving) == depth
+
+
+@pytest.mark.parametrize("places", [(0,), (3,), (2, 1), (1, 1), (-1, 1)])
+def test_places_that_are_none_are_refused(places: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="places"):
+        multi("resnet8", "linear", 8, places)
+
+
+# -- cuts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("head", ["sepatt", "deepcopy"])
+def test_a_cut_network_answers_as_its_exit_did(name: str, head: str, tmp_path: Path) -> None:
+    images = torch.randn(5, 1, 17, 17)
+    built = multi(name, head, 17)
+    built.train()(images)  # running statistics of its own
+    with torch.no_grad():
+        expected = built.eval()(images).exits[1]
+    alone = costs(built, architecture(name, exits=head, image_size=17))[1]
+    whole = copied(built)
+    cut = cut_at(built, 2)
+    shape = architecture(name, exits=head, image_size=17, cut=2)
+    save_network(cut, shape, tmp_path / "model")
+    back, stated = load_network(tmp_path / "model")
+    assert stated == shape
+    with torch.no_grad():
+        found = back.eval()(images)
+    assert torch.equal(found.answer, expected)
+    assert torch.equal(found.logits, expected)
+    assert found.exits == ()
+    kept = ("backbone.stem.", "backbone.stage1.", "backbone.stage2.", "exits.1.")
+    assert copied(back).keys() == {name for name in whole if name.startswith(kept)}
+    (row,) = costs(back, shape)
+    assert {key: row[key] for key in ("parameters", "macs")} == {
+        key: alone[key] for key in ("parameters", "macs")
+    }
+
+
+def test_a_cut_network_can_go_on_learning() -> None:
+    cut = cut_at(multi("resnet8", "sepatt"), 2)
+    out = cut.train()(torch.randn(6, 1, 8, 8))
+    assert out.pooled.shape == (6, 8)
+    out.answer.square().sum().backward()
+    assert all(p.grad is not None for p in cut.parameters())
+    held = {id(p) for part in cut.parts().values() for p in part.parameters()}
+    assert held == {id(p) for p in cut.parameters()}
+    assert [layer.out_features for layer in cut.classifiers()] == [4]
+
+
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_a_cut_where_there_is_no_exit_is_refused(place: int) -> None:
+    with pytest.raises(ValueError, match=f"no exit at stage {place}"):
+        cut_at(multi("resnet8", "linear", 8, (1,)), place)
+    with pytest.raises(ValueError, match="no exit"):
+        cut_at(network(), 1)

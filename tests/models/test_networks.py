@@ -10,7 +10,7 @@ from helpers import architecture, copied, network, task_data, whole_batch
 from torch import nn
 from torch.nn.functional import relu
 
-from stagewise.catalogue import network_fact, networks
+from stagewise.catalogue import heads, network_fact, networks
 from stagewise.models.layers import shuffle
 from stagewise.models.store import build
 from stagewise.models.zoo import facts
@@ -19,7 +19,7 @@ FAMILIES = [next(names) for _, names in groupby(networks(), networks().get)]
 """The first network of each file."""
 CONVENTIONAL = [name for name in FAMILIES if name not in ("wrn16-1", "mobilenetv2-crd")]
 """Those whose taps are activated."""
-HEADS = [None, "linear", "sepatt"]
+HEADS = [None, *sorted(heads())]
 
 # name → parameters and MACs at 32x32 pixels with 100 classes, in millions, as published: of the
 # benchmark's code, and of HSAKD's where it is the same network
@@ -240,8 +240,9 @@ def test_a_gradient_reaches_every_parameter(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_half_precision_stays_finite(name: str) -> None:
-    built = network(name, exits="sepatt", image_size=32, channels=3).train()
+@pytest.mark.parametrize("head", sorted(heads()))
+def test_half_precision_stays_finite(name: str, head: str) -> None:
+    built = network(name, exits=head, image_size=32, channels=3).train()
     images = torch.randn(4, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         out = built(images)
@@ -322,7 +323,7 @@ def test_a_seed_gives_the_same_weights() -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("exits", ["linear", "sepatt"])
+@pytest.mark.parametrize("exits", sorted(heads()))
 def test_a_seed_gives_the_same_backbone_with_and_without_exits(name: str, exits: str) -> None:
     alone = copied(network(name, seed=3))
     multi = network(name, seed=3, exits=exits)

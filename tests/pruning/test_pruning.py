@@ -15,12 +15,12 @@ from helpers import CPU, ROOT, train
 from helpers import run_spec as training_spec
 from torch import nn
 
-from stagewise.catalogue import network_fact, networks
+from stagewise.catalogue import heads, network_fact, networks
 from stagewise.errors import UserError
 from stagewise.files import read_json, sha256_file
 from stagewise.models.cost import total_macs
 from stagewise.models.features import Network
-from stagewise.models.store import Architecture, build, load_network, save_network
+from stagewise.models.store import Architecture, build, cut_at, load_network, save_network
 from stagewise.pruning.prune import Limits, prune
 
 LIMITS = Limits(min_channels=4, min_share=0.25)
@@ -192,7 +192,7 @@ FAMILIES = sorted({networks()[name]: name for name in reversed(PRUNABLE)}.values
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, "resnet50"])
-@pytest.mark.parametrize("exits", [None, "sepatt"])
+@pytest.mark.parametrize("exits", [None, "sepatt", "scala", "deepcopy"])
 def test_every_family_loses_channels_and_is_rebuilt(
     name: str, exits: str | None, tmp_path: Path
 ) -> None:
@@ -224,7 +224,7 @@ def test_a_network_that_shuffles_channels_is_refused(name: str) -> None:
         pruned(Architecture(name, {"width": 1}, 4, 1, 16))
 
 
-@pytest.mark.parametrize("head", ["linear", "sepatt"])
+@pytest.mark.parametrize("head", sorted(heads()))
 def test_a_multi_exit_network_can_be_pruned(head: str, tmp_path: Path) -> None:
     done = pruned(small(head), 2, limits=Limits(2, 0.25), tolerance=0.2)
     assert done.measured["ratio_reached"] == pytest.approx(2, rel=0.2)
@@ -235,6 +235,15 @@ def test_a_multi_exit_network_can_be_pruned(head: str, tmp_path: Path) -> None:
     assert len(exits) == 3
     expected = done.network.eval()(x).exits
     assert all(torch.equal(a, b) for a, b in zip(exits, expected, strict=True))
+
+
+def test_a_pruned_network_is_cut_at_an_exit(tmp_path: Path) -> None:
+    done = pruned(small("sepatt"), 1.5, limits=Limits(2, 0.25), tolerance=0.1)
+    x = images(done.after)
+    expected = done.network.eval()(x).exits[1]
+    save_network(cut_at(done.network, 2), replace(done.after, cut=2), tmp_path / "model")
+    back, _ = load_network(tmp_path / "model")
+    assert torch.equal(back.eval()(x).answer, expected)
 
 
 def test_a_pruned_network_can_be_pruned_again(tmp_path: Path) -> None:

@@ -58,6 +58,13 @@ def test_no_two_parts_of_a_teacher_share_the_name_of_their_runs() -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize("name", sorted(catalogue.heads()))
+def test_every_head_is_built_for_a_site_and_names_its_source(name: str) -> None:
+    found = module(catalogue.heads()[name])
+    assert [*inspect.signature(found.build).parameters] == ["site"]
+    assert len((found.__doc__ or "").splitlines()) > 2
+
+
 @pytest.mark.parametrize("name", sorted(catalogue.recipes()))
 def test_every_recipe_has_phases(name: str) -> None:
     parameters = list(inspect.signature(module(catalogue.recipes()[name]).phases).parameters)

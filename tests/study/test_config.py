@@ -175,6 +175,17 @@ def pair(**student: Any) -> dict[str, Any]:
             {"multi_exit": {"pairs": ["p"], "methods": ["kd"]}},
             ["multi_exit.methods.0", "'kd'", "distillation or two_stage"],
         ),
+        (
+            {"multi_exit": {"pairs": ["p"], "methods": ["mskd", "exits_ce"], "places": [1, 3]}},
+            ["multi_exit.places: 3", "'resnet8'", "'p'", "from 1 to 2"],
+        ),
+        (
+            {
+                "multi_exit": {"pairs": ["p"], "methods": ["few"], "places": [2]},
+                "methods": {"few": {"method": "oto", "exits": {"places": [1]}}},
+            },
+            ["methods.few.exits.places", "[1]", "[2]", "add them to multi_exit.places"],
+        ),
         ({"pruning": [{"pair": "q", "ratios": [2]}]}, ["pruning.0.pair", "'q'"]),
         (
             {"pruning": [{"pair": "p", "chain": "two_stage", "ratios": [2]}]},

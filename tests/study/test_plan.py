@@ -204,6 +204,27 @@ def test_a_step_asks_for_its_teacher_only_where_its_method_does() -> None:
             assert ("teacher" in run.parents) == distils, run.path
 
 
+def test_exits_stand_in_their_places_and_a_method_may_have_others() -> None:
+    def change(raw: dict[str, Any]) -> None:
+        raw["multi_exit"] |= {"places": [1], "head": "sep", "methods": ["oto", "few", "cheap"]}
+        raw["methods"]["few"] = {"method": "mskd", "exits": {"places": [2]}}
+        raw["methods"]["cheap"] = {"method": "mskd", "exits": {"head": "linear"}}
+
+    found = plan(change)
+    for name, head, places in (
+        ("multi_exit/resnet.oto", "sep", (1,)),
+        ("multi_exit/resnet.few", "sep", (2,)),
+        ("multi_exit/resnet.cheap", "linear", (1,)),
+        ("teachers/resnet.exits", "sep", (1,)),
+    ):
+        spec = arm(name, among=found).spec
+        assert isinstance(spec, TrainSpec)
+        assert (spec.exits, spec.exit_places) == (head, places)
+        assert spec.written()["exit_places"] == [*places]
+    usual = arm("multi_exit/resnet.mskd").spec
+    assert "exit_places" not in usual.written()
+
+
 def test_oto_learns_from_the_teacher_with_exits() -> None:
     assert arm("multi_exit/resnet.oto").parents["teacher"].endswith("teachers/resnet.exits/seed-0")
     assert arm("multi_exit/resnet.mskd").parents["teacher"].endswith("teachers/resnet/seed-0")

@@ -29,6 +29,7 @@ class Net:
     image_size: int
     exits: str | None = None
     ratio: float = 1.0
+    places: tuple[int, ...] = ()
 
     @property
     def architecture(self) -> Architecture:
@@ -37,7 +38,7 @@ class Net:
         if self.ratio > 1:
             options["width"] = max(1, round(options["width"] / math.sqrt(self.ratio)))
         fields = (self.classes, self.channels, self.image_size, self.exits)
-        return Architecture(self.network, options, *fields)
+        return Architecture(self.network, options, *fields, places=[*self.places])
 
     @property
     def whole(self) -> "Net":

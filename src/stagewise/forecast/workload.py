@@ -124,6 +124,7 @@ class _Counter:
             self.data.size,
             (spec.exits or None) if isinstance(spec, TrainSpec) else None,
             ratio,
+            spec.exit_places if isinstance(spec, TrainSpec) else (),
         )
 
     def train(self, spec: TrainSpec) -> None:

@@ -17,16 +17,18 @@ def layer_macs(network: Network, architecture: Architecture) -> dict[str, int]:
     """
     found: dict[str, int] = {}
 
-    def count(name: str, layer: nn.Conv2d | nn.Linear) -> Callable[..., None]:
+    def count(name: str, layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            found[name] = output.numel() * layer.weight[0].numel()
+            # a transposed convolution spreads each input instead of gathering for each output
+            end = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+            found[name] = end.numel() * layer.weight[0].numel()
 
         return hook
 
     handles = [
         module.register_forward_hook(count(name, module))
         for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
     ]
     network.eval()
     with torch.no_grad():
@@ -44,33 +46,40 @@ def total_macs(network: Network, architecture: Architecture) -> int:
 def costs(network: Network, architecture: Architecture) -> list[dict[str, str | int]]:
     """A row an exit: ``exit``, ``parameters``, ``macs``.
 
-    Exit k counts what runs for its answer alone: the backbone up to stage k and its own head. A
+    Exit k counts what runs for its answer alone: the backbone up to its stage and its own head. A
     network with one exit has the row ``final``; one with several ends with ``ensemble``,
-    everything.
+    everything, and its rows have ``stage``, where the exit stands, and ``cumulative_parameters``
+    and ``cumulative_macs`` too: of an early exit that is reached one after the other, so that the
+    heads before it have run. Exits are numbered from 1 in any places.
     """
     macs = layer_macs(network, architecture)
     parameters = {name: p.numel() for name, p in network.named_parameters()}
-    rows: list[dict[str, str | int]] = []
-    for label, prefixes in _prefixes(network).items():
-        rows.append(
-            {
-                "exit": label,
-                "parameters": sum(n for key, n in parameters.items() if key.startswith(prefixes)),
-                "macs": sum(n for key, n in macs.items() if key.startswith(prefixes)),
-            }
-        )
-    return rows
 
+    def counted(prefixes: tuple[str, ...]) -> dict[str, int]:
+        return {
+            name: sum(n for key, n in of_layer.items() if key.startswith(prefixes))
+            for name, of_layer in (("parameters", parameters), ("macs", macs))
+        }
 
-def _prefixes(network: Network) -> dict[str, tuple[str, ...]]:
-    """Exit → prefixes of the names of what it runs."""
     if not isinstance(network, MultiExit):
-        return {"final": ("",)}
-    found: dict[str, tuple[str, ...]] = {}
-    run = ["backbone.stem."]
-    for number, stage in enumerate(network.stages[:-1]):
-        run.append(f"backbone.{stage}.")
-        found[str(number + 1)] = (*run, f"exits.{number}.")
-    found[str(len(network.stages))] = ("backbone.",)
-    found["ensemble"] = ("",)
-    return found
+        return [{"exit": "final", **counted(("",))}]
+    rows: list[dict[str, str | int]] = []
+    for number, place in enumerate(network.places, start=1):
+        alone, sequential = _prefixes(network, place)
+        rows.append({"exit": str(number), **counted(alone), **_cumulative(counted(sequential))})
+        rows[-1]["stage"] = network.stages[place - 1]
+    everything = counted(("",))
+    return [*rows, {"exit": "ensemble", **everything, **_cumulative(everything)}]
+
+
+def _cumulative(counts: dict[str, int]) -> dict[str, int]:
+    return {f"cumulative_{name}": count for name, count in counts.items()}
+
+
+def _prefixes(network: MultiExit, place: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Prefixes of the names of what the exit at a stage runs, alone and after those before it."""
+    heads = [f"exits.{at - 1}." for at in network.heads_at if at <= place]
+    if place == len(network.stages):
+        return ("backbone.",), ("backbone.", *heads)
+    run = [f"backbone.{name}." for name in ("stem", *network.stages[:place])]
+    return (*run, heads[-1]), (*run, *heads)

@@ -1,101 +1,76 @@
-"""Exits on the stages of a backbone (paper B; head layouts from the closest public code line).
+"""Exits on the stages of a backbone (paper B), and a network cut at one of them.
 
-``sepatt`` (default): an attention gate on the tap, then separable convolutions that halve the map
-and double the channels up to the last stage's, pooling, a linear layer. ``linear``: pooling and a
-linear layer, for ablation. The paper does not print its heads; both are reconstructions.
+An exit is a head on the map of a stage; the last one is the backbone's own classifier. Heads are
+files in ``heads/``. An exit is called by the number of its stage, whichever others there are: its
+head is the part ``exits.2``, behind the second stage, and its weights are named ``exits.1.…``,
+counted from 0.
 """
 
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from stagewise.models.features import Features, Network
-
-
-def separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Two depthwise-separable 3x3 convolutions, batch norm and ReLU; the first has the stride."""
-
-    def half(channels: int, stride: int) -> list[nn.Module]:
-        depthwise = nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs, bias=False)
-        pointwise = nn.Conv2d(inputs, channels, 1, bias=False)
-        return [depthwise, pointwise, nn.BatchNorm2d(channels), nn.ReLU()]
-
-    return nn.Sequential(*half(inputs, stride), *half(outputs, 1))
-
-
-class Gate(nn.Module):
-    """Attention: a strided separable convolution, upsampled, squashed, times the tap."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.attention = separable(channels, channels, 2)
-
-    def forward(self, tap: Tensor) -> Tensor:
-        """(B, C, H, W) → the same shape."""
-        attention = interpolate(
-            self.attention(tap), size=tap.shape[2:], mode="bilinear", align_corners=False
-        )
-        return torch.sigmoid(attention) * tap
-
-
-class Pool(nn.Module):
-    """(B, C, H, W) → (B, C), the mean over space."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mean over height and width."""
-        return x.mean((2, 3))
-
-
-def sepatt(shapes: list[torch.Size], classes: int) -> nn.Sequential:
-    """Head from the tap of shape ``shapes[0]`` to the depth of ``shapes[-1]``."""
-    layers: list[nn.Module] = [Gate(shapes[0][1])]
-    for here, following in pairwise(shapes):
-        layers.append(separable(here[1], following[1], round(here[2] / following[2])))
-    return nn.Sequential(*layers, Pool(), nn.Linear(shapes[-1][1], classes))
-
-
-def linear(shapes: list[torch.Size], classes: int) -> nn.Sequential:
-    """Mean over space and a linear layer."""
-    return nn.Sequential(Pool(), nn.Linear(shapes[0][1], classes))
-
-
-HEADS: dict[str, Callable[[list[torch.Size], int], nn.Sequential]] = {
-    "sepatt": sepatt,
-    "linear": linear,
-}
+from stagewise.models.heads.base import Site, make_head
 
 
 class MultiExit(Network):
-    """A backbone with an exit after every stage; the last exit is the backbone's own classifier."""
+    """A backbone with exits; the last exit is the backbone's own classifier."""
 
-    def __init__(self, backbone: Network, head: str, example: Tensor) -> None:
-        """``example``: (2, channels, H, W), a dry run on which tells the shapes of the taps."""
+    def __init__(
+        self, backbone: Network, head: str, example: Tensor, places: Sequence[int] = ()
+    ) -> None:
+        """``example``: (2, channels, H, W), a dry run on which tells the shapes of the taps.
+        ``places``: numbers of the stages with a head, rising, the last stage not among them; all
+        others where it is empty.
+
+        Raises:
+            LookupError: there is no such head.
+            ValueError: there are no such places.
+        """
         super().__init__()
         self.backbone = backbone
         self.stages = backbone.stages
+        early = range(1, len(self.stages))
+        self.heads_at = tuple(places or early)
+        if not {*self.heads_at} <= {*early} or [*self.heads_at] != sorted({*self.heads_at}):
+            raise ValueError(f"places: {[*places]} do not rise from 1 to at most {len(early)}")
         backbone.eval()
         with torch.no_grad():
             maps = backbone.exit_maps(backbone(example).taps)
         shapes = [tap.shape for tap in maps]
         classes = backbone.classifier.out_features
-        build = HEADS[head]
-        self.exits = nn.ModuleList(build(shapes[k:], classes) for k in range(len(shapes) - 1))
+        self.exits = nn.ModuleDict()
+        for place in self.heads_at:
+            site = Site(backbone, self.stages[place - 1], shapes[place - 1 :], classes)
+            self.exits[str(place - 1)] = make_head(head, site)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The stage of every exit, the last one's included, in the order of ``Features.exits``
+        where all stages run."""
+        return (*self.heads_at, len(self.stages))
+
+    def initialise(self) -> None:
+        """Heads that are networks themselves start as these do."""
+        super().initialise()
+        for module in self.exits.modules():
+            if isinstance(module, Network):
+                module.initialise()
+
+    def head(self, place: int) -> nn.Module:
+        """The head behind a stage."""
+        return self.exits[str(place - 1)]
 
     def parts(self) -> dict[str, nn.Module]:
         """The backbone's parts, and ``exits.1`` …; the last exit is the ``classifier``."""
-        early = {f"exits.{number + 1}": head for number, head in enumerate(self.exits)}
+        early = {f"exits.{place}": self.head(place) for place in self.heads_at}
         return {**self.backbone.parts(), **early}
 
     def classifiers(self) -> list[nn.Linear]:
         """The last layer of each exit, then the backbone's classifier."""
-        early = [layer for head in self.exits for layer in head.modules()]
-        return [
-            *(layer for layer in early if isinstance(layer, nn.Linear)),
-            *self.backbone.classifiers(),
-        ]
+        return [*linear_layers(self.exits), *self.backbone.classifiers()]
 
     def run_to(self, depth: int | None) -> None:
         """From now on, run no more than so many stages, and their exits; None is everything."""
@@ -110,11 +85,54 @@ class MultiExit(Network):
         deepest exit that does, with its map's channels as ``pooled``."""
         if self.backbone.depth is not None:
             x, taps = self.backbone.walk(images)
-            maps = self.backbone.exit_maps(taps)
-            heads = list(self.exits)[: len(maps)]
-            exits = tuple(head(tap) for head, tap in zip(heads, maps, strict=True))
+            exits = self._early(taps)
             return Features(exits[-1], taps, x.mean((2, 3)), exits)
         features: Features = self.backbone(images)
-        maps = self.backbone.exit_maps(features.taps)
-        early = [head(tap) for head, tap in zip(self.exits, maps[:-1], strict=True)]
-        return features._replace(exits=(*early, features.logits))
+        return features._replace(exits=(*self._early(features.taps), features.logits))
+
+    def _early(self, taps: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """Logits of the heads whose stages run."""
+        maps = self.backbone.exit_maps(taps)
+        places = [place for place in self.heads_at if place <= len(maps)]
+        return tuple(self.head(place)(maps[place - 1]) for place in places)
+
+
+class CutNetwork(Network):
+    """What one early exit of a network needs, and nothing else; answers as that exit did."""
+
+    def __init__(self, whole: MultiExit, place: int) -> None:
+        """``place``: the stage of the exit. Takes ``whole`` apart."""
+        super().__init__()
+        self.backbone = whole.backbone
+        self.stages = self.backbone.stages = whole.stages[:place]
+        for name in self.backbone.parts().keys() - {"stem", *self.stages}:
+            delattr(self.backbone, name)
+        self.place = place
+        self.exits = nn.ModuleDict({str(place - 1): whole.head(place)})
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Stem, stages, and the head."""
+        return {**self.backbone.parts(), f"exits.{self.place}": self.exits[str(self.place - 1)]}
+
+    def classifiers(self) -> list[nn.Linear]:
+        """The head's last layer."""
+        return linear_layers(self.exits)
+
+    def run_to(self, depth: int | None) -> None:
+        """All stages run, as the one exit is behind the last."""
+
+    def tap_blocks(self) -> None:
+        """From now on, tap every block of the stages as well."""
+        self.backbone.tap_blocks()
+
+    def forward(self, images: Tensor) -> Features:
+        """Features of the stages, with the exit's ``logits``, and the mean of the last map as
+        ``pooled``."""
+        x, taps = self.backbone.walk(images)
+        logits = self.exits[str(self.place - 1)](self.backbone.exit_maps(taps)[-1])
+        return Features(logits, taps, x.mean((2, 3)))
+
+
+def linear_layers(heads: nn.Module) -> list[nn.Linear]:
+    """The layers of heads that give class scores."""
+    return [layer for layer in heads.modules() if isinstance(layer, nn.Linear)]

@@ -70,6 +70,10 @@ class Features(NamedTuple):
         return torch.stack(self.exits).mean(0) if self.exits else self.logits
 
 
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)
+"""Layers that hold weights."""
+
+
 class Network(nn.Module):
     """Base of all networks: named parts that phases train or freeze."""
 
@@ -87,7 +91,7 @@ class Network(nn.Module):
     def initialise(self) -> None:
         """Draw new weights for every layer from torch's global generator."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+            if isinstance(module, LAYERS):
                 module.reset_parameters()
 
     def start_classifier(self, layer: nn.Linear) -> None:

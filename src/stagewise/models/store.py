@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import prod
 from operator import le
@@ -18,22 +18,25 @@ from torch import Tensor, nn
 from stagewise import catalogue
 from stagewise.errors import UserError
 from stagewise.files import atomic, canonical_json, regular_size
-from stagewise.models.exits import MultiExit
+from stagewise.models.exits import CutNetwork, MultiExit
 from stagewise.models.features import Network
 from stagewise.models.history import History, replay
 
 LIMITS = {"classes": (2, 100_000), "channels": (1, 16), "image_size": (1, 512)}
 """What a weight file may ask for; more is refused before any memory is taken."""
 
-LARGEST, PRUNED_TO, SMALL = 2**27, 256, 2**20
-"""Parameters of the largest network that a file may say it was pruned from (half a GiB), or so many
-times those that are there, but ``SMALL`` in any case."""
+LARGEST, PRUNED_TO, CUT_TO, SMALL = 2**27, 256, 1024, 2**20
+"""Parameters of the largest network that a file may say it was pruned or cut from (half a GiB), or
+so many times those that are there, but ``SMALL`` in any case."""
 
 LARGEST_TRACE = 2**29
 """Values of all layers' outputs when such a network is traced (2 GiB)."""
 
 LARGEST_HEADER = 16 * 2**20
 """Bytes of a weight file's header, which holds names, shapes and the architecture."""
+
+OPTIONAL = ("part", "places", "cut")
+"""Fields of an architecture that a file states only where they say something."""
 
 PART = "part."
 """What the names of a part's tensors begin with."""
@@ -43,8 +46,11 @@ PART = "part."
 class Architecture:
     """All that is needed to rebuild a network's shape: no code, no pickles.
 
-    ``pruned`` is the history of what pruning removed (see ``models.history``). ``part``: the method
-    whose learnable parts were trained on the network, frozen, and stand beside it in its file.
+    ``exits`` is the head of its exits, ``places`` the stages that have one where not all do, and
+    ``cut`` the stage of the exit that the network was cut at (see ``models.exits``). ``pruned`` is
+    the history of what pruning removed (see ``models.history``). ``part``: the method whose
+    learnable parts were trained on the network, frozen, and stand beside it in its file. The file
+    states these last three only where they say something.
     """
 
     network: str
@@ -55,6 +61,8 @@ class Architecture:
     exits: str | None = None
     pruned: History = field(default_factory=list)
     part: dict[str, Any] = field(default_factory=dict)
+    places: list[int] = field(default_factory=list)
+    cut: int = 0
 
     def example(self, batch: int = 2) -> Tensor:
         """A zero batch of the right shape: (batch, channels, size, size)."""
@@ -80,14 +88,29 @@ def build(architecture: Architecture, seed: int) -> Network:
     backbone = _backbone(architecture)
     network = backbone
     if architecture.exits:
-        network = MultiExit(backbone, architecture.exits, architecture.example())
+        network = MultiExit(
+            backbone, architecture.exits, architecture.example(), architecture.places
+        )
         seeded(seed, "exits")
         network.initialise()
     if architecture.pruned:
         replay(network, architecture.example(), architecture.pruned)
     seeded(seed, "network")
     backbone.initialise()
+    if architecture.cut:
+        network = cut_at(network, architecture.cut)
     return network.to(memory_format=torch.channels_last)
+
+
+def cut_at(network: Network, place: int) -> CutNetwork:
+    """What the early exit at stage ``place`` needs of a network, which is taken apart.
+
+    Raises:
+        ValueError: the network has no such exit.
+    """
+    if not isinstance(network, MultiExit) or place not in network.heads_at:
+        raise ValueError(f"cut: there is no exit at stage {place}")
+    return CutNetwork(network, place)
 
 
 def skeleton(architecture: Architecture) -> Network:
@@ -126,7 +149,7 @@ def save_network(
     tensors |= {f"{PART}{name}": tensor for name, tensor in (part or {}).items()}
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     stated = {
-        name: value for name, value in asdict(architecture).items() if value or name != "part"
+        name: value for name, value in asdict(architecture).items() if value or name not in OPTIONAL
     }
     # One key only: safetensors writes several in an order that differs from process to process.
     metadata = {"architecture": canonical_json(stated)}
@@ -170,6 +193,12 @@ def _check(architecture: Architecture) -> None:
         raise ValueError(f"network: {architecture.network!r} is no name")
     if not isinstance(architecture.exits, str | None):
         raise ValueError(f"exits: {architecture.exits!r} is no name")
+    if not (isinstance(architecture.places, list) and all_whole(architecture.places)):
+        raise ValueError(f"places: {architecture.places!r:.40} are no numbers of stages")
+    if architecture.places and not architecture.exits:
+        raise ValueError(f"places: {architecture.places!r:.40}, but there are no exits")
+    if not all_whole([architecture.cut]):
+        raise ValueError(f"cut: {architecture.cut!r:.40} is no number of a stage")
     if not isinstance(architecture.part, dict):
         raise ValueError(f"part: {architecture.part!r} is no method")
     if not isinstance(architecture.options, dict):
@@ -180,6 +209,11 @@ def _check(architecture: Architecture) -> None:
     for name, (value, (least, most)) in numbers.items():
         if type(value) is not int or not least <= value <= most:
             raise ValueError(f"{name}: {value!r:.40} is no whole number from {least} to {most}")
+
+
+def all_whole(values: list[Any]) -> bool:
+    """Whether values are whole numbers from 0."""
+    return all(type(value) is int and value >= 0 for value in values)
 
 
 def load_network(path: Path | str) -> tuple[Network, Architecture]:
@@ -235,24 +269,29 @@ def _check_sizes(path: Path | str, architecture: Architecture) -> None:
     """The tensors in a file against its architecture; raises ``ValueError``."""
     backbone = skeleton(architecture)
     prefix, pruned = "backbone." if architecture.exits else "", bool(architecture.pruned)
+    tensors = backbone.state_dict(prefix=prefix)
+    if architecture.cut:
+        kept = tuple(f"{prefix}{n}." for n in ("stem", *backbone.stages[: architecture.cut]))
+        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(kept)}
     there = 0
     with safe_open(str(path), "pt") as stream:
-        for name, tensor in backbone.state_dict(prefix=prefix).items():
+        for name, tensor in tensors.items():
             found, dense = stream.get_slice(name).get_shape(), list(tensor.shape)
             fewer = pruned and len(found) == len(dense) and all(map(le, found, dense))
             if found != dense and not fewer:
                 raise ValueError(f"'{name}' has shape {found}, not {dense}")
             there += prod(found)
-    if pruned:
+    if pruned or architecture.cut:
         _check_dense(backbone, architecture, there)
 
 
 def _check_dense(backbone: Network, architecture: Architecture, there: int) -> None:
-    """The network that one of ``there`` values was pruned from; raises ``ValueError``."""
+    """The network that one of ``there`` values was pruned or cut from; raises ``ValueError``."""
     count = sum(parameter.numel() for parameter in backbone.parameters())
-    most = min(LARGEST, max(SMALL, PRUNED_TO * there))
+    times = CUT_TO if architecture.cut else PRUNED_TO
+    most = min(LARGEST, max(SMALL, times * there))
     if count > most:
-        raise ValueError(f"pruned from {count} parameters, at most {most} are taken")
+        raise ValueError(f"made from {count} parameters, at most {most} are taken")
     example = architecture.example()
     layers = [module for module in backbone.modules() if isinstance(module, nn.Conv2d)]
     if sum(layer.out_channels for layer in layers) * example.numel() <= LARGEST_TRACE:
@@ -264,14 +303,19 @@ def _check_dense(backbone: Network, architecture: Architecture, there: int) -> N
         backbone(example.to("meta"))  # its first use alone takes seconds
     if sum(outputs) > LARGEST_TRACE:
         raise ValueError(
-            f"pruned on images that fill {sum(outputs)} values, at most {LARGEST_TRACE} are taken"
+            f"made on images that fill {sum(outputs)} values, at most {LARGEST_TRACE} are taken"
         )
 
 
 def with_exits(
-    network: Network, architecture: Architecture, head: str, seed: int
+    network: Network,
+    architecture: Architecture,
+    head: str,
+    seed: int,
+    places: Sequence[int] = (),
 ) -> tuple[Network, Architecture]:
-    """The same network with new exits on its stages."""
+    """The same network with new exits on its stages, or on those of ``places``."""
     seeded(seed, "exits")
-    multi = MultiExit(network, head, architecture.example())
-    return multi.to(memory_format=torch.channels_last), replace(architecture, exits=head)
+    multi = MultiExit(network, head, architecture.example(), places)
+    stated = replace(architecture, exits=head, places=[*places])
+    return multi.to(memory_format=torch.channels_last), stated

@@ -83,4 +83,5 @@ def architecture_of(spec: TrainSpec, data: DataSize) -> Architecture:
     given = catalogue.network_options(spec.network["network"]) | spec.network
     options = {key: value for key, value in given.items() if key != "network"}
     shape = (data.classes[spec.data.task], data.channels, data.size, spec.exits or None)
-    return Architecture(spec.network["network"], options, *shape)
+    places = [*spec.exit_places]
+    return Architecture(spec.network["network"], options, *shape, places=places)

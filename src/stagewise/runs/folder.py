@@ -51,15 +51,8 @@ def write_run(
     splits = {name: split for name, split in splits.items() if len(split.labels)}
     logits = {name: predict(network, data, split).cpu() for name, split in splits.items()}
     labels = {name: split.labels.cpu() for name, split in splits.items()}
-    arrays: dict[str, Any] = {name: values.numpy() for name, values in logits.items()}
-    arrays |= {f"{name}_labels": values.numpy() for name, values in labels.items()}
-    size = sum(values.nbytes for values in arrays.values())
-    with atomic(out / "logits.npz", size) as temporary, open(temporary, "wb") as stream:
-        np.savez(stream, **arrays)
-    accuracy = {
-        name: 100 * (logits[name].mean(0).argmax(1) == labels[name]).double().mean().item()
-        for name in splits
-    }
+    write_logits(out, logits, labels)
+    accuracy = accuracies(logits, labels)
     record = {
         "spec": spec.written(),
         "settings": spec.settings(),
@@ -85,6 +78,23 @@ def write_run(
         },
     }
     write_json(out / "record.json", record | ({"pruning": pruning} if pruning else {}))
+
+
+def write_logits(out: Path, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:
+    """Write ``logits.npz``: of each split, logits (exits, N, classes) and labels (N,)."""
+    arrays: dict[str, Any] = {name: values.numpy() for name, values in logits.items()}
+    arrays |= {f"{name}_labels": values.numpy() for name, values in labels.items()}
+    size = sum(values.nbytes for values in arrays.values())
+    with atomic(out / "logits.npz", size) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, **arrays)
+
+
+def accuracies(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> dict[str, float]:
+    """Split → accuracy of the mean of all exits, percent."""
+    return {
+        name: 100 * (values.mean(0).argmax(1) == labels[name]).double().mean().item()
+        for name, values in logits.items()
+    }
 
 
 def csv_text(rows: list[Row]) -> str:

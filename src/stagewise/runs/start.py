@@ -69,8 +69,15 @@ def from_scratch(spec: TrainSpec, inputs: Inputs, data: TaskData) -> Built:
     given = catalogue.network_options(name) | spec.network
     options = {key: value for key, value in given.items() if key != "network"}
     channels, size = data.shape
-    exits = spec.exits or None
-    architecture = Architecture(name, options, len(data.classes), channels, size, exits)
+    architecture = Architecture(
+        name,
+        options,
+        len(data.classes),
+        channels,
+        size,
+        spec.exits or None,
+        places=[*spec.exit_places],
+    )
     return build(architecture, spec.seed), architecture
 
 
@@ -78,7 +85,7 @@ def from_parent(spec: TrainSpec, inputs: Inputs, data: TaskData) -> Built:
     """The parent's weights; new exits where the spec has exits and the parent none."""
     network, architecture = load_parent(inputs, "init", data)
     if spec.exits and not architecture.exits:
-        return with_exits(network, architecture, spec.exits, spec.seed)
+        return with_exits(network, architecture, spec.exits, spec.seed, spec.exit_places)
     return network, architecture
 
 

@@ -33,15 +33,16 @@ def widened(student: Architecture, target: int) -> Architecture:
 def wide_students(plan: Plan, data: DataSize) -> Iterator[str]:
     """A line for each pair with exits: the config's key, its value, and both MACs."""
     for pair in plan.config.multi_exit.pairs:
-        specs = [
-            run.spec
+        specs = {
+            run.arm: run.spec
             for run in plan.step("multi_exit")
             if run.labels["pair"] == pair and isinstance(run.spec, TrainSpec) and run.spec.exits
-        ]
+        }
         if specs:
-            with_exits = architecture_of(specs[0], data)
+            first = next(iter(specs.values()))
+            with_exits = architecture_of(specs.get(f"multi_exit/{pair}.mskd", first), data)
             target = macs(with_exits)
-            found = widened(replace(with_exits, exits=None), target)
+            found = widened(replace(with_exits, exits=None, places=[]), target)
             name, width, own = found.network, found.options["width"], macs(found)
             yield (
                 f"pairs.{pair}.wide: {{network: {name}, width: {width}}}  # {own:,} MACs, with"

@@ -148,10 +148,10 @@ class Images(Written):
 class TrainSpec(Written):
     """A run that trains: a network, a list of phases, and maybe a teacher.
 
-    ``init`` is its start (see ``runs.start``), ``exits`` the heads on its stages, ``weights`` those
-    of loss terms that differ from the method's own, ``observers`` what watches it (files of
-    ``measure/``). ``divergence``: whether a loss that is not finite fails the run, or ends it, with
-    a record of what it came to.
+    ``init`` is its start (see ``runs.start``), ``exits`` the heads on its stages, ``exit_places``
+    the stages that have one where not all do, ``weights`` those of loss terms that differ from the
+    method's own, ``observers`` what watches it (files of ``measure/``). ``divergence``: whether a
+    loss that is not finite fails the run, or ends it, with a record of what it came to.
     """
 
     seed: int
@@ -163,6 +163,7 @@ class TrainSpec(Written):
     weights: dict[str, float] = field(default_factory=dict)
     network: Entry = field(default_factory=dict)
     exits: str = ""
+    exit_places: tuple[int, ...] = ()
     observers: tuple[str, ...] = ()
     divergence: Literal["fails", "ends"] = "fails"
 
@@ -178,6 +179,7 @@ class TrainSpec(Written):
             "weights": catalogue.method_weights(method) | self.weights,
             "recipe": catalogue.recipe_options(recipe) | self.recipe,
             "observers": list(self.observers),
+            "exit_places": list(self.exit_places),
         }
         if self.network:
             full["network"] = catalogue.network_options(self.network["network"]) | self.network
@@ -192,6 +194,7 @@ class TrainSpec(Written):
         if part := catalogue.method_needs(method).teacher_part:
             files.append(catalogue.methods()[part])
         files += [catalogue.observers()[name] for name in self.observers]
+        files += [catalogue.heads()[self.exits]] if self.exits else []
         return [catalogue.module_name(path) for path in files]
 
 

@@ -68,8 +68,8 @@ def deepest_exit(
 
     ``parts`` and ``stages`` are the network's, shallow to deep; ``moving`` are parts.
     """
-    exits = [name for name in parts if name.startswith("exits.")]
-    deepest = max((number for number, name in enumerate(exits, 1) if name in moving), default=None)
+    exits = {name: int(name.partition(".")[2]) for name in parts if name.startswith("exits.")}
+    deepest = max((place for name, place in exits.items() if name in moving), default=None)
     beyond = {*parts} - {*exits, "stem", *stages[:deepest]}
     return None if beyond & {*moving} else deepest
 

@@ -66,6 +66,7 @@ PairName = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]*$", max
 Label = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_]*$", max_length=60)]
 Names = Annotated[tuple[Text, ...], MaxLen(MOST), Unique()]
 Places = Annotated[tuple[Annotated[Text, MinLen(1)], ...], MaxLen(MOST), Unique()]
+ExitPlaces = Annotated[tuple[Annotated[int, Ge(1)], ...], MaxLen(MOST), Unique()]
 Overrides = Annotated[dict[str, Any], TrainingKeys()]
 
 

@@ -7,6 +7,8 @@ from annotated_types import Ge, Gt, Le
 
 from stagewise import catalogue
 from stagewise.study.config.blocks import (
+    Block,
+    ExitPlaces,
     Names,
     Open,
     Overrides,
@@ -25,6 +27,16 @@ class RecipeEntry(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnExits(Block):
+    """Exits of a student that differ from those of `multi_exit`."""
+
+    head: Text = optional("")
+    """What they are made of, a file in `models/heads/`; `multi_exit.head` where absent."""
+    places: ExitPlaces = optional(())
+    """Numbers of the stages behind which they stand; `multi_exit.places` where absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MethodEntry(Open):
     """A method under a label, by which steps name it; further keys are options of its class."""
 
@@ -40,6 +52,8 @@ class MethodEntry(Open):
     """Who teaches: the pair's teacher, or the last of its assistants."""
     training: Overrides = optional_mapping()
     """Where the training of its arms differs from their step's."""
+    exits: OwnExits = optional(OwnExits())
+    """Where the exits of its students differ from those of `multi_exit`; a teacher's do not."""
     pairs: Names = optional(())
     """Those of `distillation.pairs` or `multi_exit.pairs` that it is for, where it does not fit
     all, or pairs have weights of their own; all where absent."""

@@ -7,11 +7,13 @@ from annotated_types import MaxLen
 
 from stagewise.study.config.blocks import (
     Block,
+    ExitPlaces,
     Names,
     Overrides,
     Places,
     Seed,
     Share,
+    Text,
     Unique,
     optional,
 )
@@ -95,8 +97,15 @@ class MultiExit(Block):
     """Pairs that it trains."""
     methods: Names = ("exits_ce", "mskd", "oto")
     """Methods that need exits."""
-    head: Literal["sepatt", "linear"] = "sepatt"
-    """What an exit is made of: separable convolutions with attention, or one linear layer."""
+    head: Text = "sepatt"
+    """What an exit is made of, a file in `models/heads/`: separable convolutions behind an
+    attention gate (`sepatt`; `sepatt_strided` where VGG's last stage is to add none; `sep` has no
+    gate), bottlenecks (`scala`, `bottleneck`), a copy of the stages that follow (`deepcopy`), one
+    linear layer (`linear`)."""
+    places: ExitPlaces = optional(())
+    """Numbers of the stages behind which exits stand, of students and of the teachers that teach
+    exits, rising; the last exit is always the network's own classifier, behind its last stage,
+    which is not named. All stages where absent."""
     teacher_exits: Overrides = field(default_factory=dict)
     """Where the training of the teacher's exits, on its frozen backbone, differs from its own."""
     controls: Annotated[tuple[Literal["wide", "twice"], ...], Unique()] = optional(())

@@ -119,6 +119,11 @@ class Config(Block):
         own = self.method(label).pairs
         return not own or pair in own
 
+    def exits(self, label: str) -> tuple[str, tuple[int, ...]]:
+        """Head and places of the exits of the students that the method of a label teaches."""
+        own, usual = self.method(label).exits, self.multi_exit
+        return own.head or usual.head, own.places or usual.places
+
     def taught_steps(self) -> dict[str, Distillation | TwoStage | MultiExit]:
         """The steps that give methods to pairs."""
         return {

@@ -147,6 +147,7 @@ def trained(
     training: Training,
     parents: dict[str, str] | None = None,
     exits: str = "",
+    exit_places: tuple[int, ...] = (),
     observers: tuple[str, ...] = (),
     reference: str = "",
     labels: dict[str, Any],
@@ -169,6 +170,7 @@ def trained(
         recipe=recipe,
         training=training,
         exits=exits,
+        exit_places=exit_places,
         observers=observers,
     )
     labels = {"method": method, "recipe": recipe["recipe"], **labels}

@@ -25,6 +25,7 @@ def taught(
     label: str,
     *,
     exits: str = "",
+    exit_places: tuple[int, ...] = (),
     network: NetworkEntry | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Iterator[PlannedRun]:
@@ -38,6 +39,7 @@ def taught(
         init="scratch",
         network=network_entry(network or config.pairs[pair].student),
         exits=exits,
+        exit_places=exit_places,
         method=label,
         recipe=recipe_entry(config, label),
         training=training(config, arm, *overrides),

@@ -20,7 +20,8 @@ def multi_exit(config: Config) -> Iterator[PlannedRun]:
             if not config.serves(label, pair):
                 continue
             arm = f"multi_exit/{pair}.{label.removeprefix('exits_')}"
-            yield from taught(config, arm, pair, label, exits=config.multi_exit.head)
+            head, places = config.exits(label)
+            yield from taught(config, arm, pair, label, exits=head, exit_places=places)
         for control in config.multi_exit.controls:
             yield from CONTROLS[control](config, pair)
 

@@ -145,6 +145,7 @@ def _part_of_teacher(config: Config, lesson: Lesson) -> Iterator[PlannedRun]:
         recipe={"recipe": "frozen_backbone"},
         training=training(config, arm, config.teachers.training, exits, own),
         exits=config.multi_exit.head if needs.exits else "",
+        exit_places=config.multi_exit.places if needs.exits else (),
         parents={"init": of_teachers(config, above)},
         reference=teacher_path(config, lesson.pair, lesson.task),
         labels={

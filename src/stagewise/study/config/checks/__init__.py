@@ -15,6 +15,7 @@ from stagewise.study.config.checks.data import (
     data_problems,
     probe_problems,
 )
+from stagewise.study.config.checks.exits import head_problems, placing_problems
 from stagewise.study.config.checks.methods import method_problems
 from stagewise.study.config.checks.networks import network_problems, regime_problems
 from stagewise.study.config.checks.places import (
@@ -86,6 +87,8 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     method_problems: ("methods", "pairs"),
     place_problems: TAUGHT,
     exit_problems: TAUGHT,
+    head_problems: ("methods", "multi_exit"),
+    placing_problems: TAUGHT,
     channel_problems: TAUGHT,
     assistant_problems: TAUGHT,
     stage_problems: ("training", "methods", "two_stage", "pruning", "recovery"),

@@ -88,9 +88,7 @@ def exit_problems(config: Config) -> Problems:
 
 def _exits(network: str) -> int:
     """Exits of a network, one a stage; 0 where it does not say."""
-    known = network in catalogue.networks()
-    widths = catalogue.network_fact(network, "WIDTHS") if known else None
-    return len(widths) - 1 if widths else 0
+    return catalogue.stages(network)
 
 
 def channel_problems(config: Config) -> Problems:
