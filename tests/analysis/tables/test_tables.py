@@ -214,3 +214,18 @@ def test_operating_points_stand_beside_what_passing_all_exits_takes(results: Res
     assert (half["macs_share"] < 0.6).all(), "chosen on validation, so about half on test"
     shares = data[["share_1", "share_2", "share_3"]].sum(axis=1)
     assert shares.to_numpy() == pytest.approx(1)
+
+
+def test_latency_of_an_operating_point_is_that_of_the_exits_passed(results: Results) -> None:
+    arm = "multi_exit/resnet.mskd"
+    exits = {"1": 1.0, "2": 3.0, "ensemble": 4.0}
+    rows = [{"arm": arm, "exit": e, "batch": 1, "milliseconds": m} for e, m in exits.items()]
+    table = make_table("thresholds", replace(results, latency=pd.DataFrame(rows)))
+    data = table.data.set_index("arm").loc[arm]
+    passed = data["share_1"] + 3 * data["share_2"] + 4 * data["share_3"]
+    assert data["milliseconds"].to_numpy() == pytest.approx(passed.to_numpy())
+    assert data["milliseconds_share"].to_numpy() == pytest.approx((passed / 4).to_numpy())
+    assert table.data.loc[table.data["arm"] != arm, "milliseconds"].isna().all()
+    latency = make_table("latency", replace(results, latency=pd.DataFrame(rows))).data
+    macs = results.summary[results.summary["arm"] == arm].groupby("exit")["cumulative_macs"].mean()
+    assert dict(zip(latency["exit"], latency["macs"], strict=True)) == macs[[*exits]].to_dict()
