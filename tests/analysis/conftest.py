@@ -27,16 +27,20 @@ IMAGES, CLASSES, EXITS = 200, 10, 3
 CONFIG: dict[str, Any] = {
     "study": "toy",
     "title": "A synthetic study",
-    "claims_tested": ["A4", "A5a", "A5b", "B1", "B2", "B4"],
+    "claims_tested": ["A4", "A5a", "A5b", "B1a", "B1b", "B2", "B4"],
     "data": {"source": "digits", "source_classes": [0, 1, 2, 3, 4]},
     "pairs": {
-        "resnet": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}},
+        "resnet": {
+            "teacher": {"network": "resnet14"},
+            "student": {"network": "resnet8"},
+            "wide": {"network": "resnet8", "width": 17},
+        },
         "vgg": {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8"}},
     },
     "methods": {"kd": {}},
     "distillation": {"pairs": ["resnet", "vgg"], "methods": ["kd"]},
     "two_stage": {"pairs": ["resnet"]},
-    "multi_exit": {"pairs": ["resnet"]},
+    "multi_exit": {"pairs": ["resnet"], "controls": ["wide", "twice"]},
     "pruning": [
         {
             "pair": "resnet",
@@ -63,6 +67,22 @@ def made_logits(rng: np.random.Generator, labels: np.ndarray, accuracy: float) -
     return logits
 
 
+def made_costs(names: list[str], macs: int) -> list[dict[str, Any]]:
+    """Costs of outputs: exit k of K does k/K of the work, and a tenth for its head where it is not
+    the last; exits before it have cost their heads."""
+    exits = max(len(names) - 1, 1)
+    rows = []
+    for number, name in enumerate(names, start=1):
+        depth, heads = macs * min(number, exits) // exits, macs // 10
+        alone = depth + (heads if number < exits else 0)
+        passed = depth + heads * min(number, exits - 1)
+        alone = passed if name == "ensemble" else alone
+        cost = {"exit": name, "parameters": alone // 50, "macs": alone}
+        cost |= {"cumulative_parameters": passed // 50, "cumulative_macs": passed}
+        rows.append(cost)
+    return rows
+
+
 def write_run(
     root: Path, run: PlannedRun, accuracy: float, seed: int, noise: float, held_out: bool = True
 ) -> None:
@@ -72,8 +92,7 @@ def write_run(
     folder = root / row["path"]
     folder.mkdir(parents=True)
     rng = np.random.default_rng([seed, *row["path"].encode()])
-    many = row["step"] == "multi_exit" or row["name"].endswith(".exits")
-    exits = EXITS if many else 1
+    exits = EXITS if getattr(run.spec, "exits", "") else 1
     labels = np.random.default_rng(7).integers(0, CLASSES, IMAGES)
     level = accuracy + rng.normal(0, noise) if noise else accuracy
     splits: dict[str, np.ndarray] = {}
@@ -92,7 +111,7 @@ def write_run(
         "model_sha256": "b" * 64,
         "code": "c" * 12,
         "classes": [str(c) for c in range(CLASSES)],
-        "costs": [{"exit": n, "parameters": macs // 50, "macs": macs} for n in names],
+        "costs": made_costs(names, macs),
         "file_bytes": macs // 10,
         "final": {"train_loss": 0.1, "test_accuracy": level}
         | {"validation_accuracy": level if held_out else None},

@@ -63,7 +63,7 @@ FEW = 5
 
 SMALL = {
     "seeds": (0, 1),
-    "claims_tested": ["A1", "A4", "B1", "B4"],
+    "claims_tested": ["A1", "A4", "B1a", "B1b", "B4"],
     "pairs": {"vgg": {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8"}}},
     "distillation": {"pairs": ["vgg"], "methods": ["kd"]},
     "two_stage": {"pairs": ["vgg"]},

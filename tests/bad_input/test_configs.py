@@ -102,6 +102,17 @@ CASES: list[Case] = [
     ("distillation.pairs", ["q"], "distillation.pairs.0|'q'|known: p"),
     ("multi_exit.pairs", ["pp"], "multi_exit.pairs.0|'pp'|did you mean 'p'?"),
     ("two_stage.regime", "imagnet", "two_stage.regime|'imagnet'|did you mean 'imagenet'?"),
+    (
+        "multi_exit.controls",
+        ["wide"],
+        "multi_exit.controls.0: 'wide' needs|set pairs.p.wide|scripts/widths.py",
+    ),
+    (
+        "multi_exit",
+        {"pairs": ["q"], "methods": ["mskd"], "controls": ["twice"]},
+        "multi_exit.controls.0: 'twice' needs|distillation.methods and 'q' to distillation.pairs",
+    ),
+    ("pairs.p.wide", {"network": "resnet7"}, "pairs.p.wide.network: 'resnet7'|did you mean"),
     ("multi_exit.head", "liner", "multi_exit.head|'liner'|did you mean 'linear'?"),
     ("multi_exit.head", "base", "multi_exit.head|'base'|known: bottleneck"),
     ("multi_exit.places", [2, 1], "multi_exit.places|[2, 1] must rise|give [1, 2]"),

@@ -11,6 +11,9 @@ import pytest
 from helpers import ROOT
 from hostile import json_damages, places
 
+from stagewise.measure.latency import measure
+from stagewise.models.store import load_network
+
 RUN = "runs/toy/students/p.baseline/seed-0"
 PLAN: dict[str, Any] = {
     "study": "toy",
@@ -60,8 +63,17 @@ def told(folder: Path, *more: str) -> str:
 def test_latency_is_measured(folder: Path) -> None:
     assert told(folder) == ""
     rows = (folder / "latency.csv").read_text().splitlines()
-    assert rows[0] == "arm,batch,milliseconds,repeats,threads"
-    assert rows[1].startswith("students/p.baseline,1,")
+    assert rows[0] == "arm,exit,batch,milliseconds,repeats,threads"
+    assert rows[1].startswith("students/p.baseline,final,1,")
+
+
+def test_exits_are_timed_one_after_the_other(parents: dict[str, Path]) -> None:
+    rows = measure({"t": parents["teacher.exits"]}, [1, 2], repeats=1, threads=1)
+    network, _ = load_network(parents["teacher.exits"])
+    outputs = [*(str(k) for k in range(1, len(network.stages))), "ensemble"]
+    assert [row["exit"] for row in rows if row["batch"] == 1] == outputs
+    assert len(rows) == 2 * len(outputs)
+    assert all(float(row["milliseconds"]) > 0 for row in rows)
 
 
 @pytest.mark.parametrize("key", ["latency_batches", "latency_repeats"])

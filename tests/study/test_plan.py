@@ -712,3 +712,59 @@ def test_rates_that_are_chosen_on_few_seeds_are_warned_of() -> None:
     assert [*warned(tuning([1, 2], "chains"))][:2] == ["seeds", "replicates"]
     assert "replicates" in warned(tuning([1, 2, 3], "students"))
     assert not {"seeds", "replicates"} & {*warned(tuning([1, 2, 3], "chains"))}
+
+
+def with_controls(raw: dict[str, Any]) -> None:
+    raw["multi_exit"]["controls"] = ["wide", "twice"]
+    raw["pairs"]["resnet"]["wide"] = {"network": "resnet8", "width": 17}
+
+
+def test_controls_of_exits_are_kd_by_other_means() -> None:
+    study = plan(with_controls)
+    kd = arm("distillation/resnet.kd", among=study)
+    wide = arm("multi_exit/resnet.kd_wide", among=study)
+    assert wide.spec == replace(kd.spec, network={"network": "resnet8", "width": 17})
+    assert (wide.parents, wide.reference, wide.partner) == (kd.parents, kd.reference, "")
+    twice = arm("multi_exit/resnet.kd_twice", among=study)
+    assert twice.spec == replace(kd.spec, seed=twice.spec.seed)
+    assert (twice.parents, twice.seed, twice.partner) == (kd.parents, kd.seed, kd.path)
+    before = {path: run.spec for path, run in plan().runs.items()}
+    assert before.items() <= {path: run.spec for path, run in study.runs.items()}.items()
+
+
+@pytest.mark.parametrize("replicates", ["students", "chains"])
+def test_two_networks_of_an_ensemble_share_no_seed_with_any_run(replicates: str) -> None:
+    def change(raw: dict[str, Any]) -> None:
+        with_controls(raw)
+        raw |= {"replicates": replicates, "seeds": [0, 1, 2**32 - 1]}
+
+    study = plan(change)
+    second = [run for run in study.runs.values() if run.partner]
+    assert len(second) == 3
+    others = {run.spec.seed for run in study.runs.values() if not run.partner}
+    assert len({run.spec.seed for run in second} | others) == 3 + len(others)
+    for run in second:
+        first = study.runs[run.partner]
+        assert (run.spec.data, run.parents) == (first.spec.data, first.parents)
+        assert run.seed == first.seed
+
+
+def test_a_second_network_has_the_rate_of_the_first() -> None:
+    def change(raw: dict[str, Any]) -> None:
+        with_controls(raw)
+        raw["learning_rates"] = {"distillation/resnet.kd": 0.3}
+        raw["claims_tested"] = ["B1b"]
+
+    study = plan(change)
+    assert arm("multi_exit/resnet.kd_twice", among=study).spec.training.lr == 0.3
+    assert arm("multi_exit/resnet.kd_wide", among=study).spec.training.lr != 0.3
+    told = [line for line in find_warnings(study) if "alone; tune" in line]
+    assert len(told) == 2, "MSKD was not tuned, and KD was, once and twice"
+
+    def tuned(raw: dict[str, Any]) -> None:
+        change(raw)
+        raw["tune"] = {"rates": [0.1, 0.2]}
+
+    arms = {run.arm for run in plan(tuned).runs.values()}
+    assert "multi_exit/resnet.kd_wide.lr-0.1" in arms
+    assert not any("kd_twice" in name for name in arms)

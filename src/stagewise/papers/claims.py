@@ -115,12 +115,14 @@ def at_rate(name: str, rate: float) -> str:
 @dataclass(frozen=True)
 class Reservation:
     """What is said of a claim that holds where the claim ``unless`` does not: that the gain is not
-    shown to be the doing of ``own``, as ``alone`` has it too, by the secondary ``contrast``."""
+    shown to be the doing of ``own``, as ``alone`` has it too, by the secondary ``contrast``; and
+    whose ``doing`` it is where ``unless`` is refuted."""
 
     unless: str
     contrast: str
     own: str
     alone: str
+    doing: str = "KD's"
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,15 @@ class ClaimBook:
     papers: dict[str, str]
     claims: tuple[Claim, ...]
     split: dict[str, list[str]]
+
+    def named(self, name: str) -> Claim:
+        """The claim of this id; of one that was split, the first part, which is the paper's own."""
+        [first, *_] = self.split.get(name, [name])
+        return next(claim for claim in self.claims if claim.id == first)
+
+    def ids(self, name: str) -> set[str]:
+        """A claim's id, and that of the claim which it was a part of in older studies."""
+        return {name, *(old for old, parts in self.split.items() if name in parts)}
 
     def listed(self, names: Iterable[str]) -> set[str]:
         """The claims that a config's list names, split ones by all of their parts."""

@@ -14,7 +14,7 @@ from stagewise import catalogue
 from stagewise.errors import UserError
 from stagewise.methods.base import Setup, make_method
 from stagewise.models.features import Features, Network
-from stagewise.models.store import build
+from stagewise.models.store import Architecture, build
 from stagewise.recipes.base import check_turns, make_phases
 from stagewise.runs.start import make_part, planned
 from stagewise.study.images import DataSize
@@ -70,8 +70,7 @@ class _Networks:
 
     def shown(self, spec: TrainSpec, blocks: bool) -> Shown:
         """The network of a run, and what it makes of two images."""
-        classes = self.data.classes[spec.data.task]
-        architecture = planned(spec, classes, self.data.channels, self.data.size)
+        architecture = architecture_of(spec, self.data)
         key = repr((architecture, blocks))
         if key not in self.known:
             network = build(architecture, spec.seed).eval()
@@ -80,3 +79,8 @@ class _Networks:
             with torch.no_grad():
                 self.known[key] = network, network(architecture.example())
         return self.known[key]
+
+
+def architecture_of(spec: TrainSpec, data: DataSize) -> Architecture:
+    """What a run trains, on a study's data."""
+    return planned(spec, data.classes[spec.data.task], data.channels, data.size)

@@ -121,4 +121,5 @@ def _in_two_stages(spec: TrainSpec) -> bool:
 
 def _has_rate(run: PlannedRun, spec: TrainSpec) -> bool:
     """Whether the learning rate of a run has any effect, and is its own."""
-    return spec.recipe["recipe"] != REESTIMATION and "common_rate" not in run.labels
+    own = "common_rate" not in run.labels and not run.partner
+    return spec.recipe["recipe"] != REESTIMATION and own

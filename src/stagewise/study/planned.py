@@ -31,7 +31,8 @@ class PlannedRun:
 
     ``parents`` maps a role (``teacher``, ``init``) to the parent's path, a run's or a folder of
     ImageNet weights; ``reference`` is the path of the teacher that fidelity is measured against,
-    whether or not the run learns from it.
+    whether or not the run learns from it; ``partner`` is that of a run with which it answers as an
+    ensemble, where it does.
     """
 
     study: str
@@ -41,6 +42,7 @@ class PlannedRun:
     parents: dict[str, str] = field(hash=False, default_factory=dict)
     reference: str = ""
     labels: dict[str, Any] = field(hash=False, default_factory=dict)
+    partner: str = ""
 
     @cached_property
     def step(self) -> str:
@@ -100,6 +102,7 @@ class Plan:
                 "parents": run.parents,
                 "reference": run.reference,
                 "spec": run.spec.written(),
+                **({"partner": run.partner} if run.partner else {}),
                 **run.labels,
             }
             for run in self.runs.values()

@@ -78,6 +78,8 @@ def _sides(sides: list[str], pair: str) -> set[str]:
 def _rates(plan: Plan) -> Iterator[str]:
     """Claims that would rest on a tuned arm against one that is not, so on the tuning too."""
     arms, tuned = {run.arm for run in plan.runs.values()}, {*plan.config.learning_rates}
+    partners = {run.arm: plan.runs[run.partner].arm for run in plan.runs.values() if run.partner}
+    tuned |= {arm for arm, partner in partners.items() if partner in tuned}
     for index, claim in enumerate(plan.config.claims_tested):
         for sides in catalogue.claims()[claim]:
             for pair in plan.config.pairs:

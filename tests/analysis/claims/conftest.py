@@ -53,7 +53,7 @@ def made_results(
             labels = {**LABELS, "pair": name.partition(".")[0]}
             path = f"runs/made/{arm}/seed-{seed}"
             runs.append({"path": path, "arm": arm, "step": step, "name": name, "seed": seed})
-            runs[-1] |= {"parents": own, "reference": "", **labels}
+            runs[-1] |= {"parents": own, "reference": "", "partner": "", **labels}
             for key, values in accuracy.items():
                 of, _, output = key.partition(":")
                 if of == arm and values[seed] is not None:

@@ -36,7 +36,7 @@ LEVELS = {
     "two_stage/p.one-stage.kd": 60.0,
     "distillation/p.kd": 58.0,
 }
-TESTED = ["A3b", "B1"]
+TESTED = ["A3b", "B1a"]
 
 
 def judged(results: Results) -> pd.DataFrame:
@@ -50,7 +50,7 @@ def test_a_network_with_exits_that_is_worse_than_the_plain_one_says_nothing_of_e
     """CIFAR-100 on two cores: 53.5 against 55.5 on validation; B1 was judged there."""
     results = made(ARMS, validation=LEVELS, claims_tested=TESTED)
     rows = judged(results)
-    row = rows.loc[("B1", "MSKD ensemble − KD")]
+    row = rows.loc[("B1a", "MSKD ensemble − KD")]
     assert row["verdict"] == "not testable here"
     assert (
         "student with exits, without a teacher, against the plain one: −2.0 points" in row["reason"]
@@ -59,7 +59,7 @@ def test_a_network_with_exits_that_is_worse_than_the_plain_one_says_nothing_of_e
     assert rows.loc[("A3b", "two-stage KD − one-stage KD"), "verdict"] == "reproduced"
     wide = {"points": 4, "exit_points": 3}
     rows = judged(made(ARMS, validation=LEVELS, claims_tested=TESTED, gate=wide))
-    assert rows.loc[("B1", "MSKD ensemble − KD"), "verdict"] == "reproduced"
+    assert rows.loc[("B1a", "MSKD ensemble − KD"), "verdict"] == "reproduced"
 
 
 def test_a_weak_teacher_of_the_two_stage_task_stops_the_claims_of_that_task_alone(
@@ -70,16 +70,16 @@ def test_a_weak_teacher_of_the_two_stage_task_stops_the_claims_of_that_task_alon
     rows = judged(results)
     reason = rows.loc[("A3b", "two-stage KD − one-stage KD"), "reason"]
     assert "teacher against standard training, on the two-stage task: +2.0 points" in reason
-    assert rows.loc[("B1", "MSKD ensemble − KD"), "verdict"] == "reproduced"
+    assert rows.loc[("B1a", "MSKD ensemble − KD"), "verdict"] == "reproduced"
     weak = {**levels, "teachers/p": 57.0, "teachers/p.target": 66.0}
     rows = judged(made(ARMS, validation=weak, claims_tested=TESTED))
     assert rows.loc[("A3b", "two-stage KD − one-stage KD"), "verdict"] == "reproduced"
-    assert rows.loc[("B1", "MSKD ensemble − KD"), "verdict"] == "not testable here"
+    assert rows.loc[("B1a", "MSKD ensemble − KD"), "verdict"] == "not testable here"
 
 
 def test_a_pair_whose_teacher_has_no_value_is_not_passed(made: Make) -> None:
     results = made(ARMS, validation={**LEVELS, "teachers/p": np.nan}, claims_tested=TESTED)
-    reason = judged(results).loc[("B1", "MSKD ensemble − KD"), "reason"]
+    reason = judged(results).loc[("B1a", "MSKD ensemble − KD"), "reason"]
     assert "the study lacks teachers/p or students/p.baseline" in reason
 
 

@@ -58,6 +58,16 @@ def test_what_starts_from_a_failed_run_is_missing_too(plan: Plan, tmp_path: Path
     assert found[waiting] == f"not done: it starts from {PRUNED}"
 
 
+def test_two_networks_are_missing_where_the_first_is(make_study: MakeStudy, tmp_path: Path) -> None:
+    exits = {"pairs": ["vgg"], "methods": ["exits_ce"], "controls": ["twice"]}
+    plan = planned(make_study(**{**SMALL, "multi_exit": exits}))
+    first = "runs/toy/distillation/vgg.kd/seed-1"
+    found = reasons(plan, tmp_path, **{first: "failed: no room"})
+    second = "runs/toy/multi_exit/vgg.kd_twice/seed-1"
+    assert found[second] == f"it answers with {first}"
+    assert len(found) == 2
+
+
 def test_without_its_teacher_a_student_has_no_fidelity(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / TEACHER / "record.json").unlink()
     study = write_partial(plan, tmp_path, tmp_path / "partial", {})

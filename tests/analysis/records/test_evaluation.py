@@ -137,3 +137,32 @@ def test_mean_accuracies_are_of_the_main_exit(make_results: Make) -> None:
     rows = summary[(summary["arm"] == "multi_exit/resnet.oto") & (summary["exit"] == "ensemble")]
     found = mean_accuracies(summary)["multi_exit"]["resnet.oto"]
     assert found == pytest.approx(rows["test_accuracy"].mean(), abs=5e-3)
+
+
+TWICE = "runs/toy/multi_exit/resnet.kd_twice/seed-2"
+
+
+def test_two_networks_are_an_ensemble_by_their_mean_logits(make_study: MakeStudy) -> None:
+    study = make_study(**SMALL)
+    rows = evaluate(study).query("path == @TWICE and split == 'test'").set_index("exit")
+    assert list(rows.index) == ["final", "ensemble"]
+    first = read_logits(study.root / "runs/toy/distillation/resnet.kd/seed-2")["test"]
+    second = read_logits(study.root / TWICE)["test"]
+    both = (first.logits[0].astype(np.float64) + second.logits[0]) / 2
+    right = both.argmax(axis=1) == first.labels
+    assert rows.loc["ensemble", "accuracy"] == pytest.approx(100 * right.mean())
+    alone = second.logits[0].argmax(axis=1) == first.labels
+    assert rows.loc["final", "accuracy"] == pytest.approx(100 * alone.mean())
+    for cost in ("macs", "parameters", "file_bytes"):
+        assert rows.loc["ensemble", cost] == 2 * rows.loc["final", cost]
+
+
+def test_a_partner_that_answered_about_other_images_is_refused(make_study: MakeStudy) -> None:
+    study = make_study(**TINY | {"multi_exit": {"pairs": ["resnet"], "controls": ["twice"]}})
+    file = study.root / "runs/toy/distillation/resnet.kd/seed-0/logits.npz"
+    parts = dict(np.load(file))
+    parts["test_labels"] = parts["test_labels"][::-1]
+    run = study.runs["arm"] != "distillation/resnet.kd"  # its own teacher is another matter
+    np.savez(file, **parts)
+    with pytest.raises(UserError, match=r"kd_twice/seed-0: .*those of its partner"):
+        evaluate(replace(study, runs=study.runs[run]))

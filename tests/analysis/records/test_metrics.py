@@ -91,3 +91,22 @@ def test_reliability_by_hand() -> None:
     np.testing.assert_allclose(accuracy, [np.nan, np.nan, 0.5, 0.5])
     gap = np.nansum(np.abs(confidence - accuracy) * images) / images.sum()
     assert metrics.ece(np.log(probabilities), labels, bins=4) == pytest.approx(gap)
+
+
+@pytest.mark.parametrize("levels", [3, 1000], ids=["many ties", "few"])
+def test_auroc_is_that_of_scikit_learn(levels: int) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(levels)
+    scores = rng.integers(0, levels, 200) / levels
+    positive = rng.random(200) < 0.2 + 0.6 * scores
+    assert metrics.auroc(scores, positive) == pytest.approx(roc_auc_score(positive, scores))
+
+
+def test_confidence_tells_errors_as_far_as_it_is_larger_where_right() -> None:
+    # 0.75 is right, 0.6 wrong: of the one pair, the right one is surer.
+    assert metrics.all_metrics(LOGITS, LABELS)["auroc"] == 1.0
+    assert metrics.all_metrics(LOGITS, np.array([1, 1]))["auroc"] == 0.0
+    assert np.isnan(metrics.all_metrics(LOGITS, np.array([0, 1]))["auroc"]), "all are right"
+    equal = np.log(np.array([[0.6, 0.4], [0.6, 0.4]]))
+    assert metrics.all_metrics(equal, np.array([0, 1]))["auroc"] == 0.5

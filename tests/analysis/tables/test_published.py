@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.tables.published import compare, measured, protocol_warning
+from stagewise.analysis.tables.published import AUDIT, compare, measured, protocol_warning
 from stagewise.analysis.tables.table import make_table
 from stagewise.papers.published_values import load_published_values
 
@@ -137,3 +137,19 @@ def test_the_script_warns_once(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("warning: toy: ")
+
+
+def test_a_control_is_no_pairs_student(cifar: Callable[..., Results]) -> None:
+    wide = {**PAIR, "wide": {"network": "resnet20", "width": 17}}
+    exits = {"pairs": ["r56-r20"], "controls": ["wide", "twice"]}
+    results = cifar(pairs={"r56-r20": wide}, multi_exit=exits)
+    data = make_table("published", results).data
+    assert "distillation/r56-r20.kd" in set(data["arm"])
+    assert not data["arm"].str.contains("kd_").any()
+
+
+def test_paper_bs_gain_is_told_beside_its_values(cifar: Callable[..., Results]) -> None:
+    assert AUDIT not in make_table("published", cifar()).caption
+    pair = {"teacher": {"network": "vgg13"}, "student": {"network": "vgg8"}}
+    steps = {"distillation": {"pairs": ["v"], "methods": ["kd"]}, "multi_exit": {"pairs": ["v"]}}
+    assert AUDIT in make_table("published", cifar(pairs={"v": pair}, **steps)).caption

@@ -97,7 +97,7 @@ def test_a_negative_mean_has_a_minus_sign() -> None:
 
 def test_tables_bear_the_names_of_their_files(results: Results) -> None:
     names = ["accuracy", "published", "pruning", "exits", "shock", "rates"]
-    names += ["quality", "latency", "comparison", "fidelity", "order"]
+    names += ["quality", "latency", "comparison", "fidelity", "order", "ensembles", "thresholds"]
     assert [table.name for table in make_tables(results)] == list(catalogue.tables()) == names
 
 
@@ -156,7 +156,7 @@ def test_markdown_escapes_bars() -> None:
 def test_the_protocol_says_which_rates_were_tuned(results: Results) -> None:
     trained = results.summary.query("epochs > 0 and lr.notna() and common_rate.isna()")
     trained = trained[trained["recipe"] != "reestimate_batch_norm"]  # no rate has an effect there
-    arms = list(trained["arm"].unique())
+    arms = [arm for arm in trained["arm"].unique() if "kd_twice" not in arm]  # at KD's rate
     students = [arm for arm in arms if arm.startswith("students/")]
     config = {**results.study.config, "learning_rates": dict.fromkeys(students, 0.1)}
     some = replace(results, study=replace(results.study, config=config))
@@ -191,3 +191,41 @@ def test_the_protocol_says_what_every_seed_has_of_its_own(results: Results) -> N
     told = protocol_lines(replace(results, study=replace(results.study, config=chains)))[2]
     assert "every seed has a teacher" in told
     assert "in the intervals" in told
+
+
+def test_the_gain_of_an_ensemble_is_over_its_own_last_exit(results: Results) -> None:
+    table = make_table("ensembles", results).data.set_index(["arm", "exits"])
+    arm = "multi_exit/resnet.mskd"
+    wide = results.summary[results.summary["arm"] == arm].pivot(
+        index="seed", columns="exit", values="test_accuracy"
+    )
+    whole = table.loc[(arm, 3)]
+    assert whole["mean_logits"] == pytest.approx(wide["ensemble"].mean())
+    assert whole["difference"] == pytest.approx((wide["ensemble"] - wide["3"]).mean())
+    assert table.loc[(arm, 1), "mean_logits"] == pytest.approx(wide["1"].mean())
+    assert (table["cumulative_macs"].unstack().diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
+
+
+def test_operating_points_stand_beside_what_passing_all_exits_takes(results: Results) -> None:
+    data = make_table("thresholds", results).data
+    assert len(data) == 3 * 3 * 3  # arms, scores, points
+    assert data["macs_share"].between(0.3, 1).all()
+    half = data[data["point"] == "half"]
+    assert (half["macs_share"] < 0.6).all(), "chosen on validation, so about half on test"
+    shares = data[["share_1", "share_2", "share_3"]].sum(axis=1)
+    assert shares.to_numpy() == pytest.approx(1)
+
+
+def test_latency_of_an_operating_point_is_that_of_the_exits_passed(results: Results) -> None:
+    arm = "multi_exit/resnet.mskd"
+    exits = {"1": 1.0, "2": 3.0, "ensemble": 4.0}
+    rows = [{"arm": arm, "exit": e, "batch": 1, "milliseconds": m} for e, m in exits.items()]
+    table = make_table("thresholds", replace(results, latency=pd.DataFrame(rows)))
+    data = table.data.set_index("arm").loc[arm]
+    passed = data["share_1"] + 3 * data["share_2"] + 4 * data["share_3"]
+    assert data["milliseconds"].to_numpy() == pytest.approx(passed.to_numpy())
+    assert data["milliseconds_share"].to_numpy() == pytest.approx((passed / 4).to_numpy())
+    assert table.data.loc[table.data["arm"] != arm, "milliseconds"].isna().all()
+    latency = make_table("latency", replace(results, latency=pd.DataFrame(rows))).data
+    macs = results.summary[results.summary["arm"] == arm].groupby("exit")["cumulative_macs"].mean()
+    assert dict(zip(latency["exit"], latency["macs"], strict=True)) == macs[[*exits]].to_dict()

@@ -38,17 +38,17 @@ class Answer:
 
 def answers(claims: pd.DataFrame) -> list[Answer]:
     """An answer per claim of ``claims.csv``, in its order."""
-    book = {claim.id: claim for claim in load_claims().claims}
+    book = load_claims()
     verdicts = dict(claims[["claim", "claim_verdict"]].drop_duplicates().to_numpy())
     found = []
     for name, rows in claims.groupby("claim", sort=False):
-        claim, verdict = book[str(name)], str(verdicts[name])
+        claim, verdict = book.named(str(name)), str(verdicts[name])
         main = rows[rows["role"] == HEADLINE]
         if verdict in OPEN:
-            found.append(Answer(claim.id, verdict, _open(claim, main), False))
+            found.append(Answer(str(name), verdict, _open(claim, main), False))
             continue
         parts = [TELLS[verdict](claim, main), _reservation(claim, rows, verdicts)]
-        found.append(Answer(claim.id, verdict, " ".join(filter(None, parts)), True))
+        found.append(Answer(str(name), verdict, " ".join(filter(None, parts)), True))
     return found
 
 
@@ -112,12 +112,12 @@ def _reservation(claim: Claim, rows: pd.DataFrame, verdicts: dict[str, str]) -> 
     """That a claim which holds is another cause's doing, where the claim that would show its own
     does not hold; with the other cause's numbers."""
     but = claim.but
-    if not but or verdicts[claim.id] not in POSITIVE or verdicts.get(but.unless) in POSITIVE:
+    if not but or verdicts.get(claim.id) not in POSITIVE or verdicts.get(but.unless) in POSITIVE:
         return ""
     beside = rows[(rows["contrast"] == but.contrast) & (rows["n"] > 0)]
     shown = verdicts.get(but.unless, NOT_TESTABLE)
     told = (
-        f"The gain is KD's doing, not that of {but.own}"
+        f"The gain is {but.doing} doing, not that of {but.own}"
         if shown == NOT_REPRODUCED
         else (f"That any of it is the doing of {but.own} is not shown")
     )

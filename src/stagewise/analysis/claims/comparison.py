@@ -89,7 +89,7 @@ def comparisons(results: Results) -> Iterator[PairComparison]:
     config = results.study.config
     asked = settings(config)
     main = results.main
-    methods = main["step"].isin(STEPS) & main["rate"].isna()
+    methods = main["step"].isin(STEPS) & main["rate"].isna() & main["network"].ne("control")
     if asked.methods:
         methods &= main["method"].isin(asked.methods)
     for pair in config["pairs"]:

@@ -10,6 +10,7 @@ from stagewise.analysis.claims.contrasts import Contrasts, measure_contrasts
 from stagewise.analysis.claims.gate import Gate, study_gate
 from stagewise.analysis.records.csv_files import TEXT, read_csv
 from stagewise.analysis.records.labels import LABELS
+from stagewise.analysis.records.logits import FINAL
 from stagewise.analysis.records.shock import shock_table
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import REQUIRED, main_outputs
@@ -24,8 +25,9 @@ LATENCY = ("arm", "batch", "milliseconds")
 
 @dataclass(frozen=True)
 class Results:
-    """``summary``: a row per run and exit. ``latency``: a row per arm and batch size, where it was
-    measured. What several of those who read it need is computed here, once."""
+    """``summary``: a row per run and exit. ``latency``: a row per arm, exit (old ones lack it) and
+    batch size, where it was measured. What several of those who read it need is computed here,
+    once."""
 
     study: Study
     summary: pd.DataFrame
@@ -45,6 +47,16 @@ class Results:
     def gate(self) -> Gate:
         """Whether the study can judge."""
         return study_gate(self.study, self.summary)
+
+    @cached_property
+    def timed(self) -> pd.DataFrame:
+        """``latency`` with the exit of each row; empty where none was measured."""
+        if self.latency is None or self.latency.empty:
+            return pd.DataFrame(columns=[*LATENCY, "exit"])
+        if "exit" in self.latency:
+            return self.latency
+        outputs = self.main.drop_duplicates("arm").set_index("arm")["exit"]
+        return self.latency.assign(exit=self.latency["arm"].map(outputs).fillna(FINAL))
 
     @property
     def rates(self) -> list[float]:
@@ -81,8 +93,14 @@ def read_results(
     table = read_csv(summary, REQUIRED, key=("path", "exit"), text=(*TEXT, "step", "name"))
     if problem := _unlike(table, study.runs):
         raise UserError(f"{summary}: {problem} {plan}; delete it and run again")
-    measured = read_csv(latency, LATENCY, key=("arm", "batch")) if latency else None
-    return Results(study, table, measured)
+    return Results(study, table, _read_latency(latency) if latency else None)
+
+
+def _read_latency(file: Path | str) -> pd.DataFrame:
+    """Files of before exits were timed have one row per arm and batch size."""
+    table = read_csv(file, LATENCY)
+    columns = LATENCY if "exit" not in table else (*LATENCY, "exit")
+    return read_csv(file, columns, key=tuple(name for name in columns if name != "milliseconds"))
 
 
 def _unlike(summary: pd.DataFrame, runs: pd.DataFrame) -> str:

@@ -18,6 +18,13 @@ CAPTION = (
     "their mean, the bar its 95 % t interval (n = {n}). Star: the single network taught by KD. Up "
     "and left is better; points at one cost stand side by side. {protocol}"
 )
+HOLLOW = "hollow: ensemble"
+SINGLE = {
+    "distillation/{pair}.kd": ("*", INK, "KD, no exits"),
+    "multi_exit/{pair}.kd_wide": ("P", INK, "the same, widened"),
+    "multi_exit/{pair}.kd_twice": ("*", PAPER, "two of them"),
+}
+"""Arm of networks without exits → marker, its face, and what the legend calls it."""
 ASIDE = 0.022
 """Distance of neighbours at one cost, in parts of the axis."""
 
@@ -37,10 +44,11 @@ def draw(results: Results) -> Figure:
         for index, name in enumerate(names):
             aside = step * (index - (len(names) - 1) / 2)
             _arm(axes, part[part["display"] == name], index, aside)
-        single = summary[summary["arm"] == f"distillation/{pair}.kd"]
-        if len(single):
-            x = single["macs"].mean() / 1e6 - step * (len(names) + 1) / 2
-            _point(axes, x, single["test_accuracy"], "*", INK, INK)
+        for arm, (marker, face, _) in SINGLE.items():
+            single = results.main[results.main["arm"] == arm.format(pair=pair)]
+            if len(single):
+                x = single["macs"].mean() / 1e6 - step * (len(names) + 1) / 2
+                _point(axes, x, single["test_accuracy"], marker, INK, face)
         axes.set_title(f"{pair}")
         axes.set_ylabel("test accuracy, %")
     grid[-1].set_xlabel("million MACs per image")
@@ -48,9 +56,12 @@ def draw(results: Results) -> Figure:
     for index, name in enumerate(names):
         colour, marker = drawing.look(index)
         handles.append(Line2D([], [], color=colour, marker=marker, label=name))
+    handles.append(Line2D([], [], ls="", marker="o", color=INK, mfc=PAPER, label=HOLLOW))
+    known = {arm.format(pair=pair): look for arm, look in SINGLE.items() for pair, _ in panels}
+    looks = dict.fromkeys(look for arm, look in known.items() if arm in results.arms)
     handles += [
-        Line2D([], [], ls="", marker="o", color=INK, mfc=PAPER, label="hollow: ensemble"),
-        Line2D([], [], ls="", marker="*", color=INK, markersize=7, label="KD, no exits"),
+        Line2D([], [], ls="", marker=marker, color=INK, mfc=face, markersize=7, label=label)
+        for marker, face, label in looks
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure

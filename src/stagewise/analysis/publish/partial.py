@@ -59,6 +59,8 @@ def present_plan(plan: Plan, root: Path, failed: Mapping[str, str]) -> dict[str,
     for row in content["runs"]:
         path, parents = row["path"], row["parents"].values()
         waits = [f"not done: it starts from {parent}" for parent in parents if parent in missing]
+        if row.get("partner") in missing:
+            waits.append(f"it answers with {row['partner']}")
         why = waits[0] if waits else failed.get(path) or _unfit(root / path)
         if why:
             missing[path] = why

@@ -1,7 +1,7 @@
 """Metrics on logits (science §7.1). Pure numpy, float64, log space.
 
 ``logits`` are (images, classes), ``labels`` (images,). Accuracies and agreement are in percent,
-NLL and KL in nats; ECE and Brier lie in [0, 1] and [0, 2].
+NLL and KL in nats; ECE and AUROC lie in [0, 1], Brier in [0, 2].
 """
 
 import numpy as np
@@ -58,6 +58,23 @@ def ece(log_p: Floats, labels: NDArray[np.integer], bins: int = 15) -> float:
     return float(np.abs(gap).sum() / len(labels))
 
 
+def auroc(scores: Floats, positive: NDArray[np.bool_]) -> float:
+    """Probability that a positive image has the larger score than another, ties counting half (the
+    area under the ROC curve, as Mann and Whitney's U); NaN where all are of one kind."""
+    kinds = int(positive.sum()), int((~positive).sum())
+    if not all(kinds):
+        return NAN
+    _, place, ties = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(ties) - (ties - 1) / 2)[place]
+    return float((ranks[positive].sum() - kinds[0] * (kinds[0] + 1) / 2) / (kinds[0] * kinds[1]))
+
+
+def error_auroc(log_p: Floats, labels: NDArray[np.integer]) -> float:
+    """How well confidence tells right answers from wrong ones: the AUROC of the largest
+    probability (Hendrycks & Gimpel 2017); 0.5 is blind."""
+    return auroc(log_p.max(axis=1), log_p.argmax(axis=1) == labels)
+
+
 def reliability(log_p: Floats, labels: NDArray[np.integer], bins: int = 15) -> Floats:
     """(3, bins): images, mean confidence and accuracy of each bin; NaN where a bin is empty."""
     confidence, index = confidence_bins(log_p, bins)
@@ -107,7 +124,7 @@ def all_metrics(
     if not finite:
         sound = np.isfinite(logits).all(axis=1)
         hit = top_k(np.nan_to_num(logits[sound]), labels[sound]) if sound.any() else 0.0
-        names = ("top5", "nll", "brier", "ece", *FIDELITY)
+        names = ("top5", "nll", "brier", "ece", "auroc", *FIDELITY)
         return {"accuracy": hit * float(sound.mean()), **dict.fromkeys(names, NAN)}
     log_p = log_softmax(logits)
     many_classes = logits.shape[1] > 10
@@ -117,6 +134,7 @@ def all_metrics(
         "nll": nll(log_p, labels),
         "brier": brier(log_p, labels),
         "ece": ece(log_p, labels, bins),
+        "auroc": error_auroc(log_p, labels),
         **_fidelity(logits, log_p, labels, teacher),
     }
 

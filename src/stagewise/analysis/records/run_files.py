@@ -23,16 +23,16 @@ SHOCK_COLUMNS = ("step", "g_backbone", "displacement", "probe_accuracy")
 class Record:
     """``record.json``, as far as results need it: it is the same for equal runs.
 
-    ``spec``: as the run was told. ``costs``: output → its parameters and MACs. ``protocol``: how it
-    was trained. ``pruning``: of a run that pruned, else empty. ``parents``: role → SHA-256 of the
-    parent's weights.
+    ``spec``: as the run was told. ``costs``: output → its parameters and MACs, and cumulative ones
+    (``_costs``). ``protocol``: how it was trained. ``pruning``: of a run that pruned, else empty.
+    ``parents``: role → SHA-256 of the parent's weights.
     ``test_accuracy``, ``validation_accuracy``: of the ensemble where there are exits, percent; NaN
     where it is not known.
     """
 
     spec: dict[str, Any]
     settings: Settings
-    costs: dict[str, dict[str, int]]
+    costs: dict[str, dict[str, float]]
     file_bytes: int
     protocol: dict[str, Any]
     pruning: dict[str, float]
@@ -52,6 +52,22 @@ class Timing:
     device: str
     python: str
     torch: str
+
+
+def _costs(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Output → ``parameters`` and ``macs`` of its answer alone, and the same as ``cumulative_…``
+    where all exits up to it answer one after the other.
+
+    Records of before the latter were counted say them of the first and the last exit alone, which
+    are what the first and everything take; the others are NaN.
+    """
+    found: dict[str, dict[str, float]] = {row["exit"]: {} for row in rows}
+    for name in ("parameters", "macs"):
+        ends = {**dict.fromkeys(range(len(rows))[-2:], rows[-1][name]), 0: rows[0][name]}
+        for place, row in enumerate(rows):
+            passed = row.get(f"cumulative_{name}", ends.get(place, float("nan")))
+            found[row["exit"]] |= {name: row[name], f"cumulative_{name}": passed}
+    return found
 
 
 def _known(value: float | None) -> float:
@@ -84,10 +100,7 @@ class RunFiles:
         return Record(
             spec=content["spec"],
             settings=read_settings(content),
-            costs={
-                cost["exit"]: {name: cost[name] for name in ("parameters", "macs")}
-                for cost in content["costs"]
-            },
+            costs=_costs(content["costs"]),
             file_bytes=content["file_bytes"],
             protocol=content["protocol"],
             pruning=content.get("pruning", {}),

@@ -30,7 +30,7 @@ class Study:
     """A plan and the project folder that its run paths are relative to.
 
     ``config``: all settings, as plain JSON values. ``runs``: a row per run, in plan order: path,
-    arm, step, name, seed, parents, reference, spec (older plans have none), the labels.
+    arm, step, name, seed, parents, reference, partner, spec (older plans have none), the labels.
     ``missing``: runs that results are made without, because they or their parents failed.
     """
 
@@ -80,5 +80,6 @@ def read_study(plan: Path | str, root: Path | str = ".") -> Study:
             raise UserError(f"{problem} (its config has no pair '{run['pair']:.80}'); {mend}")
     for label, absent in LABELS.items():
         runs[label] = runs[label].fillna(absent) if label in runs else absent
+    runs["partner"] = runs["partner"].fillna("") if "partner" in runs else ""
     missing = tuple(Missing(**run) for run in content.get("missing", ()))
     return Study(title, name, config, runs, Path(root), missing)

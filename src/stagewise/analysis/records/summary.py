@@ -12,8 +12,8 @@ from stagewise.analysis.records.metrics import FIDELITY
 from stagewise.analysis.records.study import Study
 from stagewise.errors import UserError
 
-METRICS = ("accuracy", "top5", "nll", "brier", "ece", *FIDELITY)
-COSTS = ("parameters", "macs", "file_bytes")
+METRICS = ("accuracy", "top5", "nll", "brier", "ece", "auroc", *FIDELITY)
+COSTS = ("parameters", "macs", "cumulative_macs", "file_bytes")
 EFFORT = ("training_macs", "teacher_macs", "method_parameters")
 """What a run's training took; records of before it was counted have none of it."""
 EVALUATED = ("path", "arm", "seed", "exit", "split", *METRICS, *COSTS)
@@ -33,7 +33,7 @@ def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     """A row per run and exit.
 
     Columns: path, arm, step, name, seed, the labels, exit, test_* and validation_* metrics,
-    parameters, macs, file_bytes, and the provenance of ``_provenance``.
+    parameters, macs, cumulative_macs, file_bytes, and the provenance of ``_provenance``.
 
     Raises:
         UserError: a record is missing or broken, or records are not what the plan says; a run was

@@ -54,6 +54,11 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def recorded(macs: float) -> str:
+    """A count that older records lack."""
+    return count(macs) if macs == macs else "not recorded"
+
+
 def costs(row: pd.Series | dict[Any, Any]) -> dict[str, str]:
     """Parameters and MACs of a row as text, as every table shows them."""
     return {"Parameters": count(row["parameters"]), "MACs": count(row["macs"])}

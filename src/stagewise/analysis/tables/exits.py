@@ -5,7 +5,14 @@ import pandas as pd
 from stagewise.analysis.claims.contrasts import paired_to
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.logits import FINAL
-from stagewise.analysis.tables.cells import costs, difference_columns, interval, loss, spread
+from stagewise.analysis.tables.cells import (
+    costs,
+    difference_columns,
+    interval,
+    loss,
+    recorded,
+    spread,
+)
 from stagewise.analysis.tables.table import Table
 
 POSITION = 3
@@ -38,8 +45,11 @@ def make(results: Results) -> Table:
                 "nll_sd": part["test_nll"].std(),
                 "ece": part["test_ece"].mean(),
                 "ece_sd": part["test_ece"].std(),
+                "auroc": part["test_auroc"].mean(),
+                "auroc_sd": part["test_auroc"].std(),
                 "parameters": first["parameters"],
                 "macs": first["macs"],
+                "cumulative_macs": first["cumulative_macs"],
             }
         )
         shown.append(
@@ -52,13 +62,17 @@ def make(results: Results) -> Table:
                 "Minus single net with KD, points": interval(effect),
                 "NLL": spread(part["test_nll"], 3),
                 "ECE": spread(part["test_ece"], 3),
+                "AUROC of confidence": spread(part["test_auroc"], 3),
                 **costs(first),
+                "MACs one after another": recorded(first["cumulative_macs"]),
             }
         )
     return Table(
         "exits",
-        "Exits from shallow to deep, and their ensemble (mean of logits). Parameters and MACs are "
-        "what that output needs.",
+        "Exits from shallow to deep, and their ensemble (mean of logits); two networks with KD "
+        "are an ensemble too. ECE: calibration error; AUROC: how well the largest probability "
+        "tells right answers from wrong ones (0.5 is blind). Parameters and MACs are what that "
+        "output needs alone; one after another, the exits before it answer first.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )

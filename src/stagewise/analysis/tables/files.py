@@ -37,6 +37,8 @@ def trained_arms(results: Results) -> pd.DataFrame:
     ``tuned``, that is, is one of the config's ``learning_rates``."""
     trained = results.summary.query("epochs > 0 and lr.notna() and common_rate.isna()")
     trained = trained[trained["recipe"] != REESTIMATION].drop_duplicates("arm")
+    runs = results.study.runs
+    trained = trained[~trained["arm"].isin(runs.loc[runs["partner"] != "", "arm"])]
     listed = trained["arm"].isin(results.study.config.get("learning_rates", {}))
     return trained[["arm", "step", "name"]].assign(tuned=listed)
 

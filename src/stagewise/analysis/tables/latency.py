@@ -11,17 +11,22 @@ POSITION = 7
 
 
 def make(results: Results) -> Table:
-    """Measured latency by arm and batch size, where it was measured."""
-    main = results.main.groupby("arm", sort=False)[["parameters", "macs"]].mean()
+    """Measured latency by arm, exit and batch size, where it was measured."""
+    summary = results.summary
+    # Early exits were timed after the exits before them.
+    passed = summary.assign(macs=summary["cumulative_macs"].fillna(summary["macs"]))
+    taken = passed.groupby(["arm", "exit"], sort=False)[["parameters", "macs"]].mean()
     data, shown = pd.DataFrame(), pd.DataFrame()
-    if results.latency is not None and len(results.latency):
-        data = results.latency.merge(main, on="arm")
+    if len(results.timed):
+        data = results.timed.merge(taken, on=["arm", "exit"])
+        names = ["arm", "exit", "parameters", "macs"]
         wide = data.pivot_table(
-            index=["arm", "parameters", "macs"], columns="batch", values="milliseconds", sort=False
+            index=names, columns="batch", values="milliseconds", sort=False
         ).sort_index(axis=1)
         shown = pd.DataFrame(
             {
                 "Arm": row["arm"],
+                "Exit": row["exit"],
                 **{f"Batch {batch}, ms": f"{row[batch]:.2f}" for batch in wide.columns},
                 **costs(row),
             }
@@ -29,8 +34,9 @@ def make(results: Results) -> Table:
         )
     return Table(
         "latency",
-        "Latency of a forward pass: median of repeated passes of one network of each arm. "
-        "Repeats and threads are in the CSV.",
+        "Latency of a forward pass: median of repeated passes of one network of each arm; to an "
+        "early exit past those before it, whose MACs are among its own. Repeats and threads are "
+        "in the CSV.",
         data,
         shown,
     )

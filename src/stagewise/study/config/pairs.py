@@ -35,3 +35,6 @@ class Pair(Block):
     """The network that learns."""
     assistants: Annotated[tuple[Assistant, ...], MaxLen(8)] = optional(())
     """From the teacher down; methods with `teacher: assistant` learn from the last."""
+    wide: NetworkEntry | None = optional()
+    """The student with a larger `width`, so that it takes as many multiply-adds as the student with
+    exits, for `multi_exit.controls`; `scripts/widths.py` finds the width."""

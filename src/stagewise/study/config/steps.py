@@ -108,3 +108,7 @@ class MultiExit(Block):
     which is not named. All stages where absent."""
     teacher_exits: Overrides = field(default_factory=dict)
     """Where the training of the teacher's exits, on its frozen backbone, differs from its own."""
+    controls: Annotated[tuple[Literal["wide", "twice"], ...], Unique()] = optional(())
+    """Networks without exits to compare with, trained by KD: `wide`, the pair's `wide`; `twice`, a
+    second student with a seed of its own, which answers with that of `distillation` as an
+    ensemble."""

@@ -1,8 +1,9 @@
 """Students taught from scratch, each by one method."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stagewise.study.config import Config
+from stagewise.study.config.pairs import NetworkEntry
 from stagewise.study.planned import PlannedRun
 from stagewise.study.spec import Images
 from stagewise.study.steps.arms import network_entry, recipe_entry, title, trained, training
@@ -25,8 +26,10 @@ def taught(
     *,
     exits: str = "",
     exit_places: tuple[int, ...] = (),
+    network: NetworkEntry | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Iterator[PlannedRun]:
-    """A pair's student from scratch, taught by the method of a label."""
+    """A pair's student, or another ``network``, from scratch, taught by the method of a label."""
     overrides = (config.students.training, config.method(label).training)
     yield from trained(
         config,
@@ -34,7 +37,7 @@ def taught(
         config.seeds,
         data=Images(task="all", images="few"),
         init="scratch",
-        network=network_entry(config.pairs[pair].student),
+        network=network_entry(network or config.pairs[pair].student),
         exits=exits,
         exit_places=exit_places,
         method=label,
@@ -47,5 +50,6 @@ def taught(
             "task": "all",
             "network": "student",
             "display": title(config, label),
+            **(labels or {}),
         },
     )

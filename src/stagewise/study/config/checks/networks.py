@@ -16,6 +16,8 @@ def _entries(config: Config, pair: str) -> Iterator[tuple[str, NetworkEntry]]:
     block = config.pairs[pair]
     yield f"pairs.{pair}.teacher", block.teacher
     yield f"pairs.{pair}.student", block.student
+    if block.wide:
+        yield f"pairs.{pair}.wide", block.wide
     for number, assistant in enumerate(block.assistants):
         yield f"pairs.{pair}.assistants.{number}", assistant
 

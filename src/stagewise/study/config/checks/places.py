@@ -41,9 +41,29 @@ def _step_problems(config: Config, key: str, label: str) -> Problems:
         )
 
 
+def _control_problems(config: Config) -> Problems:
+    """Controls that lack what they are made of."""
+    block = config.multi_exit
+    kd = [p for p in config.distillation.pairs if "kd" in config.distillation.methods]
+    for index, name in enumerate(block.controls):
+        for pair in block.pairs:
+            key = f"multi_exit.controls.{index}: '{name}' needs"
+            if name == "wide" and pair in config.pairs and not config.pairs[pair].wide:
+                yield (
+                    f"{key} the pair's wide student; set pairs.{pair}.wide to what"
+                    " `python scripts/widths.py` prints"
+                )
+            if name == "twice" and not (pair in kd and config.serves("kd", pair)):
+                yield (
+                    f"{key} a first student with KD; add 'kd' to distillation.methods and"
+                    f" '{pair}' to distillation.pairs"
+                )
+
+
 def exit_problems(config: Config) -> Problems:
-    """Arms of one name; teachers' exits that nobody learns from."""
-    arms: dict[str, str] = {}
+    """Arms of one name; teachers' exits that nobody learns from; controls without their parts."""
+    yield from _control_problems(config)
+    arms = {f"kd_{name}": f"controls: {name}" for name in config.multi_exit.controls}
     for index, label in enumerate(config.multi_exit.methods):
         other = arms.setdefault(label.removeprefix("exits_"), label)
         if other != label:

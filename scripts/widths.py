@@ -1,0 +1,26 @@
+"""Print how wide each pair's student must be to take as many MACs as it does with exits."""
+
+from pathlib import Path
+
+from stagewise.process.scripting import importing, parser, run_script
+from stagewise.study.config import load_config
+from stagewise.study.images import data_size
+from stagewise.study.plan import make_plan
+
+
+def main() -> None:
+    """Read arguments, plan, build networks without weights, print a line per pair."""
+    options = parser(__doc__)
+    options.add_argument("config", type=Path, help="a configuration file with multi_exit.pairs")
+    name = str(options.parse_args().config)
+    config = load_config(name)
+    plan = make_plan(config, name)
+    size = data_size(config, Path(f"data/{config.study}/summary.json"))
+    with importing():
+        from stagewise.runs.widths import wide_students
+    for line in wide_students(plan, size):
+        print(line)
+
+
+if __name__ == "__main__":
+    run_script(main)
