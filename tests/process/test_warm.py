@@ -77,7 +77,7 @@ def alive(number: int) -> bool:
     """Whether a process is there and no zombie."""
     try:
         state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):  # gone before the open, or between it and the read
+    except (FileNotFoundError, ProcessLookupError):  # gone, before the read too
         return False
     return state != "Z"
 
