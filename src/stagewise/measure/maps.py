@@ -19,6 +19,7 @@ from torch.nn.functional import interpolate
 from stagewise.analysis.records.gradcam import IMAGES, SMALLEST, picture
 from stagewise.analysis.records.logits import output_names
 from stagewise.data.batches import Split, TaskData
+from stagewise.errors import UserError
 from stagewise.measure.gradcam import exit_maps
 from stagewise.measure.likeness import spearman, top_overlap
 from stagewise.measure.probe import stratified
@@ -90,8 +91,19 @@ def first_of_classes(labels: Tensor) -> list[int]:
 
 
 def look(folder: Path, data: TaskData, sample: Split) -> Seen:
-    """The maps of a run's network."""
-    network, _ = load_network(folder / "model.safetensors")
+    """The maps of a run's network.
+
+    Raises:
+        UserError: its weights are not there, or were made for other images or classes.
+    """
+    path = folder / "model.safetensors"
+    network, architecture = load_network(path)
+    made = (architecture.channels, architecture.image_size, architecture.classes)
+    if made != (given := (*data.shape, len(data.classes))):
+        raise UserError(
+            f"{path}: its (channels, pixels, classes) {made} do not fit those of the data, {given};"
+            " delete it and run again"
+        )
     network.to(sample.images.device)
     parts = [
         exit_maps(network, data.normalise(images), labels)
