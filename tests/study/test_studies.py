@@ -32,16 +32,16 @@ COUNTS: dict[str, dict[str, int]] = {
     "two-stage-imagenet": {"teachers": 3, "students": 6 * 4 * 3, "two_stage": 6 * 6 * 3},
     "two-stage-scratch": {"teachers": 4, "students": 6 * 2 * 4, "two_stage": 6 * 2 * 4},
     "mskd-cifar100": {
-        "teachers": 5 * 7,  # alone, with exits, and with the parts for FT, SSKD and HSAKD
+        "teachers": 7 * 7,  # alone, with exits of three kinds, and parts for FT, SSKD and HSAKD
         "students": 6 * 7,
         "distillation": 6 * 15 * 7,
-        "multi_exit": 6 * 4 * 7,
+        "multi_exit": 6 * ((10 + 2) * 7 + 12),  # methods, controls; schedules and heads on one pair
     },
     "mskd-tiny-imagenet": {
         "teachers": 2 * 2,
         "students": 6 * 2,
-        "distillation": 6 * 9 * 2,
-        "multi_exit": 6 * 3 * 2,
+        "distillation": 6 * 10 * 2,
+        "multi_exit": 6 * (6 + 2) * 2,
     },
     "crd-benchmark": {
         "teachers": 4 * 13,
@@ -50,7 +50,18 @@ COUNTS: dict[str, dict[str, int]] = {
         "distillation": 3 * (21 * 13 + 12 + 9 + 6),
     },
     "digits-methods": {"teachers": 6 * 4, "students": 6 * 2, "distillation": 6 * 24},
-    "cifar100-cpu-table": {"teachers": 6 * 4, "students": 6 * 2, "distillation": 6 * 24},
+    "digits-multi-exit": {
+        "teachers": 6 * 2,
+        "students": 6 * 2,
+        "distillation": 6 * 2,
+        "multi_exit": 6 * (6 + 2),
+    },
+    "cifar100-cpu-table": {
+        "teachers": 6 * 5,
+        "students": 6 * 2,
+        "distillation": 6 * 25,
+        "multi_exit": 6 * (12 + 2),
+    },
     "function-matching": {"teachers": 2, "students": 6 * 2, "distillation": 6 * 7 * 2},
     "cifar100-cpu": {
         "teachers": 2 * 2 + 1,
@@ -65,6 +76,7 @@ LAID_OVER = {
     "bf16": "../config",
     "digits-tune": "../config",
     "digits-methods-tune": "digits-methods",
+    "digits-multi-exit-tune": "digits-multi-exit",
     "cifar100-cpu-table-tune": "cifar100-cpu-table",
     "cifar100-cpu-tune": "cifar100-cpu",
     "crd-10-epochs": "crd-benchmark",

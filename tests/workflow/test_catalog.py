@@ -80,6 +80,12 @@ def test_both_ways_in_plan_the_same(project: Project) -> None:
     assert "Report" in plans[0]
 
 
+def test_every_run_of_the_largest_study_has_a_rule(project: Project) -> None:
+    said = project.run("snakemake", "-n", "--configfile", "config/mskd-cifar100.yaml").stdout
+    for name in ("exits", "joint-exits", "self-distilled-exits", "paraphraser"):
+        assert f"Part of teacher vgg13-vgg8.{name}, seed 0" in said
+
+
 def test_another_folder_serves_as_well(project: Project, tmp_path: Path) -> None:
     config = project.folder / "config/smoke.yaml"
     snakefile = project.folder / "workflow/Snakefile"

@@ -1,11 +1,11 @@
 # A tuning study appends ".lr-…" to names.
-# What is trained on a frozen teacher has the names that the plan gives it; "-" is no name.
+# What methods need of a teacher beyond the plain one has the names that the plan gives it; "-" is no name.
 PARTS = (
     "|".join(
         dict.fromkeys(
             re.escape(run.name)
             for run in PLAN.step("teachers")
-            if run.spec.init == "parent"
+            if run.spec.init == "parent" or run.spec.exits
         )
     )
     or "-"
@@ -53,7 +53,7 @@ use rule train_teacher as train_assistant with:
 
 
 use rule train_teacher as train_teacher_part with:
-    """Train what a method needs on a teacher's frozen backbone, such as exits (OtO)."""
+    """Train what a method needs on a teacher's frozen backbone, or a teacher with exits (OtO)."""
     input:
         unpack(inputs("teachers")),
     output:
