@@ -106,7 +106,7 @@ def told(folder: Path, capsys: pytest.CaptureFixture[str], **multi_exit: Any) ->
 def test_the_script_prints_what_the_config_takes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printed = told(tmp_path, capsys, **EXITS).splitlines()
+    printed = told(tmp_path, capsys, **EXITS, controls=["wide"]).splitlines()
     assert [LINE.fullmatch(line) is not None for line in printed] == [True, True]
     pairs = {name: {**pair} for name, pair in PAIRS.items()}
     for line in printed:
