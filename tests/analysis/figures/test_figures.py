@@ -160,7 +160,7 @@ def test_where_exits_look_has_the_teacher_and_its_students(results: Results) -> 
     [axes] = gradcam.draw(results).axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names[:2] == ["test image", "teacher"]
-    assert [name.partition("\n")[0] for name in names[2:]] == ["without teacher", "MSKD", "OtO"]
+    assert [name.partition("\n")[0] for name in names[2:]] == ["exits, no teacher", "MSKD", "OtO"]
     assert results.gradcam is not None
     oto = results.gradcam.query("arm == 'multi_exit/resnet.oto' and exit == '2'")
     assert names[-1].endswith(f"ρ +{oto['spearman'].mean():.2f}")
