@@ -26,7 +26,7 @@ def make(results: Results) -> Table:
         known = given[given["images"] > 0].assign(against=_against_untaught(given))
         for arm in by_arm(known, "pair"):
             for exit, part in arm.groupby("exit", sort=False):
-                first = part.iloc[0]
+                first, side = part.iloc[0], part.iloc[0]["teacher_side"]
                 rho, effect = paired(part["spearman"]), paired(part["against"].dropna())
                 cost = taken.loc[(first["arm"], exit)]
                 data.append(
@@ -49,8 +49,7 @@ def make(results: Results) -> Table:
                         "Pair": first["pair"],
                         "Network": first["display"],
                         "Exit": exit,
-                        "Teacher's": first["teacher_exit"],
-                        "Map": f"{first['side']}×{first['side']}",
+                        "Beside": f"teacher's {first['teacher_exit']}, {side}×{side} pixels",
                         "Loss": loss(main.loc[first["arm"]]),
                         "Spearman's ρ": interval(rho, 2),
                         "ρ minus untaught": interval(effect, 2),
