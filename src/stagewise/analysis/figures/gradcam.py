@@ -62,7 +62,10 @@ def _rows(part: pd.DataFrame, pictures: dict[str, Bytes]) -> dict[str, Bytes]:
     [pair] = part["pair"].unique()
     names = [picture(*own) for own in zip(part["path"], part["exit"], strict=True)]
     drawn = part[[name in pictures for name in names]]
-    groups = dict(iter(drawn.groupby(["teacher", "teacher_exit"], sort=False)))
+    groups = {
+        (str(teacher), str(exit)): rows
+        for (teacher, exit), rows in drawn.groupby(["teacher", "teacher_exit"], sort=False)
+    }
     if not groups:
         return {}
     teacher, exit = max(groups, key=lambda key: (_depth(key[1]), len(groups[key])))
