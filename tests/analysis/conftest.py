@@ -171,7 +171,8 @@ def write_gradcam(root: Path, config: dict[str, Any], side: int = 16) -> Path:
     students without exits those of the last; taught ones are nearer to the teacher's."""
     plan = make_plan(resolve_config(config))
     rng, rows = np.random.default_rng(5), []
-    pictures = {"images": rng.integers(0, 256, (4, 1, side, side)).astype(np.uint8)}
+    images = rng.integers(0, 256, (4, 1, side, side)).astype(np.uint8)
+    pictures: dict[str, Any] = {"images": images}
     for path, teacher in compared(plan).items():
         run = plan.runs[path]
         assert isinstance(run.spec, TrainSpec)
@@ -191,7 +192,7 @@ def write_gradcam(root: Path, config: dict[str, Any], side: int = 16) -> Path:
                         pictures.setdefault(name, maps)
             rows.append(row)
     pd.DataFrame(rows).to_csv(root / "gradcam.csv", index=False)
-    np.savez(root / "gradcam.npz", **pictures)  # type: ignore[arg-type]
+    np.savez(root / "gradcam.npz", **pictures)
     return root / "gradcam.csv"
 
 
