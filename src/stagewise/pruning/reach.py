@@ -15,8 +15,8 @@ import numpy.typing as npt
 from torch import nn
 
 from stagewise.errors import UserError
-from stagewise.models.coupling import coupled
 from stagewise.models.cost import layer_macs
+from stagewise.models.coupling import coupled
 from stagewise.models.features import Network
 from stagewise.models.store import Architecture
 
@@ -154,7 +154,9 @@ class Reach:
                 f"{', '.join(keys)} keep so much that MACs fall by {most:.2f} at most; lower one of"
                 " them, or the ratio, or take a wider student"
             )
-        enough = next((n / 100 for n in range(1, 51) if n / 100 > tolerance and reached(n / 100)), 0)
+        enough = next(
+            (n / 100 for n in range(1, 51) if n / 100 > tolerance and reached(n / 100)), 0
+        )
         mend = f"raise it to {enough:g}" if enough else "choose another ratio"
         return (
             "no numbers of channels come so near to it as recovery.tolerance:"
