@@ -146,13 +146,13 @@ class _Pruning:
             weakest = {}
             for group in self.graph.get_all_groups(self.pruner.ignored_layers):
                 root = group[0].dep.target.module
-                order = self.scores.weakest_first(root, range(len(self.scores(group))))
-                fewer = [n for n in self.reach.choices[self.number[root]] if n < len(order)]
+                channels = self.scores.weakest_first(root, range(len(self.scores(group))))
+                fewer = [n for n in self.reach.choices[self.number[root]] if n < len(channels)]
                 if fewer:
-                    lost = order[: len(order) - fewer[-1]]
-                    weakest[root] = (self.scores.known[root][lost].mean().item(), lost)
-            order = sorted(weakest, key=lambda root: weakest[root][0])
-            assert any(self._remove(root, weakest[root][1]) for root in order), "goal lies ahead"
+                    lost = channels[: len(channels) - fewer[-1]]
+                    weakest[root] = self.scores.known[root][lost].mean().item(), lost
+            roots = sorted(weakest, key=lambda root: weakest[root][0])
+            assert any(self._remove(root, weakest[root][1]) for root in roots), "goal lies ahead"
 
     def _remove(self, root: nn.Module, channels: Sequence[int]) -> bool:
         """Remove the weakest of these channels of a group: as many as the limits let go, and as

@@ -131,9 +131,10 @@ class Reach:
         macs = self.macs(widths)
         if macs < window.low:
             return None
-        fewer = [max([n for n in c if n < w], default=w) for c, w in zip(self.choices, widths)]
-        single = np.tile(widths, (len(widths), 1))
-        np.fill_diagonal(single, fewer)
+        single = np.tile(widths, (len(widths), 1))  # a row a group that is one choice narrower
+        for number, now in enumerate(widths):
+            fewer = [width for width in self.choices[number] if width < now]
+            single[number, number] = fewer[-1] if fewer else now
         coarse_first = np.argsort(self.macs(single), kind="stable")
         return _Search(self, window).narrowed(widths, [int(n) for n in coarse_first])
 
@@ -154,9 +155,8 @@ class Reach:
                 f"{', '.join(keys)} keep so much that MACs fall by {most:.2f} at most; lower one of"
                 " them, or the ratio, or take a wider student"
             )
-        enough = next(
-            (n / 100 for n in range(1, 51) if n / 100 > tolerance and reached(n / 100)), 0
-        )
+        higher = (percent / 100 for percent in range(1, 51) if percent / 100 > tolerance)
+        enough = next(filter(reached, higher), None)
         mend = f"raise it to {enough:g}" if enough else "choose another ratio"
         return (
             "no numbers of channels come so near to it as recovery.tolerance:"

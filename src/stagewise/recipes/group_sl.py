@@ -48,9 +48,8 @@ class _Group:
         squares = self.parts[0][0].get_parameter("weight").new_zeros(self.count)
         for layer, axis, numbers, channels in self.parts:
             weight = layer.get_parameter("weight").movedim(axis, 0)
-            squares.index_add_(
-                0, channels, weight.square().reshape(len(weight), -1).sum(1)[numbers]
-            )
+            own = weight.square().reshape(len(weight), -1).sum(1)
+            squares.index_add_(0, channels, own[numbers])
         return squares.sqrt()
 
     def penalise(self, penalty: float, growth: float) -> None:
