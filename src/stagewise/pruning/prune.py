@@ -18,7 +18,7 @@ from stagewise.models.cost import total_macs
 from stagewise.models.features import Network
 from stagewise.models.history import outputs
 from stagewise.models.store import Architecture, seeded
-from stagewise.pruning.reach import Limits, Reach, Widths, Window
+from stagewise.pruning.reach import Descent, Limits, Reach
 from stagewise.pruning.scores import Scores, loss_gradients
 
 STEPS = 400
@@ -57,11 +57,11 @@ def prune(
         )
     seeded(seed, "pruning")
     before = total_macs(network, architecture)
-    pruning = _Pruning(network, architecture, criterion, limits, one_shot)
-    pruning.aim(ratio, tolerance)
+    pruning = _Pruning(network, architecture, Scores(criterion, one_shot=one_shot), limits)
+    descent = pruning.aim(ratio, tolerance)
     gradients = catalogue.criterion_fact(criterion, "GRADIENTS")
     for step in range(STEPS):
-        if pruning.macs <= pruning.window.target:
+        if descent.macs <= descent.window.target:
             break
         if gradients and step % GRADIENT_STEPS == 0 and not (one_shot and step):
             assert data is not None, f"{criterion}: needs training images"
@@ -80,69 +80,44 @@ def prune(
 
 
 class _Pruning:
-    """Removes channels from a network, and none that puts the target out of reach.
-
-    ``channels`` are those of the groups now, ``goal`` some that they can still be narrowed to, with
-    MACs within ``window``.
-    """
+    """Removes channels from a network: what Torch-Pruning ranks lowest, as far as a ``Descent``
+    takes it."""
 
     def __init__(
-        self,
-        network: Network,
-        architecture: Architecture,
-        criterion: str,
-        limits: Limits,
-        one_shot: bool,
+        self, network: Network, architecture: Architecture, scores: Scores, limits: Limits
     ) -> None:
         network.requires_grad_(True)
-        self.scores = Scores(criterion, one_shot=one_shot)
+        self.scores = scores
         self.pruner = tp.pruner.BasePruner(
             network,
             architecture.example(),
-            self.scores,
+            scores,
             global_pruning=True,
             pruning_ratio=1.0,
             iterative_steps=STEPS,
             ignored_layers=limits.ignored(network),
-            isomorphic=bool(catalogue.criterion_fact(criterion, "ISOMORPHIC")),
+            isomorphic=scores.isomorphic,
             output_transform=outputs,
-            # not its defaults, one dict for all pruners, which would keep their networks alive
-            in_channel_groups={},
-            out_channel_groups={},
         )
         self.graph = self.pruner.DG
         self.reach = Reach(network, architecture, self.graph, limits)
         self.number = {root: number for number, root in enumerate(self.reach.roots)}
-        self.channels = self.goal = self.reach.channels
-        self.macs: float = self.reach.macs(self.channels)
 
-    def aim(self, ratio: float, tolerance: float) -> None:
-        """Set the target.
-
-        Raises:
-            UserError: it is out of reach.
-        """
-        self.window = Window(self.macs / ratio, tolerance)
-        if why := self.reach.why_not(ratio, tolerance):
-            raise UserError(f"pruning: {ratio:g}x fewer MACs cannot be reached: {why}")
-        self.goal = self._goal(self.channels) or self.channels
-
-    def _goal(self, widths: Widths) -> Widths | None:
-        """Where to go on to from ``widths``: as before where that still lies ahead."""
-        if all(goal <= width for goal, width in zip(self.goal, widths, strict=True)):
-            return self.goal
-        return self.reach.within(self.window, widths)
+    def aim(self, ratio: float, tolerance: float) -> Descent:
+        """Set the target; raises ``UserError`` where it is out of reach."""
+        self.descent = Descent(self.reach, ratio, tolerance)
+        return self.descent
 
     def step(self) -> None:
         """Remove what Torch-Pruning finds weakest, until the target is reached."""
         for group in self.pruner.step(interactive=True):
-            if self.macs > self.window.target:
+            if self.descent.macs > self.descent.window.target:
                 self._remove(group[0].dep.target.module, group[0].idxs)
 
     def finish(self) -> None:
-        """Remove what it never offers, the weakest first: it passes over groups in which all
-        channels are below the threshold, as where their scores are equal."""
-        while self.macs > self.window.high:
+        """Remove what Torch-Pruning never offers, the weakest first: it passes over groups in which
+        all channels are below the threshold, as where their scores are equal."""
+        while self.descent.macs > self.descent.window.high:
             weakest = {}
             for group in self.graph.get_all_groups(self.pruner.ignored_layers):
                 root = group[0].dep.target.module
@@ -155,21 +130,12 @@ class _Pruning:
             assert any(self._remove(root, weakest[root][1]) for root in roots), "goal lies ahead"
 
     def _remove(self, root: nn.Module, channels: Sequence[int]) -> bool:
-        """Remove the weakest of these channels of a group: as many as the limits let go, and as
-        leave the target within reach."""
-        number = self.number[root]
-        now = self.channels[number]
-        for width in self.reach.choices[number]:
-            if now - len(channels) <= width < now:
-                widths = (*self.channels[:number], width, *self.channels[number + 1 :])
-                goal = self._goal(widths)
-                if goal:
-                    removed = sorted(self.scores.weakest_first(root, channels)[: now - width])
-                    handler = self.graph.get_pruner_of_module(root).prune_out_channels
-                    # not group.prune(indices), which writes the step into the history twice
-                    self.graph.get_pruning_group(root, handler, removed).prune()
-                    self.scores.forget(root, removed)
-                    self.channels, self.goal = widths, goal
-                    self.macs = self.reach.macs(widths)
-                    return True
-        return False
+        """Remove the weakest of these channels of a group, as many as may go; whether any may."""
+        count = self.descent.narrow(self.number[root], len(channels))
+        if count:
+            removed = sorted(self.scores.weakest_first(root, channels)[:count])
+            handler = self.graph.get_pruner_of_module(root).prune_out_channels
+            # not group.prune(indices), which writes the step into the history twice
+            self.graph.get_pruning_group(root, handler, removed).prune()
+            self.scores.forget(root, removed)
+        return count > 0

@@ -5,7 +5,6 @@ A pruner that removes no channel unless the target stays within reach cannot mis
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,6 +18,8 @@ from stagewise.models.cost import layer_macs
 from stagewise.models.coupling import coupled
 from stagewise.models.features import Network
 from stagewise.models.store import Architecture
+
+FloatArray = npt.NDArray[np.float64]
 
 Widths = tuple[int, ...]
 """Channels of each group of coupled layers."""
@@ -112,13 +113,14 @@ class Reach:
         self.fixed = sizes - np.array(self.channels) @ self.per_channel
         self.cost = np.array([*counts.values()]) / sizes.prod(0)
 
-    def macs(self, widths: Sequence[int] | npt.NDArray[np.int64]) -> Any:
-        """MACs with so many channels a group, (groups,), or of each row of (N, groups)."""
-        inputs, outputs = (
-            fixed + np.asarray(widths) @ share
-            for fixed, share in zip(self.fixed, self.per_channel, strict=True)
-        )
-        return (inputs * outputs) @ self.cost
+    def sizes(self, widths: Widths) -> FloatArray:
+        """Inputs and outputs of each layer with so many channels a group, (2, layers)."""
+        return self.fixed + np.array(widths) @ self.per_channel
+
+    def macs(self, widths: Widths) -> float:
+        """MACs with so many channels a group."""
+        inputs, outputs = self.sizes(widths)
+        return float(inputs * outputs @ self.cost)
 
     @property
     def least(self) -> Widths:
@@ -131,12 +133,13 @@ class Reach:
         macs = self.macs(widths)
         if macs < window.low:
             return None
-        single = np.tile(widths, (len(widths), 1))  # a row a group that is one choice narrower
-        for number, now in enumerate(widths):
-            fewer = [width for width in self.choices[number] if width < now]
-            single[number, number] = fewer[-1] if fewer else now
-        coarse_first = np.argsort(self.macs(single), kind="stable")
-        return _Search(self, window).narrowed(widths, [int(n) for n in coarse_first])
+        fewer = [
+            max(n for n in (*c, 0) if n < w) for c, w in zip(self.choices, widths, strict=True)
+        ]
+        # channels that are dear first; the order of groups that cannot be narrowed has no effect
+        less = np.subtract(fewer, widths)[:, None] * self.per_channel
+        order = np.argsort((less + self.sizes(widths)[:, None]).prod(0) @ self.cost, kind="stable")
+        return _Search(self, window).narrowed(widths, order.tolist())
 
     def why_not(self, ratio: float, tolerance: float) -> str:
         """Why MACs cannot fall by ``ratio``, and the mend, in words; empty where they can."""
@@ -164,31 +167,77 @@ class Reach:
         )
 
 
+class Descent:
+    """Narrows groups one by one to a target, and none so far that the target is out of reach.
+
+    ``channels`` are those of the groups now and ``macs`` what these take; ``goal`` are some that
+    they can still be narrowed to, with MACs within ``window``. So it ends there at the latest.
+    """
+
+    def __init__(self, reach: Reach, ratio: float, tolerance: float) -> None:
+        """Raises ``UserError`` where the target, MACs/``ratio``, is out of reach from the start."""
+        if why := reach.why_not(ratio, tolerance):
+            raise UserError(f"pruning: {ratio:g}x fewer MACs cannot be reached, as {why}")
+        self.reach, self.channels = reach, reach.channels
+        self.macs: float = reach.macs(self.channels)
+        self.window = Window(self.macs / ratio, tolerance)
+        self.goal = reach.within(self.window, self.channels) or self.channels
+
+    def narrow(self, group: int, most: int) -> int:
+        """Take up to ``most`` channels from a group; how many it were."""
+        now = self.channels[group]
+        for width in self.reach.choices[group]:
+            if now - most <= width < now:
+                widths = (*self.channels[:group], width, *self.channels[group + 1 :])
+                goal = self._goal(widths)
+                if goal:
+                    self.channels, self.goal, self.macs = widths, goal, self.reach.macs(widths)
+                    return now - width
+        return 0
+
+    def _goal(self, widths: Widths) -> Widths | None:
+        """Where to go on to from ``widths``: as before, where that still lies ahead."""
+        if all(goal <= width for goal, width in zip(self.goal, widths, strict=True)):
+            return self.goal
+        return self.reach.within(self.window, widths)
+
+
 class _Search:
     """Looks for widths within a window, channels of the most MACs first, so that the finer ones
-    fill what these leave."""
+    fill what these leave. Sizes are inputs and outputs of all layers, (2, layers)."""
 
     def __init__(self, reach: Reach, window: Window) -> None:
         self.reach, self.window, self.left = reach, window, TRIES
 
     def narrowed(self, widths: Widths, groups: list[int]) -> Widths | None:
         """``widths``, whose MACs are not below the window, with only ``groups`` narrowed."""
-        if self.reach.macs(widths) <= self.window.high:
+        spare = np.array(widths) - np.array(self.reach.least)
+        sizes = self.reach.sizes(widths)
+        return self._from(widths, groups, sizes, sizes - spare @ self.reach.per_channel)
+
+    def _from(
+        self, widths: Widths, groups: list[int], sizes: FloatArray, floor: FloatArray
+    ) -> Widths | None:
+        """The same; ``sizes`` are those of ``widths``, and ``floor`` those where ``groups`` are as
+        narrow as can be."""
+        if (sizes[0] * sizes[1]) @ self.reach.cost <= self.window.high:
             return widths
         if not groups:
             return None
         first, *others = groups
-        options = np.array([n for n in self.reach.choices[first] if n <= widths[first]])
-        tried = np.tile(widths, (len(options), 1))
-        tried[:, first] = options
-        bound = tried.copy()
-        bound[:, others] = np.array(self.reach.least)[others]
-        possible = (self.reach.macs(tried) >= self.window.low) & (
-            self.reach.macs(bound) <= self.window.high
+        choices = [width for width in self.reach.choices[first] if width <= widths[first]]
+        share = self.reach.per_channel[:, first]
+        narrower = np.subtract(choices, widths[first])[:, None, None] * share + sizes
+        floors = np.subtract(choices, choices[0])[:, None, None] * share + floor
+        possible = (narrower.prod(1) @ self.reach.cost >= self.window.low) & (
+            floors.prod(1) @ self.reach.cost <= self.window.high
         )
-        for choice in tried[possible]:
+        for at in np.flatnonzero(possible):
             self.left -= 1
-            found = self.narrowed(tuple(map(int, choice)), others) if self.left >= 0 else None
+            if self.left < 0:
+                return None
+            chosen = (*widths[:first], choices[at], *widths[first + 1 :])
+            found = self._from(chosen, others, narrower[at], floors[at])
             if found:
                 return found
         return None
