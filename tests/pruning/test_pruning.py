@@ -270,13 +270,6 @@ def test_an_impossible_ratio_names_the_value_reached() -> None:
         pruned(small(), 50)
 
 
-def test_limits_round_up_and_never_exceed_a_layer() -> None:
-    assert Limits(4, 0.25).least(64) == 16
-    assert Limits(4, 0.25).least(18) == 5
-    assert Limits(4, 0.25).least(8) == 4
-    assert Limits(4, 0.25).least(3) == 3
-
-
 def test_a_wide_resnet_is_pruned_and_rebuilt(tmp_path: Path) -> None:
     shape = Architecture("wrn16-1", {"width": 4}, 4, 1, 16)
     done = pruned(shape, 1.5, limits=Limits(1, 0.2), tolerance=0.2)
