@@ -263,9 +263,7 @@ def test_layers_are_left_alone_by_name() -> None:
 
 
 def test_an_impossible_ratio_names_the_value_reached() -> None:
-    said = (
-        r"50x fewer MACs cannot be reached, as .*recovery.min_share.* by \d+\.\d\d at most; lower"
-    )
+    said = r"50x fewer MACs cannot be reached, as .*recovery.min_share.* by \d+\.\d\d at most; let"
     with pytest.raises(UserError, match=said):
         pruned(small(), 50)
 

@@ -117,7 +117,9 @@ def test_why_not_names_the_key_and_a_mend_that_works() -> None:
     assert not known.why_not(most, 0.05)
     assert not known.why_not(1.04 * most, 0.05)
     said = known.why_not(1.06 * most, 0.05)
-    assert said.startswith("recovery.min_share, recovery.min_channels keep so much that MACs fall")
+    assert said.startswith(
+        "so many channels must stay (recovery.min_share, recovery.min_channels) that"
+    )
     assert f"by {most:.2f} at most" in said
     coarse = reach("resnet8", 2, Limits(1, 0.25, round_to=2))
     gaps = {ratio: coarse.why_not(ratio, 0.001) for ratio in (1.5, 2, 2.5, 3)}

@@ -155,8 +155,8 @@ class Reach:
             keys = ["recovery.min_share", "recovery.min_channels"]
             keys += ["round_to"] * (self.limits.round_to > 1) + ["keep"] * bool(self.limits.keep)
             return (
-                f"{', '.join(keys)} keep so much that MACs fall by {most:.2f} at most; lower one of"
-                " them, or the ratio, or take a wider student"
+                f"so many channels must stay ({', '.join(keys)}) that MACs fall by {most:.2f} at"
+                " most; let fewer stay, lower the ratio, or take a wider student"
             )
         higher = (percent / 100 for percent in range(1, 51) if percent / 100 > tolerance)
         enough = next(filter(reached, higher), None)
