@@ -122,22 +122,23 @@ def test_a_spent_budget_goes_on_later(
     assert unfinished(study, data, machine()) == {}
 
 
-def test_a_failed_run_stops_the_study_and_names_itself(
+def test_a_failed_run_names_itself_and_costs_only_what_starts_from_it(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     real = executor.train_run
 
     def broken(spec: Any, inputs: Any, out: Path, **options: Any) -> None:
-        if "distillation" in str(out):
+        if "students" in str(out):
             raise UserError(f"{out}: broken")
         real(spec, inputs, out, **options)
 
     monkeypatch.setattr(executor, "train_run", broken)
     study = plan()
-    with pytest.raises(UserError, match=r"distillation/.*: broken"):
+    with pytest.raises(UserError, match=r"students/.*: broken"):
         execute([*unfinished(study, data, machine())], data, machine(2))
-    assert not list(tmp_path.glob("runs/smoke/recovery/*/*/record.json"))
+    left = {run.step for run in unfinished(study, data, machine())}
+    assert left == {"students", "pruning", "recovery"}
 
 
 def test_the_script_does_a_study(tmp_path: Path) -> None:
