@@ -46,9 +46,9 @@ class Scores:
 
     def forget(self, root: nn.Module, channels: Sequence[int]) -> None:
         """These channels are gone."""
-        gone = torch.ones(len(self.known[root]), dtype=torch.bool)
-        gone[list(channels)] = False
-        self.known[root] = self.known[root][gone]
+        kept = torch.ones(len(self.known[root]), dtype=torch.bool)
+        kept[list(channels)] = False
+        self.known[root] = self.known[root][kept]
 
 
 def loss_gradients(network: Network, data: TaskData, seed: int) -> None:
