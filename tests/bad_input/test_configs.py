@@ -121,7 +121,7 @@ CASES: list[Case] = [
     ("methods.mskd.exits", {"head": "sepat"}, "methods.mskd.exits.head|'sepat'|did you mean 'sep"),
     ("methods.mskd.exits", {"heads": "sep"}, "methods.mskd.exits|'heads'|did you mean 'head'?"),
     ("pruning.0.pair", "q", "pruning.0.pair|'q'|known: p"),
-    ("pruning.0.criterion", "l3", "pruning.0.criterion|'l3'|did you mean 'l2'?"),
+    ("pruning.0.criterion", "lampp", "pruning.0.criterion|'lampp'|did you mean 'lamp'?"),
     ("pruning.0.round_to", 0, "pruning.0.round_to|0|choose a value"),
     ("pruning.0.keep", ["stem*", "stem*"], "pruning.0.keep|stem*|remove the repeated entry"),
     ("pruning.0.recover", ["kdd"], "pruning.0.recover.0|'kdd'|did you mean 'kd'?"),

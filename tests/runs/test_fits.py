@@ -46,11 +46,9 @@ def test_only_methods_with_maps_or_parts_of_a_teacher_are_built() -> None:
     assert [run.arm for run in found] == ["distillation/vgg.fitnet", "distillation/vgg.ft"]
 
 
-def pruning_lines(
-    *blocks: dict[str, Any], width: int = 8, **recovery: Any
-) -> tuple[list[str], list[str]]:
+def pruning_lines(*blocks: dict[str, Any], **recovery: Any) -> tuple[list[str], list[str]]:
     """Arms that are looked at, and what is said, of pruning a ResNet-8."""
-    student = {"network": "resnet8", "width": width}
+    student = {"network": "resnet8", "width": 8}
     pairs = {"p": {"teacher": {"network": "resnet14"}, "student": student}}
     given = [{"pair": "p", "recover": [], **block} for block in blocks]
     found = plan([], [], pairs=pairs, pruning=given, recovery=recovery)
@@ -68,9 +66,9 @@ def test_ratios_that_no_choice_of_channels_reaches_are_named_with_their_key() ->
 
 
 def test_a_tolerance_that_no_choice_of_channels_meets_is_named() -> None:
-    _, [line] = pruning_lines({"ratios": [2], "round_to": 4}, width=4, tolerance=0.001)
-    assert "pruning.0.ratios.0: 2 cannot be reached, as no numbers of channels come so" in line
-    assert "recovery.tolerance: 0.001 asks; raise it to 0." in line
+    _, [line] = pruning_lines({"ratios": [1.3], "round_to": 8}, tolerance=0.001)
+    assert "pruning.0.ratios.0: 1.3 cannot be reached, as no numbers of channels come so" in line
+    assert "recovery.tolerance: 0.001 asks; raise it to 0.01, or" in line
 
 
 def test_layers_to_keep_must_be_there_and_lessen_what_can_be_reached() -> None:
