@@ -141,6 +141,26 @@ def test_a_failed_run_names_itself_and_costs_only_what_starts_from_it(
     assert left == {"students", "pruning", "recovery"}
 
 
+@pytest.mark.parametrize("criterion", ["group_sl", "taylor"])
+def test_criteria_that_train_first_or_look_at_images(
+    criterion: str, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    block = {"pair": "resnet", "criterion": criterion, "ratios": [1.5], "recover": []}
+    study = plan(pruning=[block])
+    [pruned] = study.step("pruning")
+    needed, path = [pruned], pruned.parents["init"]
+    while path:
+        needed.insert(0, study.runs[path])
+        path = study.runs[path].parents.get("init", "")
+    trained = ["recovery"] * (criterion == "group_sl")
+    assert [run.step for run in needed] == ["students", *trained, "pruning"]
+    execute(needed, data, machine())
+    record = json.loads((Path(pruned.path) / "record.json").read_text())
+    assert record["pruning"]["ratio_reached"] == pytest.approx(1.5, rel=0.12)
+    assert record["spec"]["criterion"] == criterion
+
+
 def test_the_script_does_a_study(tmp_path: Path) -> None:
     """As on a machine that has Python and torch alone; again, nothing is left."""
     config = yaml.safe_load((ROOT / "config/smoke.yaml").read_text(encoding="utf-8"))
