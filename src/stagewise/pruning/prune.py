@@ -127,7 +127,8 @@ class _Pruning:
                     lost = channels[: len(channels) - fewer[-1]]
                     weakest[root] = self.scores.known[root][lost].mean().item(), lost
             roots = sorted(weakest, key=lambda root: weakest[root][0])
-            assert any(self._remove(root, weakest[root][1]) for root in roots), "goal lies ahead"
+            moved = any(self._remove(root, weakest[root][1]) for root in roots)
+            assert moved, "the goal lies ahead"
 
     def _remove(self, root: nn.Module, channels: Sequence[int]) -> bool:
         """Remove the weakest of these channels of a group, as many as may go; whether any may."""
