@@ -248,6 +248,10 @@ def arms(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[str, 
             run_spec(**KD, recipe=TWO_STAGE, init="parent"),
             {"teacher": teacher, "init": student},
         ),
+        "group_sl": (
+            run_spec(recipe={"recipe": "group_sl"}, init="parent"),
+            {"init": student},
+        ),
     }
 
 

@@ -134,6 +134,15 @@ def criteria() -> dict[str, Path]:
     return _files("pruning/criteria")
 
 
+def criterion_fact(name: str, constant: str) -> Any:
+    """A constant of a criterion's file; None where it has none.
+
+    ``GRADIENTS``: it asks for the loss's. ``ISOMORPHIC``: groups are ranked by kind. ``RECIPE``: by
+    which its students are first trained.
+    """
+    return _literal(_tree(criteria()[name]), constant)
+
+
 def heads() -> dict[str, Path]:
     """Head of an exit → file. ``models/heads/base.py`` holds what they share."""
     return _members("models/heads", "base")

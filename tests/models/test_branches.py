@@ -9,7 +9,8 @@ from torch import nn
 
 from stagewise.catalogue import networks
 from stagewise.models.store import build
-from stagewise.pruning.prune import Limits, prune
+from stagewise.pruning.prune import prune
+from stagewise.pruning.reach import Limits
 
 FAMILIES = [next(names) for _, names in groupby(networks(), networks().get)]
 """The first network of each file."""

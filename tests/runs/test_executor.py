@@ -122,22 +122,43 @@ def test_a_spent_budget_goes_on_later(
     assert unfinished(study, data, machine()) == {}
 
 
-def test_a_failed_run_stops_the_study_and_names_itself(
+def test_a_failed_run_names_itself_and_costs_only_what_starts_from_it(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     real = executor.train_run
 
     def broken(spec: Any, inputs: Any, out: Path, **options: Any) -> None:
-        if "distillation" in str(out):
+        if "students" in str(out):
             raise UserError(f"{out}: broken")
         real(spec, inputs, out, **options)
 
     monkeypatch.setattr(executor, "train_run", broken)
     study = plan()
-    with pytest.raises(UserError, match=r"distillation/.*: broken"):
+    with pytest.raises(UserError, match=r"students/.*: broken"):
         execute([*unfinished(study, data, machine())], data, machine(2))
-    assert not list(tmp_path.glob("runs/smoke/recovery/*/*/record.json"))
+    left = {run.step for run in unfinished(study, data, machine())}
+    assert left == {"students", "pruning", "recovery"}
+
+
+@pytest.mark.parametrize("criterion", ["group_sl", "taylor"])
+def test_criteria_that_train_first_or_look_at_images(
+    criterion: str, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    block = {"pair": "resnet", "criterion": criterion, "ratios": [1.5], "recover": []}
+    study = plan(pruning=[block])
+    [pruned] = study.step("pruning")
+    needed, path = [pruned], pruned.parents["init"]
+    while path:
+        needed.insert(0, study.runs[path])
+        path = study.runs[path].parents.get("init", "")
+    trained = ["recovery"] * (criterion == "group_sl")
+    assert [run.step for run in needed] == ["students", *trained, "pruning"]
+    execute(needed, data, machine())
+    record = json.loads((Path(pruned.path) / "record.json").read_text())
+    assert record["pruning"]["ratio_reached"] == pytest.approx(1.5, rel=0.12)
+    assert record["spec"]["criterion"] == criterion
 
 
 def test_the_script_does_a_study(tmp_path: Path) -> None:

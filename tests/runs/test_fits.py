@@ -1,6 +1,7 @@
-"""Methods that do not fit their networks are found before anything trains."""
+"""Methods that do not fit their networks, and ratios out of reach: found before anything trains."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,41 @@ def test_what_does_not_fit_is_named_with_its_arm() -> None:
 def test_only_methods_with_maps_or_parts_of_a_teacher_are_built() -> None:
     found = matches(plan(["kd", "crd", "fitnet", "ft"], ["vgg"]))
     assert [run.arm for run in found] == ["distillation/vgg.fitnet", "distillation/vgg.ft"]
+
+
+def pruning_lines(*blocks: dict[str, Any], **recovery: Any) -> tuple[list[str], list[str]]:
+    """Arms that are looked at, and what is said, of pruning a ResNet-8."""
+    student = {"network": "resnet8", "width": 8}
+    pairs = {"p": {"teacher": {"network": "resnet14"}, "student": student}}
+    given = [{"pair": "p", "recover": [], **block} for block in blocks]
+    found = plan([], [], pairs=pairs, pruning=given, recovery=recovery)
+    return [run.arm for run in matches(found)], list(misfits(found, SIZE))
+
+
+def test_ratios_that_no_choice_of_channels_reaches_are_named_with_their_key() -> None:
+    arms, [line] = pruning_lines({"ratios": [2, 4]}, {"criterion": "random", "ratios": [2, 12]})
+    assert arms == [
+        f"pruning/p.baseline.{shape}x" for shape in ("l2-2", "l2-4", "random-2", "random-12")
+    ]
+    assert line.startswith("pruning.1.ratios.1: 12 cannot be reached, as so many channels must")
+    assert "(recovery.min_share, recovery.min_channels)" in line
+    assert re.search(r"MACs fall by \d\.\d\d at most; let fewer stay, lower the ratio", line)
+
+
+def test_a_tolerance_that_no_choice_of_channels_meets_is_named() -> None:
+    _, [line] = pruning_lines({"ratios": [1.3], "round_to": 8}, tolerance=0.001)
+    assert "pruning.0.ratios.0: 1.3 cannot be reached, as no numbers of channels come so" in line
+    assert "recovery.tolerance: 0.001 asks; raise it to 0.01, or" in line
+
+
+def test_layers_to_keep_must_be_there_and_lessen_what_can_be_reached() -> None:
+    _, [line] = pruning_lines({"ratios": [2], "keep": ["stage9.*"]})
+    assert line.startswith(
+        "pruning.0.keep: 'stage9.*' fits no layer; names begin with stem, stage1"
+    )
+    assert pruning_lines({"ratios": [4]})[1] == []
+    _, [line] = pruning_lines({"ratios": [4], "keep": ["stem*", "stage1*", "stage2*"]})
+    assert "recovery.min_channels, keep) that MACs fall by" in line
 
 
 def exits_lines(head: str = "sepatt", epochs: int = 9, **entry: Any) -> list[str]:

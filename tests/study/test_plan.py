@@ -460,6 +460,46 @@ def test_recovery_goes_on_from_the_pruned_network_of_its_own_seed() -> None:
             assert runs[run.parents["init"]].seed == run.seed
 
 
+def test_pruning_as_usual_is_written_without_what_it_does_not_use() -> None:
+    written = arm("pruning/resnet.baseline.l2-2x").spec.written()
+    assert {*written} == {
+        *("network", "seed", "data", "criterion", "ratio", "min_channels", "min_share"),
+        *("tolerance", "threads"),
+    }
+
+
+def test_ways_of_pruning_have_names_and_specs_of_their_own() -> None:
+    ways: dict[str, dict[str, Any]] = {
+        "l1-one-shot-2x": {"criterion": "l1", "one_shot": True},
+        "l1-by8-2x": {"criterion": "l1", "round_to": 8},
+        "l1-kept-2x": {"criterion": "l1", "keep": ["stem*"]},
+        "l1-2x": {"criterion": "l1"},
+    }
+    blocks = [{"pair": "resnet", "ratios": [2], "recover": ["kd"], **way} for way in ways.values()]
+    among = plan(edited("pruning", blocks))
+    for name, way in ways.items():
+        run = arm(f"pruning/resnet.baseline.{name}", among=among)
+        assert {k: v for k, v in run.spec.written().items() if k in way} == way
+        assert run.labels["criterion"] == name.removesuffix("-2x")
+        recovered = arm(f"recovery/resnet.baseline.{name}.kd", among=among)
+        assert recovered.parents["init"] == run.path
+
+
+def test_group_sparse_learning_comes_before_its_pruning_once() -> None:
+    block = {"pair": "resnet", "criterion": "group_sl", "ratios": [2, 4], "recover": ["kd"]}
+    among = plan(edited("pruning", [block, {**block, "ratios": [3]}]))
+    sparse = arm("recovery/resnet.baseline.dense.group_sl", 1, among)
+    assert sparse.parents == {"init": "runs/toy/students/resnet.baseline/seed-1"}
+    assert isinstance(sparse.spec, TrainSpec)
+    assert sparse.spec.recipe == {"recipe": "group_sl"}
+    assert (sparse.spec.training.epochs, sparse.spec.training.weight_decay) == (10, 0.0)
+    for ratio in (2, 3, 4):
+        pruned = arm(f"pruning/resnet.baseline.group_sl-{ratio}x", 1, among)
+        assert pruned.parents == {"init": sparse.path}
+    paths = list(among.runs)
+    assert paths.index(sparse.path) < paths.index(pruned.path)
+
+
 RATES = [0.1, 0.02, 0.5]
 
 

@@ -25,7 +25,7 @@ from stagewise.training.trainer import OutOfTime
 SCRIPT = ROOT / "scripts/train.py"
 ARMS = [
     *("one_stage", "two_stage", "frozen_backbone", "reestimate_batch_norm", "oto", "recovery"),
-    *("phased", "gauss_seidel", "mixed"),
+    *("phased", "gauss_seidel", "mixed", "group_sl"),
 ]
 BUDGET = {"gauss_seidel": 15}
 """Epochs of the arms that are to be stopped after each of five, where it is not 5."""

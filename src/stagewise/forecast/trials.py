@@ -121,7 +121,8 @@ def _(kind: Answers, device: torch.device) -> Speed:
 
 @measure.register
 def _(kind: Prunings, device: torch.device) -> Speed:
-    from stagewise.pruning.prune import Limits, prune
+    from stagewise.pruning.prune import prune
+    from stagewise.pruning.reach import Limits
 
     def trial() -> list[float]:
         clock = _clock(torch.device("cpu"), kind.threads)
@@ -136,6 +137,7 @@ def _(kind: Prunings, device: torch.device) -> Speed:
             limits=Limits(1, 0.0),
             tolerance=math.inf,
             seed=0,
+            data=_random_data(kind.net, kind.images, torch.device("cpu")),
         )
         return [clock() - start]
 

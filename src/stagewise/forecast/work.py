@@ -157,11 +157,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class Prunings:
-    """Prunings of ``net`` to its ``ratio``, counted one by one."""
+    """Prunings of ``net`` to its ``ratio``, counted one by one; ``images`` are those that its
+    criterion looks at."""
 
     net: Net
     criterion: str
     threads: int
+    images: int = 0
 
     @property
     def size(self) -> float:

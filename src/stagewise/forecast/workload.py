@@ -103,7 +103,9 @@ class _Counter:
             self.train(spec)
         else:
             self.work = Work(run, self.net, spec.threads)
-            self.work.amounts[Prunings(self.net, spec.criterion, spec.threads)] += 1
+            looks = catalogue.criterion_fact(spec.criterion, "GRADIENTS")
+            images = self.data.training(spec.data) if looks else 0
+            self.work.amounts[Prunings(self.net, spec.criterion, spec.threads, images)] += 1
         self.evaluate(sum(data.images(spec.data.task, split) for split in SPLITS[1:]))
         self.work.disk += built(self.net).bytes + self.logits()
         self.work.data = 2 * data.bytes

@@ -2,22 +2,25 @@
 
 import importlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.models.features import Paths
+from stagewise.models.features import Network, Paths
 
 MAY_BE_EMPTY = ("exits", "method")
 """Groups of parts that a network or a method may lack."""
 
 ONE_EXIT: Paths = (("network",),)
 """``Network.paths`` of any network with one exit."""
+
+Hook = Callable[[], None]
+"""What is done between a step's backward pass and its update."""
 
 BATCH_NORM_MOMENTUM = 0.1
 """Torch's default: a batch's share in the running statistics."""
@@ -110,6 +113,12 @@ class Phase:
 
     def prepare(self, norms: Iterable[nn.BatchNorm2d]) -> None:
         """Once, at the phase's start."""
+
+    def before_update(self, network: Network, images: Tensor) -> Hook | None:
+        """What is done to the gradients of each step before they move anything: on the device, and
+        without reading from it. ``images`` are two of the run's, to see by what the network does.
+        """
+        return None
 
     def set_batch_norm(self, norms: Iterable[nn.BatchNorm2d]) -> None:
         """How batch norm follows the batches; called whenever modes are set."""

@@ -78,15 +78,21 @@ def execute(runs: list[PlannedRun], data: Path, machine: Machine) -> None:
 
     Raises:
         OutOfTime: the deadline passed; everything is saved, and the same call goes on.
-        UserError: a run failed, when the others that had started are done.
+        UserError: a run failed, when all that do not start from it are done; any other error, when
+            those that had started are.
     """
     waiting = {run.path: run for run in runs}
     running: dict[Future[None], str] = {}
     failure: BaseException | None = None
+    failed: set[str] = set()
     with ThreadPoolExecutor(machine.jobs) as pool:
         while waiting or running:
             late = machine.deadline is not None and time.monotonic() > machine.deadline
-            if not failure and not late:
+            for run in [*waiting.values()]:  # parents first
+                if failed & {*run.parents.values()}:
+                    failed.add(run.path)
+                    del waiting[run.path]
+            if not late and (failure is None or isinstance(failure, UserError)):
                 pending = {*waiting, *running.values()}
                 ready = [r for r in waiting.values() if not pending & {*r.parents.values()}]
                 for run in ready[: machine.jobs - len(running)]:
@@ -97,8 +103,12 @@ def execute(runs: list[PlannedRun], data: Path, machine: Machine) -> None:
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                del running[future]
-                failure = failure or future.exception()
+                path, error = running.pop(future), future.exception()
+                if error:
+                    failed.add(path)
+                    failure = (
+                        error if failure is None or isinstance(failure, UserError) else failure
+                    )
     if failure:
         raise failure
     if waiting:

@@ -1,5 +1,5 @@
-"""Whether methods fit their networks: each is built once on torch's ``meta`` device, before
-anything trains.
+"""Whether methods fit their networks, and pruning its ratios: each is built once on torch's
+``meta`` device, before anything trains.
 
 A method that reads feature maps, or has layers of its own, may not fit every pair; what it asks for
 only its own file knows, and building it there finds out.
@@ -16,6 +16,7 @@ from stagewise.methods.base import Setup, make_method
 from stagewise.models.features import Features, Network
 from stagewise.models.store import Architecture, build
 from stagewise.recipes.base import check_turns, make_phases
+from stagewise.runs.reachable import unreachable
 from stagewise.runs.start import make_part, planned
 from stagewise.study.images import DataSize
 from stagewise.study.matching import matches
@@ -27,10 +28,13 @@ Shown = tuple[Network, Features]
 
 
 def misfits(plan: Plan, data: DataSize) -> Iterator[str]:
-    """A line for each arm whose method does not fit its networks: the arm, why, and the mend."""
+    """A line for each ratio that cannot be reached, and for each arm whose method does not fit its
+    networks: the key or arm, why, and the mend."""
+    yield from unreachable(plan.config, data)
     networks = _Networks(data)
     for run in matches(plan):
-        assert isinstance(run.spec, TrainSpec)
+        if not isinstance(run.spec, TrainSpec):
+            continue
         try:
             with torch.device("meta"):
                 _build(plan, run, run.spec, networks)

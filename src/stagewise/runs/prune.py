@@ -8,7 +8,8 @@ import torch
 from stagewise.data.batches import load_task
 from stagewise.files import write_json
 from stagewise.models.store import BUILDING
-from stagewise.pruning.prune import Limits, prune
+from stagewise.pruning.prune import prune
+from stagewise.pruning.reach import Limits
 from stagewise.runs.folder import timing, write_run
 from stagewise.runs.start import Inputs, load_parent
 from stagewise.study.spec import PruneSpec
@@ -31,9 +32,11 @@ def prune_run(spec: PruneSpec, inputs: Inputs, out: Path, *, code: str) -> None:
             architecture,
             criterion=spec.criterion,
             ratio=spec.ratio,
-            limits=Limits(spec.min_channels, spec.min_share),
+            limits=Limits(spec.min_channels, spec.min_share, spec.round_to, spec.keep),
             tolerance=spec.tolerance,
             seed=spec.seed,
+            one_shot=spec.one_shot,
+            data=data,
         )
     write_json(out / "pruning.json", pruned.pruned)
     write_run(

@@ -1,21 +1,24 @@
-"""Which of a study's methods may not fit their networks, so are built once before it starts."""
+"""Which of a study's methods may not fit their networks, and ratios not be reached by pruning them,
+so are built once before it starts."""
 
 from stagewise import catalogue
 from stagewise.files import canonical_json, sha256_text
 from stagewise.study.planned import Plan, PlannedRun
-from stagewise.study.spec import TrainSpec
+from stagewise.study.spec import PruneSpec
 
 
 def matches(plan: Plan) -> list[PlannedRun]:
-    """The first run of every arm whose method reads feature maps or exits, or has a part on
-    its teacher.
+    """The first run of every arm that prunes, or whose method reads feature maps or exits, or has a
+    part on its teacher.
 
     Runs that start from a pruned network are left out: its shape is not known yet.
     """
     first: dict[str, PlannedRun] = {}
     for run in plan.runs.values():
         spec = run.spec
-        if isinstance(spec, TrainSpec) and spec.network and spec.init in ("scratch", "features"):
+        if isinstance(spec, PruneSpec):
+            first.setdefault(run.arm, run)
+        elif spec.network and spec.init in ("scratch", "features"):
             needs = catalogue.method_needs(spec.method["method"])
             if needs.teacher_taps or needs.blocks or needs.teacher_part or needs.exits:
                 first.setdefault(run.arm, run)

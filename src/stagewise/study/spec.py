@@ -201,9 +201,10 @@ class TrainSpec(Written):
 @dataclass(frozen=True, kw_only=True)
 class PruneSpec(Written):
     """A run that prunes its parent by ``criterion`` to ``ratio`` times fewer MACs, within
-    ``tolerance`` (a share of the target).
+    ``tolerance`` (a share of the target); channels are scored once where ``one_shot``.
 
-    What stays of every layer: ``min_channels``, and ``min_share`` of its channels.
+    What stays of every layer: ``min_channels``, and ``min_share`` of its channels, in multiples of
+    ``round_to``; layers whose name fits a pattern of ``keep`` lose none.
     """
 
     network: Entry
@@ -215,11 +216,14 @@ class PruneSpec(Written):
     min_share: float
     tolerance: float
     threads: int
+    one_shot: bool = False
+    round_to: int = 1
+    keep: tuple[str, ...] = ()
 
     def settings(self) -> dict[str, Any]:
         """Everything, with the network's options filled in."""
         options = catalogue.network_options(self.network["network"])
-        return asdict(self) | {"network": options | self.network}
+        return asdict(self) | {"network": options | self.network, "keep": list(self.keep)}
 
     def modules(self) -> list[str]:
         """Modules that the run's code fingerprint covers beyond the script that does it."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from stagewise.data.batches import TrainingBatches
 from stagewise.methods.base import DistillationMethod
 from stagewise.models.features import Batch, Features
+from stagewise.recipes.base import Hook
 from stagewise.training.sgd import SGD
 
 CAPTURING = Lock()
@@ -39,7 +40,8 @@ class Step:
     """Forward pass, losses, gradients, the method's memory, update; without an optimiser only the
     forward pass. A phase may have several updates of one batch: they add up to its losses.
 
-    ``weights`` say what the loss terms add up to; a term without a weight has no gradient.
+    ``weights`` say what the loss terms add up to; a term without a weight has no gradient. ``hook``
+    is what a phase does to the gradients.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class Step:
         weights: Mapping[str, float],
         batches: TrainingBatches,
         optimiser: SGD | None,
+        hook: Hook | None = None,
     ) -> None:
         self.passes, self.method, self.weights = passes, method, weights
-        self.batches, self.optimiser = batches, optimiser
+        self.batches, self.optimiser, self.hook = batches, optimiser, hook
         device = batches.data.train.labels.device
         self.done = torch.zeros((), dtype=torch.int64, device=device)
         self.names: list[str] = []
@@ -81,6 +84,8 @@ class Step:
             total.backward()
             with torch.no_grad():
                 self.method.remember(student, teacher, seen)
+                if self.hook:
+                    self.hook()
             self.optimiser.step(lr)
         answer = student.answer[: len(batch.labels)]  # of the batch itself, before any more views
         right = (answer.argmax(1) == batch.labels).float().mean()
@@ -117,8 +122,9 @@ class GraphedStep(Step):
         weights: Mapping[str, float],
         batches: TrainingBatches,
         optimiser: SGD,
+        hook: Hook | None = None,
     ) -> None:
-        super().__init__(passes, method, weights, batches, optimiser)
+        super().__init__(passes, method, weights, batches, optimiser, hook)
         device = batches.data.train.labels.device
         self.index = torch.zeros(batches.batch_size, dtype=torch.int64, device=device)
         self.view = torch.zeros_like(self.index)
@@ -156,8 +162,9 @@ def make_step(
     weights: Mapping[str, float],
     batches: TrainingBatches,
     optimiser: SGD | None,
+    hook: Hook | None = None,
 ) -> Step:
     """A graph on a GPU, where weights move; else eager."""
     if optimiser and batches.data.train.labels.is_cuda:
-        return GraphedStep(passes, method, weights, batches, optimiser)
-    return Step(passes, method, weights, batches, optimiser)
+        return GraphedStep(passes, method, weights, batches, optimiser, hook)
+    return Step(passes, method, weights, batches, optimiser, hook)

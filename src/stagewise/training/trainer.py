@@ -205,6 +205,8 @@ class Trainer:
         self.optimiser = self._optimiser(phase)
         self.running = running(phase, self.network, self.parts)
         weights = self.weights if phase.weights is None else phase.weights
+        self.network.run_to(None)
+        hook = phase.before_update(self.network, self.data.normalise(self.data.train.images[:2]))
         with CAPTURING:  # as in ``run``, where a step is replaced
             self.step = make_step(
                 self.passes,
@@ -212,6 +214,7 @@ class Trainer:
                 weights,
                 self.batches,
                 self.optimiser if phase.updates else None,
+                hook,
             )
 
     def _optimiser(self, phase: Phase) -> SGD:

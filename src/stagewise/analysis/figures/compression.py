@@ -30,6 +30,7 @@ RECOVERIES = {
     "kd": "recovered, KD",
     "two_stage_kd": "recovered, two-stage KD",
     "scratch_kd": "from scratch, KD",
+    "group_sl": "made sparse",
 }
 
 
@@ -70,7 +71,7 @@ def draw(results: Results) -> Figure:
 
 
 def _colour(recovery: str) -> str:
-    return COLOURS[list(RECOVERIES).index(recovery)]
+    return COLOURS[list(RECOVERIES).index(recovery) % len(COLOURS)]
 
 
 def _marker(recovery: str) -> str:

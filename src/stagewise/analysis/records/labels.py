@@ -62,4 +62,5 @@ def dense_students(runs: pd.DataFrame, main: pd.DataFrame, chained: pd.DataFrame
     ``runs``, of its dense or pruned runs."""
     roots = chained[(chained["step"] == "pruning") | (chained["criterion"] == "dense")]["path"]
     parents = runs.set_index("path").loc[roots, "parents"]
-    return main[main["path"].isin({parent.get("init", "") for parent in parents})]
+    of_chains = main["path"].isin({parent.get("init", "") for parent in parents})
+    return main[of_chains & ~main["step"].isin(COMPRESSION)]

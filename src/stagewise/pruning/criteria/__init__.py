@@ -1,1 +1,6 @@
-"""Pruning criteria: one file each, a function ``importance`` that scores groups of channels."""
+"""Pruning criteria: one file each, a function ``importance`` that scores groups of channels.
+
+A file may say ``GRADIENTS = True`` (it scores by the loss's gradients of training images),
+``ISOMORPHIC = True`` (groups are ranked with those of their kind alone) and ``RECIPE`` (by which
+the student is first trained).
+"""

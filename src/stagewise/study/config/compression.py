@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
-from stagewise.study.config.blocks import MOST, Block, Overrides, Share, Text, Unique
+from stagewise.study.config.blocks import (
+    MOST,
+    Block,
+    Names,
+    Overrides,
+    Share,
+    Text,
+    Unique,
+    optional,
+)
 from stagewise.study.spec import Rate
 
 Ratio = Annotated[float, Gt(1), Le(64)]
@@ -21,11 +30,26 @@ class Pruning(Block):
     chain: Literal["baseline", "two_stage"] = "baseline"
     """The student that is pruned: the one alone, or the one of two stages."""
     criterion: Text = "l2"
-    """File in `pruning/criteria/`: which channels go."""
+    """File in `pruning/criteria/`: which channels go. `random`, `l1`, `l2`, `bn_scale`, `taylor`,
+    `lamp`, `isomorphic`, or `group_sl`, whose students first learn sparse channels, with the epochs
+    of a recovery."""
     ratios: Annotated[tuple[Ratio, ...], MinLen(1), MaxLen(MOST), Unique()]
     """So many times fewer multiply-adds, an arm for each."""
     recover: Annotated[tuple[Recovered, ...], Unique()] = ("ce", "kd", "two_stage_kd")
     """Arms of recovery: batch norm alone, labels, KD, KD in two stages, KD from new weights."""
+    one_shot: bool = optional(False)
+    """Whether channels are scored once, and not again as others go."""
+    round_to: Annotated[int, Ge(1), Le(1024)] = optional(1)
+    """Layers keep channels in multiples of this: 4, 8 or 16 are what hardware is fast at."""
+    keep: Names = optional(())
+    """Layers that lose no channel, as patterns of their names, like `stem*` and `stage1.*`."""
+
+    @property
+    def shape(self) -> str:
+        """What its arms are called: the criterion, and how it is used otherwise than usual."""
+        usual = {"one-shot": self.one_shot, f"by{self.round_to}": self.round_to > 1}
+        differing = [name for name, given in {**usual, "kept": bool(self.keep)}.items() if given]
+        return "-".join([self.criterion, *differing])
 
 
 @dataclass(frozen=True, kw_only=True)

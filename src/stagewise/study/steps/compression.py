@@ -2,22 +2,28 @@
 
 from collections.abc import Iterator
 
+from stagewise import catalogue
 from stagewise.study.config import Config
 from stagewise.study.planned import PlannedRun
-from stagewise.study.steps.pruning import chain_of, pruned
-from stagewise.study.steps.recovery import recovered
+from stagewise.study.steps.pruning import Chain, chain_of, pruned
+from stagewise.study.steps.recovery import recovered, sparse
 
 
 def compression(config: Config) -> Iterator[PlannedRun]:
     """Every chain's dense student given the same extra epochs once, then shape by shape."""
-    done = set()
+    done, sparse_done = set[Chain](), set[str]()
     for block in config.pruning:
         chain = chain_of(config, block)
+        dense, recipe = chain.dense, catalogue.criterion_fact(block.criterion, "RECIPE")
         if chain not in done:
             done.add(chain)
             yield from recovered(config, chain, "dense", 1.0, chain.dense, ["kd"])
+        if recipe:
+            made = list(sparse(config, chain, recipe))
+            dense = made[0].arm
+            yield from [] if dense in sparse_done else made
+            sparse_done.add(dense)
         for ratio in block.ratios:
-            shape = f"{block.criterion}-{ratio:g}x"
-            arm = f"pruning/{chain.pair}.{chain.name}.{shape}"
-            yield from pruned(config, chain, arm, block.criterion, ratio)
-            yield from recovered(config, chain, block.criterion, ratio, arm, block.recover)
+            arm = f"pruning/{chain.pair}.{chain.name}.{block.shape}-{ratio:g}x"
+            yield from pruned(config, chain, block, arm, ratio, dense)
+            yield from recovered(config, chain, block.shape, ratio, arm, block.recover)

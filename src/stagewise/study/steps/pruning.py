@@ -32,34 +32,37 @@ def chain_of(config: Config, block: Pruning) -> Chain:
 
 
 def pruned(
-    config: Config, chain: Chain, arm: str, criterion: str, ratio: float
+    config: Config, chain: Chain, block: Pruning, arm: str, ratio: float, dense: str
 ) -> Iterator[PlannedRun]:
-    """A chain's students with so many times fewer MACs."""
+    """A chain's students, of the arm ``dense``, with so many times fewer MACs."""
     for seed in config.seeds:
         spec = PruneSpec(
             network=network_entry(config.pairs[chain.pair].student),
             seed=seed,
             data=drawn(config, Images(task=chain.task, images="few"), seed),
-            criterion=criterion,
+            criterion=block.criterion,
             ratio=ratio,
             min_channels=config.recovery.min_channels,
             min_share=config.recovery.min_share,
             tolerance=config.recovery.tolerance,
             threads=config.training.threads,
+            one_shot=block.one_shot,
+            round_to=block.round_to,
+            keep=block.keep,
         )
         yield PlannedRun(
             config.study,
             arm,
             seed,
             spec,
-            {"init": run_path(config.study, chain.dense, seed)},
+            {"init": run_path(config.study, dense, seed)},
             teacher_path(config, chain.pair, chain.task).format(seed=seed),
             {
                 "pair": chain.pair,
                 "task": chain.task,
                 "network": "student",
                 "chain": chain.name,
-                "criterion": criterion,
+                "criterion": block.shape,
                 "ratio": ratio,
                 "recovery": "none",
                 "display": "pruned, no recovery",

@@ -84,6 +84,36 @@ def recovered(
         )
 
 
+def sparse(config: Config, chain: Chain, recipe: str) -> Iterator[PlannedRun]:
+    """A chain's dense student trained on by a ``recipe`` that makes its channels sparse, with the
+    epochs of a recovery and no weight decay."""
+    arm = f"recovery/{chain.pair}.{chain.name}.dense.{recipe}"
+    overrides = [config.recovery.training, config.method("ce").training, {"weight_decay": 0.0}]
+    yield from trained(
+        config,
+        arm,
+        config.seeds,
+        data=Images(task=chain.task, images="few"),
+        init="parent",
+        network=network_entry(config.pairs[chain.pair].student),
+        method="ce",
+        recipe={"recipe": recipe},
+        training=training(config, arm, *overrides),
+        parents={"init": same_seed(config, chain.dense)},
+        reference=teacher_path(config, chain.pair, chain.task),
+        labels={
+            "pair": chain.pair,
+            "task": chain.task,
+            "network": "student",
+            "chain": chain.name,
+            "criterion": "dense",
+            "ratio": 1.0,
+            "recovery": recipe,
+            "display": "dense student, made sparse",
+        },
+    )
+
+
 def _whole_budget(config: Config, chain: Chain) -> dict[str, Any]:
     """New weights get the epochs of the dense student as well as those of the recovery."""
     block = config.students if chain.name == "baseline" else config.two_stage

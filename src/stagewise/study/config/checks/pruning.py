@@ -30,7 +30,7 @@ def pruning_problems(config: Config) -> Problems:
         most = largest_ratio(config, pair)
         for number, ratio in enumerate(block.ratios):
             place = f"{key}.ratios.{number}"
-            shape = (pair, block.chain, block.criterion, f"{ratio:g}")
+            shape = (pair, block.chain, block.shape, f"{ratio:g}")
             if shape in seen:
                 yield f"{place}: {ratio:g} is repeated, see {seen[shape]}; keep one"
             seen.setdefault(shape, place)
