@@ -321,6 +321,8 @@ def test_every_key_of_training_can_be_a_methods_own() -> None:
         "weight_decay": 0.0001,
         "schedule": "steps",
         "milestones": [150, 180, 0.5],
+        "warm_up": 0.1,
+        "clip": 1.0,
         "crop": 2,
         "flip": False,
         "rotation": 5,

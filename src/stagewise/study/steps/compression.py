@@ -15,7 +15,7 @@ def compression(config: Config) -> Iterator[PlannedRun]:
         chain = chain_of(config, block)
         if chain not in done:
             done.add(chain)
-            yield from recovered(config, chain, "dense", 1.0, chain.dense, ["kd"])
+            yield from recovered(config, chain, "dense", 1.0, chain.dense, config.recovery.dense)
         for ratio in block.ratios:
             shape = f"{block.criterion}-{ratio:g}x"
             arm = f"pruning/{chain.pair}.{chain.name}.{shape}"

@@ -168,8 +168,9 @@ def stage_problems(config: Config) -> Problems:
     for label in config.two_stage.arms if config.two_stage.pairs else ():
         if config.method(label).trained_by()["recipe"] != "one_stage":
             arms.append(("two_stage", config.two_stage.training, label))
-    if any("two_stage_kd" in block.recover for block in config.pruning):
-        arms.append(("recovery", config.recovery.training, "kd"))
+    for label in ("ce", "kd"):
+        if any(f"two_stage_{label}" in block.recover for block in config.pruning):
+            arms.append(("recovery", config.recovery.training, label))
     budgets: dict[str, int] = {}
     for step, training, label in arms:
         own = config.method(label).training
