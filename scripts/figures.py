@@ -15,9 +15,10 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
     known = catalogue.figures()
     arguments.add_argument("--name", choices=[*known, "all"], default="all", help="which figure")
+    arguments.add_argument("--gradcam", type=Path, help="gradcam.csv, where maps were compared")
     arguments.add_argument("--dpi", type=int, default=150, help="of the PNGs")
     args = arguments.parse_args()
-    results = read_results(args.plan, args.root, args.summary)
+    results = read_results(args.plan, args.root, args.summary, gradcam=args.gradcam)
     write_figures(results, args.out, list(known) if args.name == "all" else [args.name], args.dpi)
 
 

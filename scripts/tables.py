@@ -12,13 +12,14 @@ from stagewise.process.scripting import run_script
 
 
 def main() -> None:
-    """Read plan, ``summary.csv`` and, if given, ``latency.csv``; write the tables' folder."""
+    """Read plan, ``summary.csv`` and what else is given; write the tables' folder."""
     arguments = results_parser(__doc__)
     arguments.add_argument("--latency", type=Path, help="latency.csv, where it was measured")
+    arguments.add_argument("--gradcam", type=Path, help="gradcam.csv, where maps were compared")
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
     arguments.add_argument("--guide", type=Path, help="README.md of the results to write")
     args = arguments.parse_args()
-    results = read_results(args.plan, args.root, args.summary, args.latency)
+    results = read_results(args.plan, args.root, args.summary, args.latency, args.gradcam)
     tables = make_tables(results)
     write_tables(results, tables, args.out)
     if args.guide:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from stagewise.errors import UserError
 from stagewise.process.scripting import importing, parser, run_script
 from stagewise.study.config import load_yaml, resolve_config
 from stagewise.study.images import data_size
@@ -21,8 +22,10 @@ def main() -> None:
     size = data_size(config, Path(f"data/{config.study}/summary.json"))
     with importing():
         from stagewise.runs.widths import wide_students
-    for line in wide_students(plan, size):
-        print(line)
+    lines = [*wide_students(plan, size)]
+    if not lines:
+        raise UserError(f"{name}: no pair has a student with exits; list some in multi_exit.pairs")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ import pytest
 
 from stagewise.analysis.claims.results import Results, read_results
 from stagewise.analysis.records.evaluation import evaluate
+from stagewise.analysis.records.gradcam import SMALLEST, picture
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import summarise
 from stagewise.study.config import resolve_config
+from stagewise.study.gradcam import compared
 from stagewise.study.plan import make_plan
 from stagewise.study.planned import PlannedRun
 from stagewise.study.spec import TrainSpec
@@ -164,6 +166,42 @@ def write_shock(folder: Path, rng: np.random.Generator, shaken: bool) -> None:
     log.to_csv(folder / "shock.csv", index=False)
 
 
+def write_gradcam(root: Path, config: dict[str, Any], side: int = 16) -> Path:
+    """``gradcam.csv`` and ``gradcam.npz`` of a study: exit k has maps of ``side`` / 2^(k-1) pixels,
+    students without exits those of the last; taught ones are nearer to the teacher's."""
+    plan = make_plan(resolve_config(config))
+    rng, rows = np.random.default_rng(5), []
+    images = rng.integers(0, 256, (4, 1, side, side)).astype(np.uint8)
+    pictures: dict[str, Any] = {"images": images}
+    for path, teacher in compared(plan).items():
+        run = plan.runs[path]
+        assert isinstance(run.spec, TrainSpec)
+        outputs = [*map(str, range(1, EXITS + 1))] if run.spec.exits else ["final"]
+        for output in outputs:
+            place = EXITS if output == "final" else int(output)
+            pixels = side >> (place - 1)
+            row = {"path": path, "exit": output, "side": pixels, "teacher": teacher}
+            row |= {"teacher_exit": str(place), "teacher_side": pixels, "images": 0}
+            if pixels >= SMALLEST:
+                taught = 0.2 if run.labels["method"] not in ("ce", "exits_ce") else 0.0
+                rho = 0.5 + taught + rng.normal(0, 0.02)
+                row |= {"images": 190 + place, "spearman": rho, "overlap": rho / 2}
+                if run.seed == config["seeds"][0]:
+                    for name in (picture(path, output), picture(teacher, str(place))):
+                        maps = rng.integers(0, 256, (4, side, side)).astype(np.uint8)
+                        pictures.setdefault(name, maps)
+            rows.append(row)
+    pd.DataFrame(rows).to_csv(root / "gradcam.csv", index=False)
+    np.savez(root / "gradcam.npz", **pictures)
+    return root / "gradcam.csv"
+
+
+@pytest.fixture(scope="session")
+def gradcam_writer() -> Callable[..., Path]:
+    """``write_gradcam``."""
+    return write_gradcam
+
+
 def usual(arm: str) -> float:
     """Accuracies, percent, of a study in which all is as the papers say, roughly."""
     if arm.startswith("teachers"):
@@ -255,18 +293,20 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Shared by all tests: read it, change nothing.
     """
     folder = tmp_path_factory.mktemp("published")
-    write_study(folder, title="<script>alert(1)</script>", common_rates=(0.05, 0.1))
+    study = write_study(folder, title="<script>alert(1)</script>", common_rates=(0.05, 0.1))
+    write_gradcam(folder, study.config)
     latency = "arm,batch,milliseconds\nstudents/vgg.baseline,1,0.5\nstudents/vgg.baseline,128,9\n"
     (folder / "latency.csv").write_text(latency)
     plan, summary = ("--plan", "plan.json"), ("--summary", "summary.csv")
-    measured = ("--latency", "latency.csv")
+    maps = ("--gradcam", "gradcam.csv")
+    measured = ("--latency", "latency.csv", *maps)
     made = ("--evaluation", "evaluation.csv", "--out", "summary.csv", "--metrics", "metrics.json")
     drawn = ("--claims", "claims.csv", "--figures", "figures", "--out", "report.html")
     script(folder, "evaluate", *plan, "--out", "evaluation.csv")
     script(folder, "summarise", *plan, *made)
     script(folder, "claims", *plan, *summary, "--out", "claims.csv")
     script(folder, "tables", *plan, *summary, *measured, "--out", "tables", "--guide", "README.md")
-    script(folder, "figures", *plan, *summary, "--out", "figures")
+    script(folder, "figures", *plan, *summary, *maps, "--out", "figures")
     script(folder, "report", *plan, *summary, *measured, *drawn)
     return folder
 
@@ -274,4 +314,5 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def results(published: Path) -> Results:
     """That study, as the later scripts read it back."""
-    return read_results(published / "plan.json", published, published / "summary.csv")
+    files = published / "plan.json", published, published / "summary.csv"
+    return read_results(*files, gradcam=published / "gradcam.csv")

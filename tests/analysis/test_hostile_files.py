@@ -12,7 +12,8 @@ from hostile import Damage, csv_damages, json_damages, places
 from stagewise.analysis.records.study import Study
 
 PLAN, SUMMARY = ("--plan", "plan.json"), ("--summary", "summary.csv")
-MEASURED = ("--latency", "latency.csv")
+MAPS = ("--gradcam", "gradcam.csv")
+MEASURED = ("--latency", "latency.csv", *MAPS)
 COMMANDS = {
     "evaluate": (*PLAN, "--out", "out/evaluation.csv"),
     "summarise": (
@@ -21,7 +22,7 @@ COMMANDS = {
     ),
     "claims": (*PLAN, *SUMMARY, "--out", "out/claims.csv"),
     "tables": (*PLAN, *SUMMARY, *MEASURED, "--out", "out/tables", "--guide", "out/README.md"),
-    "figures": (*PLAN, *SUMMARY, "--out", "out/figures", "--dpi", "20"),
+    "figures": (*PLAN, *SUMMARY, *MAPS, "--out", "out/figures", "--dpi", "20"),
     "report": (
         *(*PLAN, *SUMMARY, *MEASURED, "--claims", "claims.csv", "--figures", "figures"),
         *("--out", "out/report.html"),
@@ -49,6 +50,8 @@ READERS = {
     "evaluation.csv": ("summarise",),
     "summary.csv": ("claims", "tables", "compression", "report", "equivalence"),
     "latency.csv": ("tables", "report"),
+    "gradcam.csv": ("tables", "gradcam", "report"),
+    "gradcam.npz": ("gradcam",),
     "claims.csv": ("report", "headline", "evidence", "readme"),
     "figures/exits.svg": ("report", "evidence"),
     "tables/study.md": ("evidence", "readme"),
@@ -92,12 +95,13 @@ def kinds(file: Path) -> dict[str, Damage]:
 @pytest.fixture(scope="module")
 def finished(
     study_writer: Callable[..., Study],
+    gradcam_writer: Callable[..., Path],
     run_script: RunScript,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A small study with all its results; a test puts back what it changes."""
     folder = tmp_path_factory.mktemp("hostile")
-    study_writer(folder, **SMALL)
+    gradcam_writer(folder, study_writer(folder, **SMALL).config)
     (folder / RUN / "timing.json").write_text(TIMING)
     (folder / "page.md").write_text(PAGE)
     (folder / "study.yaml").write_text(STUDY)

@@ -40,6 +40,7 @@ from stagewise.study.config.source import (
     source_options,
 )
 from stagewise.study.fingerprint import fingerprint
+from stagewise.study.gradcam import compared
 from stagewise.study.memory import USUAL_MB, memory_mb
 from stagewise.study.plan import make_plan
 from stagewise.study.planned import STEPS, run_path
@@ -362,6 +363,15 @@ def first_models(wildcards):
     """Input function: the weights of the first run of every arm."""
     first = {run.arm: run for run in reversed(PLAN.runs.values())}
     return [f"{run.path}/model.safetensors" for run in first.values()]
+
+
+COMPARED = compared(PLAN)
+
+
+def compared_models(wildcards):
+    """Input function: the weights of the networks whose Grad-CAM maps are compared."""
+    paths = dict.fromkeys([*COMPARED, *COMPARED.values()])
+    return [f"{path}/model.safetensors" for path in paths]
 
 
 def final_files():

@@ -69,6 +69,40 @@ rule measure_latency:
         " > {log} 2>&1"
 
 
+rule compare_maps:
+    """Compare where students and their teachers look: Grad-CAM of some test images, from weights."""
+    input:
+        plan=rules.plan.output,
+        data=f"data/{STUDY}/prepared.safetensors",
+        models=compared_models,
+    output:
+        table=report(
+            results("gradcam.csv"),
+            caption="../report/gradcam.rst",
+            category="Tables",
+            labels={"table": "Grad-CAM maps of students and teachers, compared"},
+        ),
+        pictures=results("gradcam.npz"),
+    log:
+        f"logs/{STUDY}/gradcam.log",
+    threads: threads_of("multi_exit")
+    resources:
+        gpu=GPUS,
+        device=DEVICE,
+    params:
+        code=code("gradcam.py"),
+    message:
+        "Grad-CAM maps of students and teachers"
+    shell:
+        f"python {SCRIPTS}/gradcam.py"
+        " --plan {input.plan} --data {input.data} --threads {threads}"
+        " --device {resources.device} --out {output.table} > {log} 2>&1"
+
+
+MAPS = rules.compare_maps.output.table if COMPARED else []
+WITH_MAPS = f"--gradcam {MAPS}" if MAPS else ""
+
+
 rule summarise:
     """One row for each run and exit: settings, checksums, metrics, costs."""
     input:
@@ -101,6 +135,7 @@ rule make_tables:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
         latency=rules.measure_latency.output,
+        gradcam=MAPS,
         published=packaged("papers/published_values.csv"),
     output:
         *[
@@ -123,14 +158,15 @@ rule make_tables:
     localrule: True
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
+        gradcam=WITH_MAPS,
         code=code("tables.py", *TABLE_MODULES),
     message:
         "Tables"
     shell:
         f"python {SCRIPTS}/tables.py"
         " --plan {input.plan} --summary {input.summary}"
-        " --latency {input.latency} --out {params.folder} --guide {output.guide}"
-        " > {log} 2>&1"
+        " --latency {input.latency} {params.gradcam}"
+        " --out {params.folder} --guide {output.guide} > {log} 2>&1"
 
 
 rule draw:
@@ -138,6 +174,7 @@ rule draw:
     input:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
+        gradcam=lambda wildcards: MAPS if wildcards.figure == "gradcam" else [],
         style=packaged("analysis/figures/style.mplstyle"),
         claims=packaged("papers/claims.yaml"),
         published=packaged("papers/published_values.csv"),
@@ -163,6 +200,7 @@ rule draw:
     params:
         folder=lambda wildcards, output: str(Path(output.svg).parent),
         dpi=SETTINGS.figures.dpi,
+        gradcam=lambda wildcards: WITH_MAPS if wildcards.figure == "gradcam" else "",
         caption=lambda wildcards: caption(wildcards.figure, PLAIN),
         code=lambda wildcards: code(
             "figures.py", f"stagewise.analysis.figures.{wildcards.figure}"
@@ -172,6 +210,7 @@ rule draw:
     shell:
         f"python {SCRIPTS}/figures.py"
         " --plan {input.plan} --summary {input.summary}"
+        " {params.gradcam}"
         " --dpi {params.dpi} --name {wildcards.figure} --out {params.folder} > {log} 2>&1"
 
 
@@ -208,6 +247,7 @@ rule write_report:
         summary=rules.summarise.output.summary,
         claims=rules.judge.output,
         latency=rules.measure_latency.output,
+        gradcam=MAPS,
         tables=rules.make_tables.output,
         figures=expand(results("figures/{figure}.svg"), figure=FIGURES),
         page=packaged("analysis/report/report.yaml"),
@@ -225,6 +265,7 @@ rule write_report:
     params:
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         captions=[caption(name, PLAIN) for name in FIGURES],
+        gradcam=WITH_MAPS,
         code=code("report.py", *TABLE_MODULES),
     message:
         "Report"
@@ -232,7 +273,7 @@ rule write_report:
         f"python {SCRIPTS}/report.py"
         " --plan {input.plan} --summary {input.summary}"
         " --claims {input.claims} --figures {params.figures} --latency {input.latency}"
-        " --out {output} > {log} 2>&1"
+        " {params.gradcam} --out {output} > {log} 2>&1"
 
 
 rule compare_studies:

@@ -12,6 +12,7 @@ from rich.table import Table
 from stagewise.forecast.calibration import Calibration
 from stagewise.forecast.work import Answers, Kind
 from stagewise.forecast.workload import Work, Workload
+from stagewise.study.gradcam import compared
 from stagewise.study.planned import PlannedRun
 from stagewise.study.spec import TrainSpec
 from stagewise.training.trainer import EVALUATION_BATCH
@@ -32,7 +33,10 @@ JOB_SECONDS = 0.5
 """Of a job: Snakemake's own time, and the end of its process (default study, two cores)."""
 
 RESULTS_SECONDS = 12.0
-"""From the last run to the report, but for latency (default study)."""
+"""From the last run to the report, but for latency and Grad-CAM (default study)."""
+
+GRADCAM_ANSWERS = 2.0
+"""What an image's maps take, and their comparison, in answers of the network (digits)."""
 
 RESULTS_BYTES = 3e6
 """Tables, figures, report (default study)."""
@@ -103,7 +107,7 @@ def forecast(load: Workload, known: Calibration, jobs: int) -> Forecast:
         )
         for rule, works in by_rule.items()
     ]
-    results = RESULTS_SECONDS + _latency_seconds(load, every)
+    results = RESULTS_SECONDS + _latency_seconds(load, every) + _gradcam_seconds(load, every)
     disk = 2 * load.data.bytes + load.tables + RESULTS_BYTES
     rows.append(Row("data, results", 0, 0.0, results, results, 0.0, disk))
     running = max(sum(seconds.values()) / jobs, _longest_chain(load, seconds))
@@ -136,6 +140,15 @@ def _latency_seconds(load: Workload, speed: Calibration) -> float:
     arms = {work.run.arm: work for work in load.works}
     kinds = [Answers(w.net, EVALUATION_BATCH, "float32", w.threads) for w in arms.values()]
     return images * sum(speed.speeds[kind].seconds for kind in kinds)
+
+
+def _gradcam_seconds(load: Workload, speed: Calibration) -> float:
+    """Of the maps of students and their teachers, and of comparing them."""
+    students, works = compared(load.plan), {work.run.path: work for work in load.works}
+    networks = [works[path] for path in (*students, *dict.fromkeys(students.values()))]
+    images = min(load.plan.config.gradcam.images, load.data.images("all", "test"))
+    kinds = [Answers(work.net, EVALUATION_BATCH, "float32", work.threads) for work in networks]
+    return GRADCAM_ANSWERS * images * sum(speed.speeds[kind].seconds for kind in kinds)
 
 
 def _longest_chain(load: Workload, seconds: dict[str, float]) -> float:

@@ -84,8 +84,13 @@ def write_logits(out: Path, logits: Mapping[str, Tensor], labels: Mapping[str, T
     """Write ``logits.npz``: of each split, logits (exits, N, classes) and labels (N,)."""
     arrays: dict[str, Any] = {name: values.numpy() for name, values in logits.items()}
     arrays |= {f"{name}_labels": values.numpy() for name, values in labels.items()}
+    write_arrays(out / "logits.npz", arrays)
+
+
+def write_arrays(file: Path, arrays: Mapping[str, Any]) -> None:
+    """Write an npz file atomically; no array is packed."""
     size = sum(values.nbytes for values in arrays.values())
-    with atomic(out / "logits.npz", size) as temporary, open(temporary, "wb") as stream:
+    with atomic(file, size) as temporary, open(temporary, "wb") as stream:
         np.savez(stream, **arrays)
 
 

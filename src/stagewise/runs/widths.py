@@ -23,7 +23,8 @@ def macs(architecture: Architecture) -> int:
 
 
 def widened(student: Architecture, target: int) -> Architecture:
-    """The narrowest student of at least its own width that takes no fewer MACs than ``target``."""
+    """The narrowest student of at least its own width that takes no fewer MACs than ``target``: one
+    that took fewer, if nearer, would leave open what the rest is worth."""
     while macs(student) < target:
         wider = {**student.options, "width": student.options["width"] + 1}
         student = replace(student, options=wider)

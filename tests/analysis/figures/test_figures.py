@@ -4,17 +4,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
 from stagewise import catalogue
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.figures import exits, overview, reliability, shock
+from stagewise.analysis.figures import exits, gradcam, overview, reliability, shock
 from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.files import write_figures
+from stagewise.analysis.records.gradcam import IMAGES, picture, read_pictures
 from stagewise.analysis.records.study import read_study
 
 Make = Callable[..., Results]
@@ -24,7 +27,7 @@ SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 def test_figures_are_equal_byte_by_byte(published: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPTS / "figures.py"), "--plan", "plan.json"]
-    command += ["--summary", "summary.csv", "--out", str(tmp_path)]
+    command += ["--summary", "summary.csv", "--gradcam", "gradcam.csv", "--out", str(tmp_path)]
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run(command, cwd=published, env=environment, check=True)
     files = sorted(path.name for path in tmp_path.iterdir())
@@ -151,3 +154,42 @@ def test_captions_say_n_and_protocol(figure: str, results: Results) -> None:
     single = caption(figure, {**results.study.config, "seeds": [3]})
     assert "1 seed" in single
     assert "1 seeds" not in single
+
+
+def test_where_exits_look_has_the_teacher_and_its_students(results: Results) -> None:
+    [axes] = gradcam.draw(results).axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[:2] == ["test image", "teacher"]
+    assert [name.partition("\n")[0] for name in names[2:]] == ["exits, no teacher", "MSKD", "OtO"]
+    assert results.gradcam is not None
+    oto = results.gradcam.query("arm == 'multi_exit/resnet.oto' and exit == '2'")
+    assert names[-1].endswith(f"ρ +{oto['spearman'].mean():.2f}")
+
+
+def test_maps_lie_where_their_names_are(results: Results) -> None:
+    assert results.pictures is not None
+    pictures = read_pictures(results.pictures)
+    [axes] = gradcam.draw(results).axes
+    drawn, size = axes.images[0].get_array(), pictures[IMAGES].shape[2]
+    assert drawn is not None
+    step = size + size // 8
+    np.testing.assert_allclose(drawn[:size, :size, 0], pictures[IMAGES][0, 0] / 255)
+    assert (drawn[size:step] == 0).all(), "a gap is not painted"
+    name = picture("runs/toy/multi_exit/resnet.oto/seed-0", "2")
+    tile = drawn[4 * step : 4 * step + size, step : step + size]
+    brightest = np.unravel_index(pictures[name][1].argmax(), (size, size))
+    darker = (1 - gradcam.VEIL) * pictures[IMAGES][1, 0][brightest] / 255
+    yellow = gradcam.VEIL * np.array(matplotlib.colormaps["viridis"](pictures[name][1].max()))
+    np.testing.assert_allclose(tile[brightest][:3], darker + yellow[:3])
+
+
+def test_without_pictures_the_figure_says_so(results: Results, tmp_path: Path) -> None:
+    assert results.gradcam is not None
+    assert results.pictures is not None
+    images = read_pictures(results.pictures)[IMAGES]
+    np.savez(tmp_path / "gradcam.npz", **{IMAGES: images})
+    bare = replace(results, pictures=tmp_path / "gradcam.npz")
+    none = replace(results, gradcam=results.gradcam.assign(images=0))
+    for given in (bare, none, replace(results, gradcam=None)):
+        [text] = gradcam.draw(given).texts
+        assert "Grad-CAM maps" in text.get_text()

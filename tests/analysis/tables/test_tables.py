@@ -98,6 +98,7 @@ def test_a_negative_mean_has_a_minus_sign() -> None:
 def test_tables_bear_the_names_of_their_files(results: Results) -> None:
     names = ["accuracy", "published", "pruning", "exits", "shock", "rates"]
     names += ["quality", "latency", "comparison", "fidelity", "order", "ensembles", "thresholds"]
+    names += ["gradcam"]
     assert [table.name for table in make_tables(results)] == list(catalogue.tables()) == names
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from stagewise.analysis.claims.contrasts import Contrasts, measure_contrasts
 from stagewise.analysis.claims.gate import Gate, study_gate
 from stagewise.analysis.records.csv_files import TEXT, read_csv
+from stagewise.analysis.records.gradcam import read_gradcam
 from stagewise.analysis.records.labels import LABELS
 from stagewise.analysis.records.logits import FINAL
 from stagewise.analysis.records.shock import shock_table
@@ -26,12 +27,15 @@ LATENCY = ("arm", "batch", "milliseconds")
 @dataclass(frozen=True)
 class Results:
     """``summary``: a row per run and exit. ``latency``: a row per arm, exit (old ones lack it) and
-    batch size, where it was measured. What several of those who read it need is computed here,
-    once."""
+    batch size, where it was measured. ``gradcam``: a row per student and exit, where maps were
+    compared, and ``pictures``, the file of some. What several of those who read it need is computed
+    here, once."""
 
     study: Study
     summary: pd.DataFrame
     latency: pd.DataFrame | None = None
+    gradcam: pd.DataFrame | None = None
+    pictures: Path | None = None
 
     @cached_property
     def main(self) -> pd.DataFrame:
@@ -82,9 +86,13 @@ class Results:
 
 
 def read_results(
-    plan: Path | str, root: Path | str, summary: Path | str, latency: Path | str | None = None
+    plan: Path | str,
+    root: Path | str,
+    summary: Path | str,
+    latency: Path | str | None = None,
+    gradcam: Path | None = None,
 ) -> Results:
-    """Results from their files.
+    """Results from their files; pictures of Grad-CAM maps lie beside ``gradcam``.
 
     Raises:
         UserError: one is missing or broken.
@@ -93,7 +101,11 @@ def read_results(
     table = read_csv(summary, REQUIRED, key=("path", "exit"), text=(*TEXT, "step", "name"))
     if problem := _unlike(table, study.runs):
         raise UserError(f"{summary}: {problem} {plan}; delete it and run again")
-    return Results(study, table, _read_latency(latency) if latency else None)
+    times = _read_latency(latency) if latency else None
+    if gradcam is None:
+        return Results(study, table, times)
+    maps = read_gradcam(gradcam, study.runs)
+    return Results(study, table, times, maps, gradcam.with_suffix(".npz"))
 
 
 def _read_latency(file: Path | str) -> pd.DataFrame:

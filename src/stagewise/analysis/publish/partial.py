@@ -77,7 +77,8 @@ def present_plan(plan: Plan, root: Path, failed: Mapping[str, str]) -> dict[str,
 
 
 def write_partial(plan: Plan, root: Path, out: Path, failed: Mapping[str, str]) -> Study:
-    """All results but latency, from the runs that are there, in the place of an older such folder.
+    """All results but latency and Grad-CAM maps, from the runs that are there, in the place of an
+    older such folder.
 
     Raises:
         UserError: no run is there, logits are damaged, or nothing can be written.

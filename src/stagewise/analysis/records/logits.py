@@ -61,7 +61,9 @@ def read_logits(folder: Path, splits: Iterable[str] = SPLITS) -> dict[str, Logit
         if size > LARGEST_LOGITS:
             raise ValueError(f"{size} bytes, at most {LARGEST_LOGITS} are read")
         with zipfile.ZipFile(file) as arrays:
-            found = {s: Logits(_array(arrays, s), _array(arrays, f"{s}_labels")) for s in splits}
+            found = {
+                s: Logits(read_array(arrays, s), read_array(arrays, f"{s}_labels")) for s in splits
+            }
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; run the step that writes it") from None
     except CORRUPTED as error:
@@ -91,7 +93,7 @@ def read_logits(folder: Path, splits: Iterable[str] = SPLITS) -> dict[str, Logit
     return found
 
 
-def _array(arrays: zipfile.ZipFile, name: str) -> NDArray[Any]:
+def read_array(arrays: zipfile.ZipFile, name: str) -> NDArray[Any]:
     """An array of an npz file, read when its header has told that it is as long as its member; no
     member is packed, so none is longer than the file."""
     member = arrays.getinfo(f"{name}.npy")

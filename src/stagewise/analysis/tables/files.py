@@ -120,6 +120,8 @@ GUIDE = """\
 | `summary.csv` | a row for each run and exit: settings, metrics, costs, checksums |
 | `evaluation.csv` | the same metrics, a row for each run, exit and split |
 | `latency.csv` | measured latency, a row for each arm and batch size |
+| `gradcam.csv` | where exits look beside their teachers', a row for each student and exit |
+| `gradcam.npz` | the maps of some images, which the figure shows |
 | `metrics.json` | mean test accuracy of each arm, percent; what `dvc metrics` shows |
 | `plan.json` | the study: its settings with all defaults, and its runs with their parents |
 | `figures/` | the figures, each as vector and as pixels; the report says what to see |

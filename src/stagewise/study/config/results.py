@@ -36,6 +36,17 @@ class Evaluation(Block):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GradCam(Block):
+    """Whether the students of `multi_exit.pairs` look where their teachers look, exit by exit; it
+    reads weights, and trains nothing."""
+
+    enabled: bool = True
+    """Compare Grad-CAM maps."""
+    images: Annotated[int, Ge(1), Le(100_000)] = 1000
+    """Test images of the sample, at most: a fixed draw in which every class has its share."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gate(Block):
     """What a pair must show before claims are judged on it."""
 

@@ -29,6 +29,7 @@ from stagewise.study.config.results import (
     Evaluation,
     Figures,
     Gate,
+    GradCam,
     Strength,
     Table,
     Tune,
@@ -85,6 +86,8 @@ class Config(Block):
     """What comes after pruning."""
     evaluation: Evaluation = Evaluation()
     """What is measured."""
+    gradcam: GradCam = optional(GradCam())
+    """Where exits look."""
     gate: Gate = Gate()
     """What a verdict needs."""
     comparison: Comparison = optional(Comparison())
