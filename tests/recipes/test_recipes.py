@@ -18,6 +18,7 @@ from stagewise.runs.folder import csv_text
 OPTIONS: dict[str, dict[str, Any]] = {
     "two_stage": {"stage1_share": 0.1, "stage1_lr": 0.2},
     "features_first": {"term": "boundary"},
+    "rewound": {"of": 240},
 }
 
 

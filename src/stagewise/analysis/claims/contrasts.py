@@ -195,7 +195,7 @@ class _Study:
         """The side's arm in a pair: of several the best on validation; empty where the study lacks
         it."""
         arms = [arm for arm in side.arms(pair) if arm in self.runs]
-        return max(arms, key=self._validated, default="")
+        return max(arms, key=self._validated) if len(arms) > 1 else "".join(arms)
 
     def choices(self, sides: Sequence[Side], pair: str) -> Iterator[str]:
         """What was taken where a side names several arms."""
