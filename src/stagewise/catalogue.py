@@ -331,10 +331,14 @@ def _claim_book() -> dict[str, Any]:
     return book
 
 
+OR = " | "
+"""Between arms in ``claims.yaml`` of which one is taken, the best on validation images."""
+
+
 @cache
 def claims() -> dict[str, list[list[str]]]:
     """Claim → the arms, with ``{pair}`` and maybe ``{rate}`` in them, that each of its headline
-    contrasts compares."""
+    contrasts compares; where one of several is taken, with ``OR`` between them."""
     return {
         claim["id"]: [
             [contrast[side]["arm"] for side in ("treatment", "control") if side in contrast]

@@ -12,6 +12,7 @@ import torch
 from helpers import ROOT, architecture, copied, network
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from stagewise.catalogue import networks
 from stagewise.errors import UserError
@@ -167,6 +168,16 @@ def test_arms_of_a_seed_get_the_same_new_classifier() -> None:
         new_classifier(built, 7, seed)
     assert torch.equal(first.classifier.weight, second.classifier.weight)
     assert not torch.equal(first.classifier.weight, other.classifier.weight)
+
+
+def test_no_gradient_goes_into_the_features_from_a_classifier_of_zeros() -> None:
+    built = network(seed=2)
+    new_classifier(built, 7, seed=0, zero=True)
+    built.train()
+    images = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    cross_entropy(built(images).logits, torch.arange(8) % 7).backward()
+    for name, parameter in built.named_parameters():
+        assert bool(parameter.grad.any()) == name.startswith("classifier."), name
 
 
 @pytest.mark.parametrize("name", sorted({p: n for n, p in reversed(networks().items())}.values()))

@@ -1,5 +1,6 @@
 """Recipes: epochs add up, and each phase moves exactly the parts that it names."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stagewise.runs.folder import csv_text
 OPTIONS: dict[str, dict[str, Any]] = {
     "two_stage": {"stage1_share": 0.1, "stage1_lr": 0.2},
     "features_first": {"term": "boundary"},
+    "rewound": {"of": 240},
 }
 
 
@@ -44,6 +46,43 @@ def test_the_stages_have_their_own_rates_and_parts() -> None:
         Phase("stabilise", 12, 0.2, trains=("classifier", "method")),
         Phase("distil", 113, 0.1),
     ]
+
+
+def test_the_classifier_may_learn_from_labels_alone() -> None:
+    entry = {"recipe": "two_stage", "stage1_share": 0.1}
+    first, second = make_phases({**entry, "stage1_labels": True}, epochs=10, lr=0.1)
+    plain, same = make_phases(entry, epochs=10, lr=0.1)
+    assert first == replace(plain, weights={"ce": 1.0})
+    assert second == same
+
+
+def test_features_move_more_slowly_than_the_classifier() -> None:
+    [phase] = make_phases({"recipe": "discriminative", "backbone": 0.25}, epochs=3, lr=0.1)
+    parts = ["stem", "stage1", "classifier", "method.regressor"]
+    slow, full = dict.fromkeys(parts[:2], 0.25), dict.fromkeys(parts[2:], 1.0)
+    assert phase.factors(parts) == slow | full
+    with pytest.raises(UserError, match=r"^backbone: 2 is out of range"):
+        make_phases({"recipe": "discriminative", "backbone": 2.0}, epochs=3, lr=0.1)
+
+
+def test_batch_norm_stands_still_first_on_one_schedule() -> None:
+    entry = {"recipe": "still_batch_norm", "share": 0.5}
+    student, phases = network(), make_phases(entry, epochs=4, lr=0.1)
+    rows = make_trainer(student, task_data(16), phases, schedule="cosine").run()
+    whole = make_trainer(network(), task_data(16), [Phase("train", 4, 0.1)], schedule="cosine")
+    assert [row["lr"] for row in rows] == [row["lr"] for row in whole.run()]
+    assert not statistics(network()) & trained(network(), phases[:1])
+    assert statistics(network()) <= trained(network(), phases)
+    with pytest.raises(UserError, match=r"^share: 1\.5 is out of range"):
+        make_phases({**entry, "share": 1.5}, epochs=4, lr=0.1)
+
+
+def test_the_rate_warms_up() -> None:
+    history = make_trainer(network(), task_data(16), [Phase("train", 4, 0.1)], warm_up=0.5).run()
+    plain = make_trainer(network(), task_data(16), [Phase("train", 4, 0.1)]).run()
+    ratios = [a["lr"] / b["lr"] for a, b in zip(history, plain, strict=True)]
+    steps = 4 * 2 * 0.5  # two steps an epoch; a row has its last one
+    assert ratios == pytest.approx([2 / (steps + 1), 4 / (steps + 1), 1, 1])
 
 
 def test_batch_norm_is_estimated_first_beyond_the_budget_on_request() -> None:

@@ -321,6 +321,8 @@ def test_every_key_of_training_can_be_a_methods_own() -> None:
         "weight_decay": 0.0001,
         "schedule": "steps",
         "milestones": [150, 180, 0.5],
+        "warm_up": 0.1,
+        "clip": 1.0,
         "crop": 2,
         "flip": False,
         "rotation": 5,
@@ -431,6 +433,53 @@ def test_one_and_two_stages_differ_in_the_recipe_alone() -> None:
     assert one.parents == two.parents
     assert one.spec.recipe == {"recipe": "one_stage"}
     assert replace(two.spec, recipe=one.spec.recipe) == one.spec
+
+
+REMEDIES: dict[str, dict[str, Any]] = {
+    "zero_head": {"classifier": "zero"},
+    "warm_up": {"training": {"warm_up": 0.1}},
+    "clipped": {"training": {"clip": 1.0}},
+    "slow_backbone": {"recipe": {"recipe": "discriminative"}},
+    "still_batch_norm": {"recipe": {"recipe": "still_batch_norm"}},
+    "two_stage_kd": {"recipe": {"recipe": "two_stage"}},
+}
+
+
+def remedied(raw: dict[str, Any]) -> None:
+    raw["methods"] |= {label: {"method": "kd", **entry} for label, entry in REMEDIES.items()}
+    raw["two_stage"] |= {"arms": [*REMEDIES], "common_rates": [0.3]}
+
+
+def test_remedies_differ_from_one_stage_in_what_they_say_alone() -> None:
+    found = plan(remedied)
+    one = arm("two_stage/resnet.one-stage.kd", among=found)
+    for label in REMEDIES:
+        own = arm(f"two_stage/resnet.{label}", among=found)
+        assert own.parents == one.parents
+        plain = replace(own.spec.training, warm_up=0.0, clip=0.0)
+        assert replace(own.spec, recipe=one.spec.recipe, training=plain, classifier="family") == (
+            one.spec
+        )
+        assert own.spec != one.spec, label
+        at_rate = arm(f"two_stage/resnet.{label}.lr-0.3", among=found)
+        assert at_rate.spec == replace(own.spec, training=replace(own.spec.training, lr=0.3))
+
+
+def test_two_stages_as_an_arm_of_their_own_are_those_of_the_block() -> None:
+    found = plan(remedied)
+    two = arm("two_stage/resnet.kd", among=found)
+    assert arm("two_stage/resnet.two_stage_kd", among=found).spec == two.spec
+
+    def tuned(raw: dict[str, Any]) -> None:
+        remedied(raw)
+        raw["methods"]["two_stage_kd"] = {
+            "method": "kd",
+            "recipe": {"recipe": "two_stage", "stage1_share": 0.3},
+        }
+        raw["stage1_rates"] = {"two_stage/resnet.two_stage_kd": 0.7}
+
+    recipe = arm("two_stage/resnet.two_stage_kd", among=plan(tuned)).spec.recipe
+    assert recipe == {"recipe": "two_stage", "stage1_lr": 0.7, "stage1_share": 0.3}
 
 
 def test_recovery_arms_have_the_same_budget() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stagewise.training.schedules import SCHEDULES
+from stagewise.training.schedules import SCHEDULES, warmed
 from stagewise.training.sgd import SGD
 
 SHAPES = [(4, 3, 3, 3), (4,), (7, 5), (1,)]
@@ -82,6 +82,33 @@ def test_a_factor_scales_the_rate_of_its_group_alone(factor: float) -> None:
     alone.step(0.5 * factor)
     assert all(torch.equal(a, b) for a, b in zip(scaled, slow, strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(scaled, plain, strict=True))
+
+
+@pytest.mark.parametrize("clip", [0.5, 5.0, 1000.0])
+@pytest.mark.parametrize("fused", [False, True])
+def test_clipping_is_torchs_over_all_that_moves(clip: float, fused: bool) -> None:
+    """One norm for all groups, whatever their factors; a smaller gradient stays as it is."""
+    ours, theirs = parameters(), parameters()
+    generator = torch.Generator().manual_seed(1)
+    for mine, other in zip(ours[:3], theirs, strict=False):
+        mine.grad = torch.randn(mine.shape, generator=generator)
+        other.grad = mine.grad.clone()
+    how = {"momentum": 0.9, "weight_decay": 0.1}
+    groups = [{"params": theirs[:2], "lr": 0.05}, {"params": theirs[2:], "lr": 0.1}]
+    reference = torch.optim.SGD(groups, foreach=not fused, fused=fused, **how)
+    torch.nn.utils.clip_grad_norm_(theirs, clip)
+    reference.step()
+    optimiser = SGD({0.5: ours[:2], 1.0: ours[2:]}, clip=clip, **how)
+    optimiser.step(torch.tensor(0.1) if fused else 0.1)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    [unclipped] = {float(torch.cat([t.grad.flatten() for t in theirs[:3]]).norm()) <= clip + 1e-4}
+    assert unclipped
+
+
+def test_warm_up_rises_evenly_and_leaves_the_rest() -> None:
+    factors = [warmed(done, 5, 4, 0.2) for done in range(20)]
+    assert factors == pytest.approx([0.2, 0.4, 0.6, 0.8, *[1.0] * 16])
+    assert {warmed(done, 5, 4, 0.0) for done in range(20)} == {1.0}
 
 
 def test_constant_is_constant() -> None:

@@ -128,11 +128,15 @@ def _backbone(architecture: Architecture) -> Network:
     return backbone
 
 
-def new_classifier(network: Network, classes: int, seed: int) -> None:
-    """Replace the classifier by a new one for ``classes`` classes, as its family starts them."""
+def new_classifier(network: Network, classes: int, seed: int, *, zero: bool = False) -> None:
+    """Replace the classifier by a new one for ``classes`` classes, as its family starts them; with
+    ``zero`` all its weights are 0, so that no gradient goes into the features at the first step."""
     seeded(seed, "classifier")
     network.classifier = nn.Linear(network.classifier.in_features, classes)
     network.start_classifier(network.classifier)
+    if zero:
+        for parameter in network.classifier.parameters():
+            nn.init.zeros_(parameter)
 
 
 def save_network(

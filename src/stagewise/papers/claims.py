@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from stagewise.catalogue import OR
+
 NAN = float("nan")
 HEADLINE = "headline"
 """Role of a contrast that decides its claim."""
@@ -33,7 +35,8 @@ UNITS = {"points": Unit(" points"), "ratio": Unit("×", log=True), "relative": U
 @dataclass(frozen=True)
 class Side:
     """What a contrast takes of an arm. In ``arm``, ``{pair}`` stands for the pair, ``{rate}`` for a
-    common learning rate.
+    common learning rate. It may name several, with `` | `` between them: then the one of those in
+    the study is taken that is best on validation images, in the mean over its seeds.
 
     ``exit``: ``main`` (the ensemble where there are exits), ``ensemble``, ``last``, or a number.
     ``minus_exit``: where given, the gain over that exit of the same run is taken.
@@ -42,6 +45,10 @@ class Side:
     arm: str
     exit: str = "main"
     minus_exit: str = ""
+
+    def arms(self, pair: str) -> list[str]:
+        """Those that it names, in a pair."""
+        return [arm.format(pair=pair) for arm in self.arm.split(OR)]
 
     def at_rate(self, rate: float) -> "Side":
         """It with a rate in its arm."""

@@ -112,6 +112,11 @@ class Training(Written):
     milestones: Annotated[tuple[Annotated[float, Gt(0), Le(100_000)], ...], MaxLen(1000)] = ()
     """Where `schedule: steps` divides the rate by 10: rising shares of the epochs (below 1), or
     epochs (from 1); empty is the CRD benchmark's 0.625, 0.75, 0.875."""
+    warm_up: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of a phase's steps over which its rate rises evenly from 0 to what the schedule says;
+    0 is none."""
+    clip: Annotated[float, Ge(0), Le(1_000_000)] = 0.0
+    """Norm above which the gradient of all that moves is scaled down to it; 0 is none."""
     crop: Annotated[int, Ge(0), Le(32)] = stated(4)
     """Padding of the random crop in pixels; 0 is none."""
     flip: bool = stated(True)
@@ -152,6 +157,8 @@ class TrainSpec(Written):
     the stages that have one where not all do, ``weights`` those of loss terms that differ from the
     method's own, ``observers`` what watches it (files of ``measure/``). ``divergence``: whether a
     loss that is not finite fails the run, or ends it, with a record of what it came to.
+    ``classifier``: how a new classifier on given features starts, as its network's family does or
+    at zero.
     """
 
     seed: int
@@ -166,6 +173,7 @@ class TrainSpec(Written):
     exit_places: tuple[int, ...] = ()
     observers: tuple[str, ...] = ()
     divergence: Literal["fails", "ends"] = "fails"
+    classifier: Literal["family", "zero"] = "family"
 
     def written(self) -> dict[str, Any]:
         """Without empty mappings, which are defaults too."""

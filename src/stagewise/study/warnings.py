@@ -58,7 +58,7 @@ def _claims(plan: Plan) -> Iterator[str]:
     arms, claims = {run.arm for run in plan.runs.values()}, catalogue.claims()
     for index, claim in enumerate(plan.config.claims_tested):
         contrasts = [
-            sorted(arm for arm in _sides(sides, pair) if not fnmatch.filter(arms, arm))
+            sorted(arm for arm in _sides(sides, pair, arms) if not fnmatch.filter(arms, arm))
             for sides in claims[claim]
             for pair in plan.config.pairs
         ]
@@ -70,9 +70,14 @@ def _claims(plan: Plan) -> Iterator[str]:
             )
 
 
-def _sides(sides: list[str], pair: str) -> set[str]:
-    """The arms of a contrast in a pair, a common rate as ``*``."""
-    return {side.format(pair=pair, rate="*") for side in sides}
+def _sides(sides: list[str], pair: str, arms: set[str]) -> set[str]:
+    """The arms of a contrast in a pair, a common rate as ``*``; of several that a side names, those
+    that are there, or all."""
+    found: set[str] = set()
+    for side in sides:
+        named = {arm.format(pair=pair, rate="*") for arm in side.split(catalogue.OR)}
+        found |= {arm for arm in named if fnmatch.filter(arms, arm)} or {" or ".join(sorted(named))}
+    return found
 
 
 def _rates(plan: Plan) -> Iterator[str]:
@@ -83,7 +88,7 @@ def _rates(plan: Plan) -> Iterator[str]:
     for index, claim in enumerate(plan.config.claims_tested):
         for sides in catalogue.claims()[claim]:
             for pair in plan.config.pairs:
-                compared = _sides(sides, pair)
+                compared = _sides(sides, pair, arms)
                 if compared <= arms and 0 < len(compared & tuned) < len(compared):
                     yield (
                         f"claims_tested.{index}: '{claim}' compares {', '.join(sorted(compared))},"

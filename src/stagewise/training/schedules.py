@@ -44,6 +44,14 @@ def whole(milestone: float, epochs: int) -> int:
     return math.floor((milestone if milestone >= 1 else milestone * epochs) + 0.5)
 
 
+def warmed(done: int, an_epoch: int, epochs: int, share: float) -> float:
+    """What warm-up makes of the rate: in the first ``share`` of the phase's steps it rises evenly,
+    from one part at the first step to all of it (Goyal et al. 2017, arXiv 1706.02677, section 2.2:
+    gradual warm-up, there over five epochs)."""
+    steps = round(share * epochs * an_epoch)
+    return min(1.0, (done + 1) / (steps + 1))
+
+
 SCHEDULES: dict[str, Schedule] = {
     "constant": constant,
     "cosine": cosine,

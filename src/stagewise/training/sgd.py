@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class _Group:
 class SGD:
     """v ← m·v + (g + λ·w);  w ← w − f·lr·v, with a factor f for each group of parameters.
 
-    With ``nesterov``, w ← w − f·lr·(g + λ·w + m·v).
+    With ``nesterov``, w ← w − f·lr·(g + λ·w + m·v). With ``clip``, gradients whose joint norm is
+    larger are scaled down to it first (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1).
     """
 
     def __init__(
@@ -34,9 +36,11 @@ class SGD:
         momentum: float,
         weight_decay: float,
         nesterov: bool = False,
+        clip: float = 0.0,
     ) -> None:
         """``parameters`` by the factor of their rate."""
         self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
+        self.clip = clip
         self.groups = []
         for factor, tensors in parameters.items():
             kept = [tensor for tensor in tensors if tensor.requires_grad]
@@ -53,6 +57,8 @@ class SGD:
 
         A tensor's ``lr`` is read on the device, as a captured graph needs it; on CUDA only.
         """
+        if self.clip:
+            clip_grad_norm_((p for group in self.groups for p in group.parameters), self.clip)
         for group in self.groups:
             self._update(group, lr)
 

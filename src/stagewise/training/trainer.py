@@ -22,7 +22,7 @@ from stagewise.training.checkpoint import Checkpoint
 from stagewise.training.clock import CpuClock
 from stagewise.training.observer import Moment, Observer, Row
 from stagewise.training.precision import Precision
-from stagewise.training.schedules import SCHEDULES
+from stagewise.training.schedules import SCHEDULES, warmed
 from stagewise.training.sgd import SGD
 from stagewise.training.state import Position, check_position, check_tensors, state_tensors
 from stagewise.training.step import CAPTURING, Pass, make_step
@@ -230,6 +230,7 @@ class Trainer:
             momentum=self.settings.momentum,
             weight_decay=self.settings.weight_decay,
             nesterov=self.settings.nesterov,
+            clip=self.settings.clip,
         )
 
     def passes(self, batch: Batch) -> Iterator[Pass]:
@@ -268,6 +269,7 @@ class Trainer:
         for number, part in enumerate(zip(index.split(size), view.split(size), strict=True)):
             done = (phase.schedule_start + self.at.epoch_in_phase) * steps + number
             lr = phase.lr * schedule(done, steps, whole, self.settings.milestones)
+            lr *= warmed(done, steps, whole, self.settings.warm_up)
             with self._observed(Moment(phase, self.at.epoch * steps + number, lr)) as moment:
                 self.step(*part, lr, moment.step)
         with self.clock("steps"):

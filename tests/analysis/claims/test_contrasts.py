@@ -61,6 +61,23 @@ def test_differences_are_paired_by_seed_in_their_order(
     assert behind == runs
 
 
+def test_of_several_arms_the_best_on_validation_is_taken() -> None:
+    """Not that which is best on test images; arms that the study lacks are passed over."""
+    several = Side("students/{pair}.none | students/{pair}.a | students/{pair}.b")
+    contrast = Contrast("x", "headline", "difference", TEACHER, several)
+    book = ClaimBook(0.3, {}, (Claim("X", *[""] * 7, (contrast,)),), {})
+    no_shock = pd.DataFrame(columns=["arm", "seed", "path"])
+    runs = SUMMARY.drop_duplicates("path").assign(parents=[{}] * SUMMARY["path"].nunique())
+    runs["seed"] = SUMMARY.loc[runs.index, "seed"].replace(7, 0)
+    rows = SUMMARY.assign(seed=SUMMARY["seed"].replace(7, 0))
+    for better in ("a", "b"):
+        validated = rows.assign(validation_accuracy=rows["arm"].str.endswith(better) * 10.0 + 50)
+        found = measure_contrasts(book, ["p"], [], runs, validated, no_shock).measured
+        assert found["X", "x", "p"].arms == ("teachers/p", f"students/p.{better}")
+        said = f"students/p.{better} is the best of 2 on validation images"
+        assert found["X", "x", "p"].note.endswith(said)
+
+
 def test_a_measure_that_is_not_known_has_no_row() -> None:
     rows = SUMMARY[SUMMARY["arm"] == "students/p.a"]
     assert list(by_seed(rows, A, "test_accuracy").index) == [0, 1]

@@ -13,7 +13,7 @@ from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.wording import headline
 
 Make = Callable[..., Results]
-ALL = ["A1", "A2", "A3a", "A3b", "A4", "A5a", "A5b", "B1a", "B1b", "B2", "B3", "B4", "B5"]
+ALL = ["A1", "A2", "A3a", "A3b", "A3c", "A4", "A5a", "A5b", "B1a", "B1b", "B2", "B3", "B4", "B5"]
 SMALL = {"pruning": [], "two_stage": {"pairs": []}}  # enough for paper B, and quick to write
 
 

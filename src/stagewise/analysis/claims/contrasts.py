@@ -4,8 +4,8 @@ Arms are paired by seed. A teacher that serves all seeds is, as a control, a con
 variation is not seen, and the note says so. A seed without a value is named, not passed over.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -168,13 +168,15 @@ def measure_contrasts(
         for pattern in claim.contrasts:
             for contrast, _ in pattern.at_rates(rates):
                 for pair in pairs:
-                    arms = [side.arm.format(pair=pair) for side in contrast.sides]
-                    if not set(arms) <= set(study.runs):
+                    arms = [study.chosen(side, pair) for side in contrast.sides]
+                    if not all(arms):
                         continue
                     key = claim.id, contrast.name, pair
                     measured = study.measure(contrast, arms)
                     if isinstance(measured, Measured):
-                        found.measured[key] = measured
+                        notes = (measured.note, *study.choices(contrast.sides, pair))
+                        note = "; ".join(filter(None, notes))
+                        found.measured[key] = replace(measured, note=note)
                     else:
                         found.lacking[key] = measured
     return found
@@ -188,6 +190,29 @@ class _Study:
     accuracies: dict[str, pd.DataFrame]
     shock: dict[str, pd.DataFrame]
     paths: set[str]
+
+    def chosen(self, side: Side, pair: str) -> str:
+        """The side's arm in a pair: of several the best on validation; empty where the study lacks
+        it."""
+        arms = [arm for arm in side.arms(pair) if arm in self.runs]
+        return max(arms, key=self._validated) if len(arms) > 1 else "".join(arms)
+
+    def choices(self, sides: Sequence[Side], pair: str) -> Iterator[str]:
+        """What was taken where a side names several arms."""
+        for side in sides:
+            there = [arm for arm in side.arms(pair) if arm in self.runs]
+            if len(side.arms(pair)) > 1:
+                chosen = self.chosen(side, pair)
+                yield f"{chosen} is the best of {len(there)} on validation images"
+
+    def _validated(self, arm: str) -> float:
+        """Mean accuracy on validation images; where it has none, below all others."""
+        if arm not in self.accuracies:
+            return -1.0
+        rows = self.accuracies[arm]
+        main = rows[(rows["exit"] == output_called(rows["exit"], "main")).to_numpy()]
+        mean = float(main["validation_accuracy"].mean())
+        return -1.0 if np.isnan(mean) else mean
 
     def measure(self, contrast: Contrast, arms: list[str]) -> Measured | str:
         """A contrast between arms that the study has, or why it has no value."""

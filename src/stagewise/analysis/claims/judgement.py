@@ -22,6 +22,7 @@ from stagewise.analysis.claims.contrasts import Key, Measured
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import ALPHA, NAN, Paired, detectable_effect, holm
+from stagewise.catalogue import OR
 from stagewise.papers.claims import Claim, ClaimBook, Contrast, load_claims
 
 COLUMNS = [
@@ -170,9 +171,14 @@ def _absence(contrast: Contrast, pair: str, pairs: list[str], arms: set[str]) ->
     if contrast.rated:
         return "the study has no arms at common rates (two_stage.common_rates)"
     where = [pair] if pair else pairs
-    sides = list(dict.fromkeys(side.arm for side in contrast.sides))
-    lacking = [side for side in sides if not {side.format(pair=each) for each in where} & arms]
-    return f"the study lacks {' and '.join(lacking or sides)}".replace("{pair}", pair or "{pair}")
+    sides = {side.arm: side for side in contrast.sides}
+    lacking = [
+        name
+        for name, side in sides.items()
+        if not {arm for each in where for arm in side.arms(each)} & arms
+    ]
+    said = " and ".join(lacking or sides).replace(OR, " or ")
+    return f"the study lacks {said}".replace("{pair}", pair or "{pair}")
 
 
 def _corrected(entries: list[Entry]) -> list[Entry]:
@@ -249,6 +255,8 @@ def _row(entry: Entry) -> dict[str, Any]:
     and its published effect is left out."""
     claim, contrast, measured = entry.claim, entry.contrast, entry.measured
     arms = [side.arm.format(pair=entry.pair) if entry.pair else side.arm for side in contrast.sides]
+    if measured:  # of several that a side names, the one that was taken
+        arms = [arm for arm in measured.arms if arm]
     low, high = contrast.published if measured else (NAN, NAN)
     return {
         "claim": claim.id,

@@ -29,6 +29,12 @@ RECOVERIES = {
     "ce": "recovered, CE",
     "kd": "recovered, KD",
     "two_stage_kd": "recovered, two-stage KD",
+    "two_stage_ce": "recovered, two-stage CE",
+    "rewound_ce": "recovered, CE, rate rewound",
+    "rewound_kd": "recovered, KD, rate rewound",
+    "self_kd": "recovered, KD from the dense student",
+    "scratch_ce": "from scratch, CE",
+    "scratch_ce_macs": "from scratch, CE, same MACs",
     "scratch_kd": "from scratch, KD",
     "group_sl": "made sparse",
 }

@@ -8,17 +8,31 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from stagewise.study.config.blocks import (
     MOST,
     Block,
+    Label,
     Names,
     Overrides,
     Share,
     Text,
     Unique,
     optional,
+    optional_mapping,
 )
 from stagewise.study.spec import Rate
 
 Ratio = Annotated[float, Gt(1), Le(64)]
-Recovered = Literal["bn", "ce", "kd", "two_stage_kd", "scratch_kd"]
+Recovered = Literal[
+    "bn",
+    "ce",
+    "kd",
+    "two_stage_ce",
+    "two_stage_kd",
+    "rewound_ce",
+    "rewound_kd",
+    "self_kd",
+    "scratch_ce",
+    "scratch_ce_macs",
+    "scratch_kd",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +50,10 @@ class Pruning(Block):
     ratios: Annotated[tuple[Ratio, ...], MinLen(1), MaxLen(MOST), Unique()]
     """So many times fewer multiply-adds, an arm for each."""
     recover: Annotated[tuple[Recovered, ...], Unique()] = ("ce", "kd", "two_stage_kd")
-    """Arms of recovery: batch norm alone, labels, KD, KD in two stages, KD from new weights."""
+    """Arms of recovery: batch norm alone (`bn`); labels (`ce`) or KD (`kd`), in two stages
+    (`two_stage_…`) or on the last stretch of the dense student's schedule (`rewound_…`); KD from
+    the dense student (`self_kd`); new weights in the pruned shape (`scratch_…`), by labels for the
+    dense student's epochs or, `scratch_ce_macs`, for as many multiply-adds as it took."""
     one_shot: bool = optional(False)
     """Whether channels are scored once, and not again as others go."""
     round_to: Annotated[int, Ge(1), Le(1024)] = optional(1)
@@ -58,6 +75,11 @@ class Recovery(Block):
 
     training: Overrides = field(default_factory=dict)
     """Where its training differs."""
+    families: Annotated[dict[Label, Overrides], MaxLen(10)] = optional_mapping()
+    """Name to where the training of one more set of all its arms differs, such as another learning
+    rate: which rate recovers best can decide which arm does."""
+    dense: Annotated[tuple[Literal["ce", "kd"], ...], Unique()] = optional(("kd",))
+    """What dense students learn by that have the same extra epochs."""
     stage1_share: Share = 0.1
     """Share of the epochs for stage 1, in two stages."""
     stage1_lr: Rate = 0.1

@@ -26,6 +26,8 @@ def methods_named(config: Config) -> Iterator[tuple[str, str]]:
     for step, block in config.taught_steps().items():
         for index, label in enumerate(block.methods):
             yield f"{step}.methods.{index}", label
+    for index, label in enumerate(config.two_stage.arms):
+        yield f"two_stage.arms.{index}", label
 
 
 def chain_task(config: Config, chain: str) -> str:
@@ -40,7 +42,7 @@ def lessons(config: Config) -> Iterator[Lesson]:
         step = key.partition(".")[0]
         task = REGIMES[config.two_stage.regime].task if step == "two_stage" else "all"
         for pair in steps[step].pairs:
-            if step == "two_stage" or config.serves(label, pair):
+            if key.startswith("two_stage.methods") or config.serves(label, pair):
                 yield Lesson(key, pair, label, task)
     for index, block in enumerate(config.pruning):
         task = chain_task(config, block.chain)

@@ -56,6 +56,9 @@ class MethodEntry(Open):
     scratch, on labels; or likewise, with the deepest exit teaching the others."""
     training: Overrides = optional_mapping()
     """Where the training of its arms differs from their step's."""
+    classifier: Literal["family", "zero"] = optional("family")
+    """How a new classifier on features from elsewhere starts in the arms of `two_stage`: as its
+    network's family does, or at zero, so that no gradient goes into the features at first."""
     exits: OwnExits = optional(OwnExits())
     """Where the exits of its students differ from those of `multi_exit`; a teacher's do not."""
     pairs: Names = optional(())

@@ -146,7 +146,7 @@ def _value(found: dict[str, Any]) -> str:
         return f"list{least}: {_value(found['items'])}"
     if kind == "object":
         [inside] = found.get("patternProperties", {"": found.get("additionalProperties")}).values()
-        return f"mapping to {_value(inside)}"
+        return "override" if inside is True else f"mapping to {_value(inside)}"
     name = "name of lower-case letters, digits, `-`" if "pattern" in found else WORDS[kind]
     return ", ".join([name, *(words.format(found[key]) for key, words in LIMITS if key in found)])
 

@@ -70,6 +70,9 @@ class TwoStage(Block):
     """Pairs that it trains."""
     methods: Names = ("kd",)
     """Methods of the two-stage arms; each has its one-stage twin."""
+    arms: Names = optional(())
+    """Labels of `methods`, each an arm trained by its own recipe from the same features: other
+    remedies for a gradient shock, and two stages in other forms."""
     regime: Literal["split", "imagenet", "scratch"] = "split"
     """Where students' features come from: other classes, ImageNet (teachers' too), nowhere."""
     mirrors: Places = ()

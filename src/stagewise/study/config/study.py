@@ -150,6 +150,8 @@ class Config(Block):
         yield "two_stage.pretraining.training", self.two_stage.pretraining.training
         yield "multi_exit.teacher_exits", self.multi_exit.teacher_exits
         yield "recovery.training", self.recovery.training
+        for name, given in self.recovery.families.items():
+            yield f"recovery.families.{name}", given
         for label, entry in self.methods.items():
             yield f"methods.{label}.training", entry.training
         for name, pair in self.pairs.items():

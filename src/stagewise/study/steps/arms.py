@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 from stagewise import catalogue
 from stagewise.study.config import Config
@@ -149,6 +149,7 @@ def trained(
     exits: str = "",
     exit_places: tuple[int, ...] = (),
     observers: tuple[str, ...] = (),
+    classifier: Literal["family", "zero"] = "family",
     reference: str = "",
     labels: dict[str, Any],
 ) -> Iterator[PlannedRun]:
@@ -172,6 +173,7 @@ def trained(
         exits=exits,
         exit_places=exit_places,
         observers=observers,
+        classifier=classifier,
     )
     labels = {"method": method, "recipe": recipe["recipe"], **labels}
     for seed in seeds:

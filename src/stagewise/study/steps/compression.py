@@ -17,7 +17,7 @@ def compression(config: Config) -> Iterator[PlannedRun]:
         dense, recipe = chain.dense, catalogue.criterion_fact(block.criterion, "RECIPE")
         if chain not in done:
             done.add(chain)
-            yield from recovered(config, chain, "dense", 1.0, chain.dense, ["kd"])
+            yield from recovered(config, chain, "dense", 1.0, chain.dense, config.recovery.dense)
         if recipe:
             made = list(sparse(config, chain, recipe))
             dense = made[0].arm

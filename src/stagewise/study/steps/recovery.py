@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from stagewise.study.config import Config
 from stagewise.study.planned import PlannedRun
-from stagewise.study.spec import REESTIMATION, Entry, Images
+from stagewise.study.spec import REESTIMATION, Entry, Images, Training
 from stagewise.study.steps.arms import (
     ONE_STAGE,
     network_entry,
@@ -21,25 +21,46 @@ from stagewise.study.steps.teachers import taught_by, teacher_path
 
 @dataclass(frozen=True)
 class _Way:
-    """A way to recover: a method (a label), a recipe, and what tables call it; ``anew`` from new
-    weights in the pruned shape."""
+    """A way to recover: a method (a label), a recipe, and what tables call it.
+
+    ``anew``: from new weights in the pruned shape. ``epochs``: of the ``extra`` training alone, of
+    the dense student's own, of both (``whole``), or of as many multiply-adds as both (``macs``).
+    ``by_dense``: the dense student teaches.
+    """
 
     method: str
     recipe: Entry
     display: str
     anew: bool = False
+    epochs: Literal["extra", "dense", "whole", "macs"] = "extra"
+    by_dense: bool = False
 
 
-def _ways(config: Config, arm: str) -> dict[str, _Way]:
+def _ways(config: Config, chain: Chain, arm: str) -> dict[str, _Way]:
     """The ways of the config's ``recover``; ``arm`` is what the names of its arms begin with."""
-    block = config.recovery
-    stages = two_stages(config, f"{arm}.two_stage_kd", block.stage1_share, block.stage1_lr)
+    share, lr = config.recovery.stage1_share, config.recovery.stage1_lr
+    by_labels, by_kd = (
+        two_stages(config, f"{arm}.two_stage_{label}", share, lr) for label in ("ce", "kd")
+    )
+    rewound = {"recipe": "rewound", "of": _dense(config, chain, "ce").epochs}
     return {
         "bn": _Way("ce", {"recipe": REESTIMATION}, "BN re-estimated"),
         "ce": _Way("ce", ONE_STAGE, "recovered with CE"),
         "kd": _Way("kd", ONE_STAGE, "recovered with KD"),
-        "two_stage_kd": _Way("kd", stages, "recovered with two-stage KD"),
-        "scratch_kd": _Way("kd", ONE_STAGE, "same shape from scratch with KD", anew=True),
+        "two_stage_ce": _Way("ce", by_labels, "recovered with two-stage CE"),
+        "two_stage_kd": _Way("kd", by_kd, "recovered with two-stage KD"),
+        "rewound_ce": _Way("ce", rewound, "recovered with CE, rate rewound"),
+        "rewound_kd": _Way("kd", rewound, "recovered with KD, rate rewound"),
+        "self_kd": _Way("kd", ONE_STAGE, "recovered with KD from the dense student", by_dense=True),
+        "scratch_ce": _Way(
+            "ce", ONE_STAGE, "same shape from scratch with CE", anew=True, epochs="dense"
+        ),
+        "scratch_ce_macs": _Way(
+            "ce", ONE_STAGE, "same shape from scratch with CE, same MACs", anew=True, epochs="macs"
+        ),
+        "scratch_kd": _Way(
+            "kd", ONE_STAGE, "same shape from scratch with KD", anew=True, epochs="whole"
+        ),
     }
 
 
@@ -47,41 +68,45 @@ def recovered(
     config: Config, chain: Chain, criterion: str, ratio: float, source: str, ways: Iterable[str]
 ) -> Iterator[PlannedRun]:
     """Recovery arms of the networks of an arm ``source``, pruned by ``criterion`` or ``dense``, all
-    at the same budget."""
+    at the same budget; then the same arms in each of the config's families."""
     dense = criterion == "dense"
     shape = criterion if dense else f"{criterion}-{ratio:g}x"
     stem = f"recovery/{chain.pair}.{chain.name}.{shape}"
-    for name in ways:
-        way, arm = _ways(config, stem)[name], f"{stem}.{name}"
-        overrides = [config.recovery.training, config.method(way.method).training]
-        if way.anew:
-            overrides.append(_whole_budget(config, chain))
-        yield from trained(
-            config,
-            arm,
-            config.seeds,
-            data=Images(task=chain.task, images="few"),
-            init="shape" if way.anew else "parent",
-            network=network_entry(config.pairs[chain.pair].student),
-            method=way.method,
-            recipe=way.recipe,
-            training=training(config, arm, *overrides),
-            parents={
-                "init": same_seed(config, source),
-                "teacher": taught_by(config, chain.pair, chain.task, way.method),
-            },
-            reference=teacher_path(config, chain.pair, chain.task),
-            labels={
-                "pair": chain.pair,
-                "task": chain.task,
-                "network": "student",
-                "chain": chain.name,
-                "criterion": criterion,
-                "ratio": ratio,
-                "recovery": name,
-                "display": "dense student, same extra epochs with KD" if dense else way.display,
-            },
-        )
+    found = _ways(config, chain, stem)
+    for family, given in {"": {}, **config.recovery.families}.items():
+        for name in ways:
+            way, arm = found[name], f"{stem}.{name}"
+            display = f"dense student, same extra epochs with {way.method.upper()}"
+            display = display if dense else way.display
+            if way.recipe["recipe"] == REESTIMATION and family:
+                continue
+            teacher = taught_by(config, chain.pair, chain.task, way.method)
+            yield from trained(
+                config,
+                f"{arm}.{family}" if family else arm,
+                config.seeds,
+                data=Images(task=chain.task, images="few"),
+                init="shape" if way.anew else "parent",
+                network=network_entry(config.pairs[chain.pair].student),
+                method=way.method,
+                recipe=way.recipe,
+                training=_training(config, chain, way, ratio, arm, given),
+                parents={
+                    "init": same_seed(config, source),
+                    "teacher": same_seed(config, chain.dense) if way.by_dense else teacher,
+                },
+                reference=teacher_path(config, chain.pair, chain.task),
+                labels={
+                    "pair": chain.pair,
+                    "task": chain.task,
+                    "network": "student",
+                    "chain": chain.name,
+                    "criterion": criterion,
+                    "ratio": ratio,
+                    "recovery": name,
+                    "display": f"{display}, {family}" if family else display,
+                },
+            )
 
 
 def sparse(config: Config, chain: Chain, recipe: str) -> Iterator[PlannedRun]:
@@ -114,10 +139,25 @@ def sparse(config: Config, chain: Chain, recipe: str) -> Iterator[PlannedRun]:
     )
 
 
-def _whole_budget(config: Config, chain: Chain) -> dict[str, Any]:
-    """New weights get the epochs of the dense student as well as those of the recovery."""
+def _training(
+    config: Config, chain: Chain, way: _Way, ratio: float, arm: str, family: dict[str, Any]
+) -> Training:
+    """Training of an arm: in a family by what that says, else at the arm's own rate."""
+    own = config.method(way.method).training
+    overrides = [config.recovery.training, own]
+    if way.epochs != "extra":
+        dense = _dense(config, chain, way.method)
+        extra = config.trained(*overrides).epochs
+        epochs = {
+            "dense": dense.epochs,
+            "whole": dense.epochs + extra,
+            "macs": round(ratio * dense.epochs) + extra,  # an epoch of the shape is so much cheaper
+        }
+        overrides.append({"epochs": epochs[way.epochs], "evaluate_every": dense.evaluate_every})
+    return config.trained(*overrides, family) if family else training(config, arm, *overrides)
+
+
+def _dense(config: Config, chain: Chain, label: str) -> Training:
+    """How the chain's dense student was trained, by the method of a label."""
     block = config.students if chain.name == "baseline" else config.two_stage
-    own = config.method("kd").training
-    dense = config.trained(block.training, own)
-    extra = config.trained(config.recovery.training, own)
-    return {"epochs": dense.epochs + extra.epochs, "evaluate_every": dense.evaluate_every}
+    return config.trained(block.training, config.method(label).training)

@@ -12,6 +12,7 @@ from stagewise.study.steps.arms import (
     ONE_STAGE,
     imagenet_start,
     network_entry,
+    recipe_entry,
     title,
     trained,
     training,
@@ -21,8 +22,8 @@ from stagewise.study.steps.teachers import taught_by, teacher_path
 
 
 def two_stage(config: Config) -> Iterator[PlannedRun]:
-    """In every regime: standard training, and each method in one stage and in two; then the same
-    arms at the common rates."""
+    """In every regime: standard training, each method in one stage and in two, and the arms that
+    have recipes of their own; then all of them at the common rates."""
     block = config.two_stage
     for pair in block.pairs:
         yield from _pretraining(config, pair)
@@ -48,13 +49,20 @@ def _arms(config: Config, pair: str) -> list[_Arm]:
     init, _ = _student_start(config, pair)
     unseen = int(init == "scratch")  # new weights come with batch norm that has seen no image
     arms = [_Arm(f"students/{pair}.pretrained", "ce", ONE_STAGE, "standard")]
+    share, lr = block.stage1_share, block.stage1_lr
     for label in block.methods:
         one, two = f"two_stage/{pair}.one-stage.{label}", f"two_stage/{pair}.{label}"
-        share, lr = block.stage1_share, block.stage1_lr
         stages = two_stages(config, two, share, lr, estimate_first=unseen)
         method = title(config, label)
         arms.append(_Arm(one, label, ONE_STAGE, f"one-stage {method}"))
         arms.append(_Arm(two, label, stages, f"two-stage {method}"))
+    for label in block.arms:
+        if config.serves(label, pair):
+            name, recipe = f"two_stage/{pair}.{label}", recipe_entry(config, label)
+            if recipe["recipe"] == "two_stage":
+                stages = two_stages(config, name, share, lr, estimate_first=unseen)
+                recipe = {**stages, **recipe}
+            arms.append(_Arm(name, label, recipe, label))
     return arms
 
 
@@ -81,6 +89,7 @@ def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Itera
         recipe=arm.recipe,
         training=settings,
         observers=("shock",) if block.probe else (),
+        classifier=config.method(arm.label).classifier,
         parents={**start, "teacher": taught_by(config, pair, task, arm.label)},
         reference=teacher_path(config, pair, task),
         labels=labels | common,

@@ -19,6 +19,7 @@ from stagewise.study.config.checks.exits import head_problems, placing_problems
 from stagewise.study.config.checks.methods import method_problems
 from stagewise.study.config.checks.networks import network_problems, regime_problems
 from stagewise.study.config.checks.places import (
+    arm_problems,
     assistant_problems,
     channel_problems,
     exit_problems,
@@ -87,6 +88,7 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     method_problems: ("methods", "pairs"),
     place_problems: TAUGHT,
     exit_problems: TAUGHT,
+    arm_problems: TAUGHT,
     head_problems: ("methods", "multi_exit"),
     placing_problems: TAUGHT,
     channel_problems: TAUGHT,

@@ -34,10 +34,11 @@ def _step_problems(config: Config, key: str, label: str) -> Problems:
         place = "multi_exit" if needs.exits else "distillation or two_stage"
         yield f"{key}: '{label}' cannot serve here; move it to {place}.methods"
     recipe = entry.trained_by()["recipe"]
-    if step == "two_stage" and recipe in catalogue.recipes() and recipe != "one_stage":
+    replaced = recipe in catalogue.recipes() and recipe != "one_stage"
+    if key.startswith("two_stage.methods") and replaced:
         yield (
             f"{key}: '{label}' is trained by the recipe '{recipe}', which two stages would replace;"
-            " move it to distillation.methods"
+            " move it to two_stage.arms or distillation.methods"
         )
 
 
@@ -78,6 +79,26 @@ def exit_problems(config: Config) -> Problems:
             yield (
                 f"methods.{label}.teacher_exits: '{entry.teacher_exits}', but"
                 f" '{config.method(label).method}' learns from no teacher's exits; remove it"
+            )
+
+
+def arm_problems(config: Config) -> Problems:
+    """Arms of paper A whose folders other arms have; new classifiers where there are none."""
+    block = config.two_stage
+    taken = {*block.methods, *(f"one-stage.{label}" for label in block.methods)}
+    for index, label in enumerate(block.arms):
+        if label in taken:
+            yield (
+                f"two_stage.arms.{index}: '{label}' is among two_stage.methods, whose arms have its"
+                " folders; choose another label"
+            )
+    started = {*block.methods, *block.arms} if block.regime != "scratch" else set()
+    elsewhere = {label for key, label in methods_named(config) if not key.startswith("two_stage")}
+    for label, entry in config.methods.items():
+        if entry.classifier == "zero" and (label not in started or label in elsewhere):
+            yield (
+                f"methods.{label}.classifier: 'zero', but only students of two_stage with features"
+                " from elsewhere have a new classifier; name it there alone, or remove the key"
             )
 
 
@@ -144,8 +165,12 @@ def stage_problems(config: Config) -> Problems:
     """Two stages need two epochs."""
     labels = config.two_stage.methods if config.two_stage.pairs else ()
     arms = [("two_stage", config.two_stage.training, label) for label in labels]
-    if any("two_stage_kd" in block.recover for block in config.pruning):
-        arms.append(("recovery", config.recovery.training, "kd"))
+    for label in config.two_stage.arms if config.two_stage.pairs else ():
+        if config.method(label).trained_by()["recipe"] != "one_stage":
+            arms.append(("two_stage", config.two_stage.training, label))
+    for label in ("ce", "kd"):
+        if any(f"two_stage_{label}" in block.recover for block in config.pruning):
+            arms.append(("recovery", config.recovery.training, label))
     budgets: dict[str, int] = {}
     for step, training, label in arms:
         own = config.method(label).training
