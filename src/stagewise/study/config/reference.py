@@ -144,9 +144,11 @@ def _value(found: dict[str, Any]) -> str:
     if kind == "array":
         least = f" of at least {found['minItems']}" if "minItems" in found else ""
         return f"list{least}: {_value(found['items'])}"
+    if "properties" in found:
+        return "override"
     if kind == "object":
         [inside] = found.get("patternProperties", {"": found.get("additionalProperties")}).values()
-        return "override" if inside is True else f"mapping to {_value(inside)}"
+        return f"mapping to {_value(inside)}"
     name = "name of lower-case letters, digits, `-`" if "pattern" in found else WORDS[kind]
     return ", ".join([name, *(words.format(found[key]) for key, words in LIMITS if key in found)])
 
