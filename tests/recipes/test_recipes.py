@@ -139,6 +139,17 @@ def test_the_hint_is_learnt_first_and_alone() -> None:
     assert [phase.epochs for phase in shallow] == [2, 2]
 
 
+@pytest.mark.parametrize(("epochs", "start"), [(4, 6), (10, 0), (12, 0)])
+def test_a_rewound_rate_is_that_of_the_last_epochs(epochs: int, start: int) -> None:
+    """Of the whole schedule, where it is shorter than what is left."""
+    [phase] = make_phases({"recipe": "rewound", "of": 10}, epochs=epochs, lr=0.1)
+    rows = make_trainer(network(), task_data(16), [phase]).run()
+    whole = make_trainer(network(), task_data(16), [Phase("train", start + epochs, 0.1)]).run()
+    assert [row["lr"] for row in rows] == [row["lr"] for row in whole[start:]]
+    with pytest.raises(UserError, match=r"^of: 0 is out of range"):
+        make_phases({"recipe": "rewound", "of": 0}, epochs=4, lr=0.1)
+
+
 def test_features_learn_one_term_first() -> None:
     entry = {"recipe": "features_first", "term": "flow"}
     trains = ("stem", "stages", "method")

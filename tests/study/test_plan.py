@@ -482,6 +482,49 @@ def test_two_stages_as_an_arm_of_their_own_are_those_of_the_block() -> None:
     assert recipe == {"recipe": "two_stage", "stage1_lr": 0.7, "stage1_share": 0.3}
 
 
+def test_ways_of_recovery_differ_in_one_thing_each() -> None:
+    """Loss, recipe, teacher, weights or budget, beside the arm that has the others."""
+    ways = ["ce", "kd", "two_stage_ce", "two_stage_kd", "rewound_ce", "rewound_kd", "self_kd"]
+    new = ["scratch_ce", "scratch_ce_macs", "scratch_kd"]
+    found = plan(edited("pruning.0.recover", [*ways, *new]))
+    runs = {name: arm(f"recovery/resnet.baseline.l2-4x.{name}", among=found) for name in ways + new}
+    specs = {name: run.spec for name, run in runs.items()}
+    teacher, dense = "runs/toy/teachers/resnet/seed-0", "runs/toy/students/resnet.baseline/seed-0"
+    for label in ("ce", "kd"):
+        same = {specs[name].method["method"] for name in runs if name.endswith(label)}
+        assert same == {label}
+        plain = specs[label]
+        assert replace(specs[f"two_stage_{label}"], recipe=plain.recipe) == plain
+        assert replace(specs[f"rewound_{label}"], recipe=plain.recipe) == plain
+        assert specs[f"rewound_{label}"].recipe == {"recipe": "rewound", "of": 30}
+    assert specs["self_kd"] == specs["kd"]
+    assert (runs["kd"].parents["teacher"], runs["self_kd"].parents["teacher"]) == (teacher, dense)
+    epochs = {name: spec.training.epochs for name, spec in specs.items()}
+    assert {epochs.pop(name) for name in ways} == {10}
+    assert epochs == {"scratch_ce": 30, "scratch_ce_macs": 4 * 30 + 10, "scratch_kd": 30 + 10}
+    assert {specs[name].init for name in new} == {"shape"}
+
+
+def test_families_are_the_same_arms_at_other_rates() -> None:
+    def change(raw: dict[str, Any]) -> None:
+        raw["recovery"] |= {"families": {"low": {"lr": 0.003}}, "dense": ["ce", "kd"]}
+        raw["learning_rates"] = {"recovery/resnet.baseline.l2-4x.kd": 0.3}
+
+    found = plan(change)
+    own = [run for run in found.step("recovery") if not run.arm.endswith(".low")]
+    low = {run.arm for run in found.step("recovery")} - {run.arm for run in own}
+    assert low == {f"{run.arm}.low" for run in own if run.labels["recovery"] != "bn"}
+    assert {run.arm for run in own if ".dense." in run.arm} == {
+        f"recovery/resnet.{chain}.dense.{label}"
+        for chain in ("baseline", "two_stage")
+        for label in ("ce", "kd")
+    }
+    usual = arm("recovery/resnet.baseline.l2-4x.kd", among=found)
+    lower = arm("recovery/resnet.baseline.l2-4x.kd.low", among=found)
+    assert usual.spec.training.lr == 0.3
+    assert lower.spec == replace(usual.spec, training=replace(usual.spec.training, lr=0.003))
+
+
 def test_recovery_arms_have_the_same_budget() -> None:
     epochs = {
         run.labels["recovery"]: run.spec.training.epochs
