@@ -3,6 +3,25 @@ TEMPLATES = sorted(map(str, Path(packaged("analysis/report/templates")).iterdir(
 TABLES = list(catalogue.tables())
 # Tables are found by their files, so no import of a script names them.
 TABLE_MODULES = [catalogue.module_name(path) for path in catalogue.tables().values()]
+OWN_CLAIMS = canonical_json(PLAIN["claims"]) if PLAIN.get("claims") else ""
+# Figure → what it is drawn from beside the summary; the others are untouched by a change of it.
+FIGURE_DATA = {
+    "differences": packaged("papers/claims.yaml"),
+    "order": packaged("papers/published_values.csv"),
+    "speed": results("latency.csv"),
+}
+
+
+def figure_data(wildcards):
+    return FIGURE_DATA.get(wildcards.figure, [])
+
+
+def figure_options(wildcards):
+    options = {
+        "differences": f"--own {shlex.quote(OWN_CLAIMS)}",
+        "speed": f"--latency {results('latency.csv')}",
+    }
+    return options.get(wildcards.figure, "")
 
 
 rule plan:
@@ -14,7 +33,7 @@ rule plan:
     localrule: True
     params:
         settings=canonical_json(
-            {k: v for k, v in PLAIN.items() if k not in ("figures", "table")}
+            {k: v for k, v in PLAIN.items() if k not in ("figures", "table", "claims")}
         ),
         code=code("plan.py"),
     message:
@@ -139,8 +158,8 @@ rule draw:
         plan=rules.plan.output,
         summary=rules.summarise.output.summary,
         style=packaged("analysis/figures/style.mplstyle"),
-        claims=packaged("papers/claims.yaml"),
-        published=packaged("papers/published_values.csv"),
+        looks=packaged("analysis/figures/looks.yaml"),
+        data=figure_data,
     output:
         svg=report(
             results("figures/{figure}.svg"),
@@ -163,6 +182,8 @@ rule draw:
     params:
         folder=lambda wildcards, output: str(Path(output.svg).parent),
         dpi=SETTINGS.figures.dpi,
+        form=SETTINGS.figures.format,
+        data=figure_options,
         caption=lambda wildcards: caption(wildcards.figure, PLAIN),
         code=lambda wildcards: code(
             "figures.py", f"stagewise.analysis.figures.{wildcards.figure}"
@@ -172,7 +193,8 @@ rule draw:
     shell:
         f"python {SCRIPTS}/figures.py"
         " --plan {input.plan} --summary {input.summary}"
-        " --dpi {params.dpi} --name {wildcards.figure} --out {params.folder} > {log} 2>&1"
+        " {params.data} --dpi {params.dpi} --format {params.form}"
+        " --name {wildcards.figure} --out {params.folder} > {log} 2>&1"
 
 
 rule judge:
@@ -192,12 +214,13 @@ rule judge:
         f"logs/{STUDY}/claims.log",
     localrule: True
     params:
+        own=OWN_CLAIMS,
         code=code("claims.py"),
     message:
         "Verdicts"
     shell:
         f"python {SCRIPTS}/claims.py"
-        " --plan {input.plan} --summary {input.summary} --out {output}"
+        " --plan {input.plan} --summary {input.summary} --own {params.own:q} --out {output}"
         " > {log} 2>&1"
 
 
@@ -225,6 +248,7 @@ rule write_report:
     params:
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         captions=[caption(name, PLAIN) for name in FIGURES],
+        own=OWN_CLAIMS,
         code=code("report.py", *TABLE_MODULES),
     message:
         "Report"
@@ -232,7 +256,7 @@ rule write_report:
         f"python {SCRIPTS}/report.py"
         " --plan {input.plan} --summary {input.summary}"
         " --claims {input.claims} --figures {params.figures} --latency {input.latency}"
-        " --out {output} > {log} 2>&1"
+        " --own {params.own:q} --out {output} > {log} 2>&1"
 
 
 rule compare_studies:

@@ -63,3 +63,26 @@ def dense_students(runs: pd.DataFrame, main: pd.DataFrame, chained: pd.DataFrame
     roots = chained[(chained["step"] == "pruning") | (chained["criterion"] == "dense")]["path"]
     parents = runs.set_index("path").loc[roots, "parents"]
     return main[main["path"].isin({parent.get("init", "") for parent in parents})]
+
+
+RECOVERED = {
+    "none": "not trained again",
+    "bn": "BN re-estimated",
+    "ce": "CE",
+    "kd": "KD",
+    "two_stage_kd": "two-stage KD",
+    "scratch_kd": "from scratch",
+}
+"""Recovery of a pruned network → what it is called where room is short."""
+
+
+def short_name(run: pd.Series, *, shape: bool = True) -> str:
+    """A network's name where room is short: ``2× KD`` for one that was pruned and recovered."""
+    if run["chain"] == "":
+        name = display(run).replace(" (ensemble)", "†")
+        return name.replace("teacher's network, student's images", "teacher's network")
+    if run["criterion"] == "dense":
+        return "KD, more epochs"
+    name = RECOVERED.get(run["recovery"], str(run["display"]))
+    random = "random " if run["criterion"] == "random" else ""
+    return f"{random}{run['ratio']:g}× {name}" if shape else name

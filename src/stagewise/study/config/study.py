@@ -29,6 +29,7 @@ from stagewise.study.config.results import (
     Evaluation,
     Figures,
     Gate,
+    OwnClaim,
     Strength,
     Table,
     Tune,
@@ -47,6 +48,8 @@ class Config(Block):
     """What reports call it."""
     claims_tested: Names = ()
     """Claims that this study's data can decide; all others are at most demonstrated."""
+    claims: Annotated[tuple[OwnClaim, ...], MaxLen(MOST)] = optional(())
+    """Claims of its own, which its data are to decide."""
     seeds: Annotated[tuple[Seed, ...], MinLen(1), MaxLen(MOST), Unique()] = (0, 1, 2, 3, 4, 5)
     """Seeds of all arms; each is a replicate of what `replicates` says."""
     replicates: Literal["students", "chains"] = "students"
