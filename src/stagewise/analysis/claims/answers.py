@@ -135,8 +135,11 @@ def _in_part(claim: Claim, rows: pd.DataFrame) -> str:
     named = rows["contrast"].nunique() > 1
     good = rows["verdict"].isin(POSITIVE)
     told = [f"Here, {claim.holds}, but only in part: {_tell(rows[good], named)}."]
-    for verdict, part in rows[~good].groupby("verdict", sort=False):
+    others = rows[~good & (rows["n"] > 0)]
+    for verdict, part in others.groupby("verdict", sort=False):
         told.append(f"{NOT_SHOWN[str(verdict)]}: {_tell(part, named)}.")
+    if absent := int((rows["n"] == 0).sum()):
+        told.append(f"Not run: {absent} of the {len(rows)} comparisons that decide it.")
     smaller = rows.loc[rows["verdict"] == PARTIALLY, "reason"].unique()
     told += [f"{str(reason).capitalize()}." for reason in smaller]
     return " ".join(told)

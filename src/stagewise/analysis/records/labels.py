@@ -51,6 +51,15 @@ def display(row: pd.Series) -> str:
     return f"{row['display']} (ensemble)" if row["exit"] == ENSEMBLE else str(row["display"])
 
 
+def full_name(row: pd.Series) -> str:
+    """A network's name for readers, with the shape of one that was pruned and what it was pruned
+    from."""
+    if row["chain"] == "":
+        return display(row)
+    chain = ", two-stage chain" if row["chain"] == "two_stage" else ""
+    return f"{display(row)}, {shape(row)}{chain}" if shape(row) != "dense" else display(row) + chain
+
+
 def shape(row: pd.Series) -> str:
     """``l2 2×``, or ``dense``."""
     dense = row["criterion"] in ("", "dense")

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.tables.cells import costs
+from stagewise.analysis.records.labels import TASKS, full_name
+from stagewise.analysis.tables.cells import count, counts
 from stagewise.analysis.tables.table import Table
 
 POSITION = 7
@@ -15,28 +16,33 @@ def make(results: Results) -> Table:
     summary = results.summary
     # Early exits were timed after the exits before them.
     passed = summary.assign(macs=summary["cumulative_macs"].fillna(summary["macs"]))
-    taken = passed.groupby(["arm", "exit"], sort=False)[["parameters", "macs"]].mean()
+    seeds = passed.groupby(["arm", "exit"], sort=False)
+    taken = seeds[["parameters", "macs"]].mean()
+    named = results.main.drop_duplicates("arm").set_index("arm")
     data, shown = pd.DataFrame(), pd.DataFrame()
     if len(results.timed):
         data = results.timed.merge(taken, on=["arm", "exit"])
-        names = ["arm", "exit", "parameters", "macs"]
+        data = data[data["arm"].isin(named.index)]
         wide = data.pivot_table(
-            index=names, columns="batch", values="milliseconds", sort=False
+            index=["arm", "exit"], columns="batch", values="milliseconds", sort=False
         ).sort_index(axis=1)
         shown = pd.DataFrame(
             {
-                "Arm": row["arm"],
-                "Exit": row["exit"],
+                "Network": full_name(named.loc[arm]),
+                "Pair": named.loc[arm, "pair"],
+                "Task": TASKS[named.loc[arm, "task"]],
+                "Exit": output,
                 **{f"Batch {batch}, ms": f"{row[batch]:.2f}" for batch in wide.columns},
-                **costs(row),
+                "Parameters": counts(seeds.get_group((arm, output))["parameters"]),
+                "MACs": count(taken.loc[(arm, output), "macs"]),
             }
-            for row in wide.reset_index().to_dict("records")
+            for (arm, output), row in wide.iterrows()
         )
     return Table(
         "latency",
-        "Latency of a forward pass: median of repeated passes of one network of each arm; to an "
-        "early exit past those before it, whose MACs are among its own. Repeats and threads are "
-        "in the CSV.",
+        "Latency of a forward pass: median of repeated passes of one network, the first seed’s; to an "
+        "early exit past those before it, whose MACs are among its own. Where seeds "
+        "were pruned to different shapes, their range is told. Repeats and threads are in the CSV.",
         data,
         shown,
     )
