@@ -24,6 +24,13 @@ def figure_options(wildcards):
     return options.get(wildcards.figure, "")
 
 
+# Not a parameter itself: Snakemake would print all of it, twice, where a key changes.
+PLANNED = canonical_json(
+    {k: v for k, v in PLAIN.items() if k not in ("figures", "table", "claims")}
+)
+os.environ.update(STAGEWISE_SETTINGS=PLANNED)
+
+
 rule plan:
     """Write down the study's runs: what results are made from, beside the records."""
     output:
@@ -32,15 +39,13 @@ rule plan:
         f"logs/{STUDY}/plan.log",
     localrule: True
     params:
-        settings=canonical_json(
-            {k: v for k, v in PLAIN.items() if k not in ("figures", "table", "claims")}
-        ),
+        settings=sha256_text(PLANNED)[:12],
         code=code("plan.py"),
     message:
         "Plan of {STUDY}"
     shell:
         f"python {SCRIPTS}/plan.py"
-        " --settings {params.settings:q} --out {output} > {log} 2>&1"
+        ' --settings "$STAGEWISE_SETTINGS" --out {output} > {log} 2>&1'
 
 
 rule evaluate:
@@ -85,7 +90,7 @@ rule measure_latency:
     shell:
         f"python {SCRIPTS}/latency.py"
         " --plan {input.plan} --threads {threads} --out {output}"
-        " > {log} 2>&1"
+        f" --kept work/latency/{STUDY}.csv > {{log}} 2>&1"
 
 
 rule summarise:

@@ -125,7 +125,7 @@ def page(evidence: Path, command: str) -> str:
     if (evidence / "claims.csv").is_file():
         contrasts = contrast_table(read_claims(evidence / "claims.csv"))
         results = CONTRASTS.format(
-            section=section(evidence, evidence, SHOWN | ALSO_SHOWN), contrasts=contrasts
+            section=section(evidence, evidence), contrasts=contrasts
         )
     return PAGE.format(
         title=study.title,

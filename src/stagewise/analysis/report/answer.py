@@ -76,7 +76,7 @@ def advise(tables: Frames, pairs: list[str]) -> Advice:
     seeds = [int(each.row["n"]) for each in pruned] + [each.seeds for each in choices]
     if seeds and min(seeds) < MIN_SEEDS:
         few = "One seed gives" if min(seeds) == 1 else f"{min(seeds)} seeds give"
-        sentences.append(f"{few} a hint, not a finding: {MIN_SEEDS} are needed.")
+        sentences.append(f"{few} a hint, not a finding; {MIN_SEEDS} are needed.")
     if not sentences:
         sentences = ["This study compares no methods and prunes nothing: it has no advice."]
     networks = [*pruned]

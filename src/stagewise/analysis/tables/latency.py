@@ -9,6 +9,8 @@ from stagewise.analysis.tables.table import Table
 
 POSITION = 7
 """Place among the tables."""
+BUSY = 0.3
+"""Cores that others may take before a timing says so, as in ``measure/latency.py``."""
 
 
 def make(results: Results) -> Table:
@@ -23,16 +25,16 @@ def make(results: Results) -> Table:
     if len(results.timed):
         data = results.timed.merge(taken, on=["arm", "exit"])
         data = data[data["arm"].isin(named.index)]
-        wide = data.pivot_table(
-            index=["arm", "exit"], columns="batch", values="milliseconds", sort=False
-        ).sort_index(axis=1)
+        told = data.assign(told=data.apply(_told, axis=1))
+        wide = told.pivot(index=["arm", "exit"], columns="batch", values="told")
+        wide = wide.reindex(data[["arm", "exit"]].drop_duplicates().apply(tuple, axis=1))
         shown = pd.DataFrame(
             {
                 "Network": full_name(named.loc[arm]),
                 "Pair": named.loc[arm, "pair"],
                 "Task": TASKS[named.loc[arm, "task"]],
                 "Exit": output,
-                **{f"Batch {batch}, ms": f"{row[batch]:.2f}" for batch in wide.columns},
+                **{f"Batch {batch}, ms": row[batch] for batch in wide.columns},
                 "Parameters": counts(seeds.get_group((arm, output))["parameters"]),
                 "MACs": count(taken.loc[(arm, output), "macs"]),
             }
@@ -42,7 +44,25 @@ def make(results: Results) -> Table:
         "latency",
         "Latency of a forward pass: median of repeated passes of one network, the first seed’s; to an "
         "early exit past those before it, whose MACs are among its own. Where seeds "
-        "were pruned to different shapes, their range is told. Repeats and threads are in the CSV.",
+        "were pruned to different shapes, their range is told. In brackets: between which the middle eight tenths of the "
+        f"passes lie. Repeats and threads are in the CSV.{_busy(data)}",
         data,
         shown,
+    )
+
+
+def _told(row: pd.Series) -> str:
+    """``0.58 [0.55, 0.63]``: the median, and where the passes lie, as far as that was kept."""
+    around = f" [{row['low']:.2f}, {row['high']:.2f}]" if pd.notna(row.get("low")) else ""
+    return f"{row['milliseconds']:.2f}{around}"
+
+
+def _busy(data: pd.DataFrame) -> str:
+    """That other processes used the machine, where they did."""
+    if "others" not in data or not (data["others"] > BUSY).any():
+        return ""
+    busy = data[data["others"] > BUSY]
+    return (
+        f" The machine was busy: other processes took {busy['others'].max():.1f} cores meanwhile,"
+        f" and {len(busy)} of {len(data)} timings are slower than they need be."
     )
