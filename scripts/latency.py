@@ -20,6 +20,8 @@ from stagewise.runs.train import csv_text
 MOST_THREADS = 4096
 KEPT = ("weights", "machine", "exit", "batch", "milliseconds", "repeats", "threads", "others")
 """Columns that kept timings have at least."""
+NAMES = ("weights", "machine", "arm")
+"""Columns that say of what a kept timing is."""
 
 
 def main() -> None:
@@ -40,28 +42,33 @@ def main() -> None:
     for run in study.runs.to_dict("records"):
         first.setdefault(str(run["arm"]), study.folder(str(run["path"])) / "model.safetensors")
     batches, repeats = settings["latency_batches"], settings["latency_repeats"]
-    kept = _kept(arguments.kept)
-    sums = {arm: _sum(path) if arguments.kept else "" for arm, path in first.items()}
-    known: dict[str, list[Row]] = {}
-    for arm, digest in sums.items():
-        rows = [row for row in kept if _same(row, digest, batches, repeats, arguments.threads)]
-        if {row["batch"] for row in rows} == {*batches} and all(map(is_quiet, rows)):
-            known[arm] = [_shown(row, arm) for row in rows]
-    new = {arm: path for arm, path in first.items() if arm not in known}
+    kept = {_key(row): row for row in _kept(arguments.kept)}
+    machine = os.uname().nodename
+    sums = {arm: _sum(path) if arguments.kept else arm for arm, path in first.items()}
+
+    def quiet(arm: str) -> bool:
+        """Whether all that is asked of an arm is kept from a quiet machine."""
+        asked = (sums[arm], machine, repeats, arguments.threads)
+        rows = [row for key, row in kept.items() if key[:4] == asked and row["batch"] in batches]
+        return {row["batch"] for row in rows} == {*batches} and all(map(is_quiet, rows))
+
+    new = {arm: path for arm, path in first.items() if not quiet(arm)}
     measured = measure(new, batches, repeats, arguments.threads) if new else []
-    rows = [row for arm in first for row in known.get(arm, [r for r in measured if r["arm"] == arm])]
+    for row in measured:
+        fresh = {"weights": sums[str(row["arm"])], "machine": machine, **row}
+        old = kept.get(_key(fresh))
+        if old is None or is_quiet(fresh) or not is_quiet(old):
+            kept[_key(fresh)] = fresh
+    rows = [
+        {"arm": arm, **{name: value for name, value in row.items() if name not in NAMES}}
+        for arm, digest in sums.items()
+        for key, row in kept.items()
+        if key[:4] == (digest, machine, repeats, arguments.threads) and row["batch"] in batches
+    ]
     write_text(arguments.out, csv_text(rows))
     if arguments.kept:
-        arguments.kept.parent.mkdir(parents=True, exist_ok=True)
-        fresh = [
-            {"weights": sums[str(row["arm"])], "machine": os.uname().nodename, **row}
-            for row in measured
-        ]
-        replaced = {sums[arm] for arm in new}
-        write_text(
-            arguments.kept, csv_text([r for r in kept if r["weights"] not in replaced] + fresh)
-        )
-    print(f"{arguments.out}: {len(first)} networks, {len(new)} of them new, {arguments.threads} threads")
+        write_text(arguments.kept, csv_text([*kept.values()]))
+    print(f"{arguments.out}: {len(first)} networks, {len(new)} new, {arguments.threads} threads")
     if busy := sum(not is_quiet(row) for row in measured):
         print(
             f"warning: the machine was busy: other processes slowed {busy} of {len(measured)}"
@@ -83,22 +90,14 @@ def _kept(file: Path | None) -> list[Row]:
 
 
 def _sum(file: Path) -> str:
-    """Of a file that cannot be read, nothing: who measures it will say so."""
-    try:
-        return sha256_file(file)
-    except OSError:
-        return ""
+    """Of its bytes, or of a file that cannot be read its name: who measures it will say so."""
+    return sha256_file(file) if file.is_file() else str(file)
 
 
-def _same(row: Row, digest: str, batches: list[int], repeats: int, threads: int) -> bool:
-    """Whether a kept timing is of these weights, measured as is asked, on this machine."""
-    asked = (digest, os.uname().nodename, repeats, threads)
-    found = (row["weights"], row["machine"], row["repeats"], row["threads"])
-    return found == asked and row["batch"] in batches
-
-
-def _shown(row: Row, arm: str) -> Row:
-    return {"arm": arm, **{k: v for k, v in row.items() if k not in ("weights", "machine", "arm")}}
+def _key(row: Row) -> tuple[object, ...]:
+    """What a timing is of: the weights, where and how they were measured, the output."""
+    names = ("weights", "machine", "repeats", "threads", "exit", "batch")
+    return tuple(row[name] for name in names)
 
 
 if __name__ == "__main__":
