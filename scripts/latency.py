@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stagewise.analysis.records.csv_files import read_csv
+from stagewise.analysis.records.csv_files import TEXT, read_csv
 from stagewise.analysis.records.study import read_study
 from stagewise.errors import UserError
 from stagewise.files import sha256_file, write_text
@@ -83,7 +83,7 @@ def _kept(file: Path | None) -> list[Row]:
     if file is None or not file.exists():
         return []
     try:
-        rows: list[Any] = read_csv(file, KEPT).to_dict("records")
+        rows: list[Any] = read_csv(file, KEPT, text=(*TEXT, "machine")).to_dict("records")
     except UserError:
         return []
     return rows

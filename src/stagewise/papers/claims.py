@@ -129,9 +129,10 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a paper, or of a study's own; a guard is none, it says what must not come out.
+    """A claim of a paper, or of a study's own; a guard is none.
 
-    ``chapter``: of the report, where a study's own claim names one. ``holds``, ``fails``: what was found, as a clause. ``open``: the question, as a clause.
+    ``holds``, ``fails``: what was found, as a clause. ``open``: the question, as a clause.
+    ``chapter``: of the report, where a study's own claim names one.
     """
 
     id: str

@@ -24,7 +24,6 @@ from stagewise.analysis.records.study import Study
 from stagewise.analysis.records.summary import summarise
 from stagewise.analysis.tables.table import make_table
 from stagewise.catalogue import methods
-from stagewise.study.config.results import Comparison
 
 WriteStudy = Callable[..., Study]
 LABELS = ["kd", "fitnet", "crd", "dkd", "hint_kd"]

@@ -48,7 +48,9 @@ def studies(
     found = {}
     for count in (8, 9, 20):
         config: dict[str, Any] = {
-            "pairs": {"wide": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}}},
+            "pairs": {
+                "wide": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}}
+            },
             "distillation": {"pairs": ["wide"], "methods": list(METHODS[:count])},
             **{"methods": {}, "multi_exit": {}, "two_stage": {"pairs": []}, "pruning": []},
             "claims_tested": [],
@@ -74,9 +76,9 @@ def shown(figure: Figure) -> Iterator[Artist]:
             if axes.get_visible() and axes.axison:
                 yield axis
     for text in figure.findobj(Text):
-        if text.get_visible() and text.get_text().strip() and text not in ticks:
-            if not (text.axes and not text.axes.get_visible()):
-                yield text
+        hidden = text.axes and not text.axes.get_visible()
+        if text.get_visible() and text.get_text().strip() and text not in ticks and not hidden:
+            yield text
 
 
 def cut(figure: Figure) -> list[str]:
@@ -117,7 +119,8 @@ def test_a_text_that_is_cut_is_found() -> None:
 def colours(figure: Figure) -> dict[str, str]:
     """Method → its colour, of the figure of accuracies."""
     [axes] = [axes for axes in figure.axes if axes.get_visible()]
-    names = {tick: label.get_text() for tick, label in zip(axes.get_yticks(), axes.get_yticklabels())}
+    labels = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+    names = {tick: label.get_text() for tick, label in labels}
     found = {}
     for line in axes.lines:
         place = line.get_ydata()[0]

@@ -92,8 +92,14 @@ def test_exits_that_add_nothing_are_named_and_those_without_a_teacher_are_no_met
 @pytest.mark.parametrize(
     ("levels", "answer"),
     [
-        ({"2× kd": (91, 91), "3× kd": (90, 89.1)}, "Prune 3× and recover with KD: 0.0 points above"),
-        ({"2× kd": (91, 91), "3× kd": (90, 88.9)}, "Prune 2× and recover with KD: 1.0 points above"),
+        (
+            {"2× kd": (91, 91), "3× kd": (90, 89.1)},
+            "Prune 3× and recover with KD: 0.0 points",
+        ),
+        (
+            {"2× kd": (91, 91), "3× kd": (90, 88.9)},
+            "Prune 2× and recover with KD: 1.0 points",
+        ),
         # Validation images choose what test images tell.
         ({"2× kd": (91, 89.2), "2× scratch_kd": (80, 89.9)}, "Prune 2× and train that shape from"),
         ({"2× kd": (70, 70), "4× kd": (60, 60)}, "Prune 2× and recover with KD: 20.0 points below"),
@@ -141,4 +147,6 @@ def test_results_of_before_the_comparison_are_read_by_their_intervals() -> None:
     assert found.sentences[0].startswith("Use KD: 3.0 points")
     assert found.sentences[1] == "Exits are not shown to add anything to KD."
     wide = table.assign(low=-9.0)
-    assert advise({"accuracy": wide, "pruning": pd.DataFrame()}, ["p"]).sentences[0].startswith("No ")
+    assert (
+        advise({"accuracy": wide, "pruning": pd.DataFrame()}, ["p"]).sentences[0].startswith("No ")
+    )

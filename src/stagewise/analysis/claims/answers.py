@@ -1,7 +1,7 @@
 """What a study answers, in sentences that need no knowledge of the papers.
 
-Phrases per claim are data (``papers/claims.yaml``, or the study's config); numbers, reasons and what
-it would take come from ``claims.csv``.
+Phrases per claim are data (``papers/claims.yaml``, or the study's config); numbers, reasons and
+what it would take come from ``claims.csv``.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ OPEN = (INCONCLUSIVE, NOT_TESTABLE)
 POSITIVE = (REPRODUCED, PARTIALLY, MIXED)
 DEMONSTRATED, FEW_SEEDS, NOT_RUN = "only demonstrated", "too few seeds", "not run"
 KINDS = {
-    DEMONSTRATED: "What was measured is shown, but this study's images and networks cannot decide it.",
+    DEMONSTRATED: "It was measured, but this study's data and networks cannot decide it.",
     FEW_SEEDS: "The seeds that were run neither show it nor exclude it.",
     NOT_RUN: "The study lacks the networks that would decide it.",
 }

@@ -15,9 +15,9 @@ POSITION = 5
 """Place in the report."""
 CAPTION = (
     "Accuracy against multiply-adds for dense, pruned and recovered networks, mean and 95 % t "
-    "interval (n = {n}): up and left is better. A number is the value of a point below the axis, and "
-    "“not trained again” what pruning alone leaves. The fair opponent of a recovered network is the dense "
-    "one with the same extra KD. {protocol}"
+    "interval (n = {n}): up and left is better. A number is the value of a point below the axis, "
+    "and “not trained again” what pruning alone leaves. The fair opponent of a recovered network "
+    "is the dense one with the same extra KD. {protocol}"
 )
 CHAINS = {
     "baseline": "from the student alone",

@@ -11,8 +11,8 @@ CAPTION = (
     "Accuracy over cost: test accuracy, mean and 95 % t interval ({n}), over multiply-adds of an "
     "answer, on a logarithmic scale: up and left is better. The line joins the networks that none "
     "cheaper equals. “2× KD” is a network pruned to half its cost and recovered with KD. Networks "
-    "that were pruned and not trained again are left out, and controls; an arrow points to one below the axis. "
-    "{protocol}"
+    "that were pruned and not trained again are left out, and controls; an arrow points to one "
+    "below the axis. {protocol}"
 )
 
 

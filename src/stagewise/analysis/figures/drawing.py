@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +147,8 @@ def _looks() -> dict[str, tuple[str, str]]:
 
 
 def look(label: str) -> tuple[str, str]:
-    """Colour and marker of a method's label, the same in every figure and study (``looks.yaml``); of
-    an unknown one by the letters of its name alone."""
+    """Colour and marker of a method's label, the same in every figure and study (``looks.yaml``);
+    of an unknown one by the letters of its name alone."""
     if label in _looks():
         return _looks()[label]
     number = zlib.crc32(label.encode())
@@ -209,8 +210,8 @@ def mean_interval(values: pd.Series) -> tuple[float, float, float]:
 
 
 def floor(values: Sequence[float] | pd.Series, least: float = 2.0) -> float:
-    """Where an axis of accuracies begins, so that few very bad ones do not flatten all others: those
-    below get an arrow. ``least``: points that it shows at least."""
+    """Where an axis of accuracies begins, so that few very bad ones do not flatten all others:
+    those below get an arrow. ``least``: points that it shows at least."""
     known = np.asarray(values, dtype=np.float64)
     middle, top = float(np.quantile(known, 0.5)), float(known.max())
     lowest = middle - max(2.5 * (top - middle), least)
@@ -284,7 +285,7 @@ def label_points(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None
     ]
     for line in axes.lines:  # names keep off lines, too
         places = axes.transData.transform(np.column_stack(line.get_data()))
-        for start, end in zip(places, places[1:], strict=False):
+        for start, end in pairwise(places):
             steps = max(2, int(np.hypot(*(end - start)) / (6 * dot)))
             for x, y in np.linspace(start, end, steps):
                 taken.append(Bbox.from_extents(x - dot, y - dot, x + dot, y + dot))

@@ -136,9 +136,7 @@ def section(evidence: Path, folder: Path) -> str:
     advice = advise(tables, [str(pair) for pair in tables["accuracy"]["pair"].unique()])
     accuracy = read_text(evidence / "tables/accuracy.md")
     protocol = read_text(evidence / "tables/study.md").split("\n## ")[0].partition("\n")[2]
-    first = pictures(evidence, kept, SHOWN) or pictures(
-        evidence, kept, {OLDER: ALSO_SHOWN[OLDER]}
-    )
+    first = pictures(evidence, kept, SHOWN) or pictures(evidence, kept, {OLDER: ALSO_SHOWN[OLDER]})
     parts = [advice_text(advice), *first, *answer_lists(claims)]
     also = [link for link in pictures(evidence, kept, ALSO_SHOWN) if link not in first]
     for title, text in (

@@ -1,12 +1,12 @@
 """The answer of a study: what to do, made by rule from the numbers of its tables.
 
-**Method.** In each pair and task KD is advised where it is shown to beat the student alone (p of its
-family at most 0.05), unless another method is shown to beat KD; then the best of these. Without KD,
-the best of those shown to beat the student alone. **Pruning.** The smallest shape whose best recovery
-lies at most one point below the dense student with the same KD is advised, else the largest shape,
-with its price. What is best and what lies near is chosen on validation images, where there are any;
-what is told was measured on test images. **Nothing gained** is said of exits and of two stages where
-none of theirs is shown to beat KD.
+**Method.** In each pair and task KD is advised where it is shown to beat the student alone (p of
+its family at most 0.05), unless another method is shown to beat KD; then the best of these. Without
+KD, the best of those shown to beat the student alone. **Pruning.** The smallest shape whose best
+recovery lies at most one point below the dense student with the same KD is advised, else the
+largest shape, with its price. What is best and what lies near is chosen on validation images, where
+there are any; what is told was measured on test images. **Nothing gained** is said of exits and of
+two stages where none of theirs is shown to beat KD.
 """
 
 from collections.abc import Iterator, Mapping
@@ -241,7 +241,7 @@ def _pruned(pruning: pd.DataFrame, pair: str) -> Network | None:
 
 
 def _dense(chain: pd.DataFrame) -> pd.Series:
-    """The fair opponent of a chain's pruned networks: dense, with the same KD, or what was pruned."""
+    """A chain's fair opponent of pruned networks: dense with the same KD, or what was pruned."""
     extra = chain[(chain["criterion"] == "dense") & (chain["recovery"] == "kd")]
     return (extra if len(extra) else chain).iloc[0]
 
@@ -328,4 +328,6 @@ def _times(latency: pd.DataFrame) -> dict[str, float]:
     least = latency[latency["batch"] == latency["batch"].min()]
     if "exit" in least:
         least = least[least["exit"].isin([FINAL, ENSEMBLE])]
-    return {str(arm): float(ms) for arm, ms in zip(least["arm"], least["milliseconds"], strict=True)}
+    return {
+        str(arm): float(ms) for arm, ms in zip(least["arm"], least["milliseconds"], strict=True)
+    }

@@ -86,7 +86,7 @@ def recipe_table(first: pd.DataFrame) -> pd.DataFrame:
 
 
 def network_table(results: Results, first: pd.DataFrame, provenance: Provenance) -> PageTable:
-    """Each arm: its network, method, recipe, images, budget and rate, and whether that was tuned."""
+    """Each arm: its network, method, recipe, images, budget, and how its rate was chosen."""
     rows = []
     seeds = results.study.runs["arm"].value_counts()
     trained = trained_arms(results).set_index("arm")["tuned"]
@@ -121,9 +121,9 @@ def network_table(results: Results, first: pd.DataFrame, provenance: Provenance)
 
 
 NETWORKS_CAPTION = (
-    "Every network of the study. Images: all training images, or the few of the students. Epochs and "
-    "rate are those of the step itself; a rate was tuned on validation images, is one that all such "
-    "networks have in common, or was given before."
+    "Every network of the study. Images: all training images, or the few of the students. Epochs "
+    "and rate are those of the step itself; a rate was tuned on validation images, is one that all "
+    "such networks have in common, or was given before."
 )
 
 

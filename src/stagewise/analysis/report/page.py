@@ -1,4 +1,4 @@
-"""One self-contained ``report.html``: the answer on one screen, then verdicts, then all else folded."""
+"""One self-contained ``report.html``: the answer first, then verdicts, then all else folded."""
 
 import re
 from dataclasses import dataclass

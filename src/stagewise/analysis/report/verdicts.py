@@ -36,6 +36,7 @@ SIGNS = {
 }
 """A sign beside each verdict's colour, for those who do not see it."""
 
+
 @dataclass(frozen=True)
 class Strip:
     """An interval as a picture, each place in percent of its width; ``null``: the tested value.

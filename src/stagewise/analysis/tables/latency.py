@@ -27,7 +27,7 @@ def make(results: Results) -> Table:
         data = data[data["arm"].isin(named.index)]
         told = data.assign(told=data.apply(_told, axis=1))
         wide = told.pivot(index=["arm", "exit"], columns="batch", values="told")
-        wide = wide.reindex(data[["arm", "exit"]].drop_duplicates().apply(tuple, axis=1))
+        wide = wide.reindex(pd.MultiIndex.from_frame(data[["arm", "exit"]].drop_duplicates()))
         shown = pd.DataFrame(
             {
                 "Network": full_name(named.loc[arm]),
@@ -42,10 +42,10 @@ def make(results: Results) -> Table:
         )
     return Table(
         "latency",
-        "Latency of a forward pass: median of repeated passes of one network, the first seed’s; to an "
-        "early exit past those before it, whose MACs are among its own. Where seeds "
-        "were pruned to different shapes, their range is told. In brackets: between which the middle eight tenths of the "
-        f"passes lie. Repeats and threads are in the CSV.{_busy(data)}",
+        "Latency of a forward pass: median of repeated passes of one network, the first seed’s; to "
+        "an early exit past those before it, whose MACs are among its own. Where seeds were pruned "
+        "to different shapes, their range is told. In brackets: between which the middle eight "
+        f"tenths of the passes lie. Repeats and threads are in the CSV.{_busy(data)}",
         data,
         shown,
     )

@@ -6,7 +6,14 @@ from stagewise.analysis.claims.contrasts import paired_to
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.labels import dense_students, shape
 from stagewise.analysis.tables.best import best_arms
-from stagewise.analysis.tables.cells import count, counts, difference_columns, interval, loss, spread
+from stagewise.analysis.tables.cells import (
+    count,
+    counts,
+    difference_columns,
+    interval,
+    loss,
+    spread,
+)
 from stagewise.analysis.tables.table import Table
 
 POSITION = 2

@@ -66,7 +66,7 @@ def own_claim_problems(config: Config) -> Problems:
                 if contrast.threshold is None:
                     yield f"{key}.threshold: the rule above needs one; say what it must exceed"
             elif contrast.control is None:
-                yield f"{key}.control: the rule {contrast.rule} needs one; say what it is set against"
+                yield f"{key}.control: the rule {contrast.rule} needs one; name an arm"
         if not any(contrast.role == "headline" for contrast in claim.contrasts):
             yield f"claims.{index}.contrasts: none is a headline, so nothing decides; make one so"
 
