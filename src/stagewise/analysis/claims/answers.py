@@ -33,6 +33,8 @@ KINDS = {
     NOT_RUN: "The study lacks the networks that would decide it.",
 }
 """Why a claim can be open → what that means."""
+LACKING = "the study lacks"
+"""How the reason of a row begins whose arms are not there; what follows are the arms' codes."""
 OLDER = ("demonstration only", "gate failed", "no shock to remove")
 """How such reasons begin in files of before they were said plainly."""
 
@@ -192,7 +194,10 @@ def _open(claim: Claim, rows: pd.DataFrame) -> str:
     """The question, and each reason once with the rows that it stands for."""
     named = rows["contrast"].nunique() > 1
     parts = []
-    for reason, part in rows.groupby("reason", sort=False):
+    absent = rows["reason"].str.startswith(LACKING) & (rows["n"] == 0)
+    if absent.any():
+        parts.append(f"{', '.join(rows.loc[absent, 'contrast'].unique())} was not run")
+    for reason, part in rows[~absent].groupby("reason", sort=False):
         known = part[part["n"] > 0]
         told = "; ".join(_told(row, named) for _, row in known.iterrows())
         parts.append(f"{told}: {reason}" if told else str(reason))

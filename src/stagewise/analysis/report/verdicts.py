@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
-from stagewise.analysis.claims.answers import answers
+from stagewise.analysis.claims.answers import LACKING, answers
 from stagewise.analysis.claims.contrasts import Measured
 from stagewise.analysis.claims.numbers import is_signed, number
 from stagewise.analysis.claims.results import Results
@@ -142,7 +142,7 @@ def _contrast(
         numbers=_numbers(row) if row["n"] else {},
         strip=_strip(row, alike) if pd.notna(row["low"]) else None,
         verdict=row["verdict"],
-        reason=row["reason"],
+        reason="it was not run" if row["reason"].startswith(LACKING) else row["reason"],
         note=row["note"],
         arms=Markup(" against ").join(
             provenance.link(provenance.names[arm], [anchors[arm]]) for arm in arms
