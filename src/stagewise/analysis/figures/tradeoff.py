@@ -23,8 +23,8 @@ MOST_NAMES = 12
 
 
 def networks(results: Results) -> pd.DataFrame:
-    """A row per arm and seed that could be used: on all classes, or, in a pair without students
-    there, on the target classes."""
+    """A row per arm and seed that could be used: on all classes, or, in a pair that is taught on
+    the target classes alone, on these."""
     main = results.main
     usable = (
         main["common_rate"].isna()
@@ -35,8 +35,9 @@ def networks(results: Results) -> pd.DataFrame:
     teacher = (main["name"] == main["pair"]) | (main["name"] == main["pair"] + ".target")
     usable &= (main["network"] != "teacher") | (teacher & (main["step"] == "teachers"))
     rows = main[usable]
-    students = rows[(rows["task"] == "all") & (rows["step"] != "teachers")]
-    task = rows["pair"].map(lambda pair: "all" if pair in set(students["pair"]) else "target")
+    taught = rows[~rows["step"].isin(["teachers", "students"])]
+    second = {*taught["pair"]} - {*taught.loc[taught["task"] == "all", "pair"]}
+    task = rows["pair"].map(lambda pair: "target" if pair in second else "all")
     return rows[rows["task"] == task]
 
 
@@ -47,7 +48,7 @@ def draw(results: Results, costs: Mapping[str, float], unit: str) -> Figure:
     if rows.empty:
         return drawing.notice("this study has no network whose cost is known")
     parts = [(str(pair), part) for pair, part in rows.groupby("pair", sort=False)]
-    figure, grid = drawing.panels([1.9] * len(parts), 0.2)
+    figure, grid = drawing.panels([2.0] * len(parts), 0.2)
     for axes, (pair, part) in zip(grid, parts, strict=True):
         _panel(axes, part, costs)
         task = part["task"].iloc[0]

@@ -118,6 +118,7 @@ class Choice:
         arm = self.arm or alone.format(self.pair)
         rows = accuracy[accuracy["arm"] == arm]
         name = method_name(self.arm) if self.arm else "student alone"
+        name += "" if self.task == "all" else f", {TASKS[self.task]}"
         return Network(self.pair, name, rows.iloc[0]) if len(rows) else None
 
 
