@@ -16,7 +16,6 @@ from stagewise.analysis.claims.families import step_down
 from stagewise.analysis.claims.orders import spearman
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import comparison as figure
-from stagewise.analysis.figures import order as order_figure
 from stagewise.analysis.figures import pairwise
 from stagewise.analysis.figures.drawing import look
 from stagewise.analysis.records.evaluation import evaluate
@@ -118,14 +117,13 @@ def test_the_config_says_what_is_compared_with_what(many: Results) -> None:
 
 
 def test_nobody_has_to_declare_a_comparison(many: Results) -> None:
-    """Two methods stand against KD and the student alone; a matrix and an order need more."""
+    """Two methods stand against KD and the student alone; a matrix needs more."""
     few = block(many, methods=["kd", "crd"])
     table = make_table("comparison", few).data.set_index("arm")
     assert table.loc["distillation/wide.crd", ["kd_members", "baseline_members"]].tolist() == [1, 2]
     assert len(figure.draw(few).axes) == 3
     assert not make_table("fidelity", few).shown.empty
-    for module in (pairwise, order_figure):
-        assert not module.draw(few).axes
+    assert not pairwise.draw(few).axes
     alone = block(many, methods=["kd"])
     assert make_table("comparison", alone).data["baseline_members"].dropna().tolist() == [1]
 

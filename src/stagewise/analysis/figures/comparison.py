@@ -87,12 +87,11 @@ def _differences(axes: Axes, pair: PairComparison, reference: str) -> None:
 def _limits(values: pd.DataFrame, family: pd.DataFrame) -> tuple[float, float]:
     """Ends of a panel: zero is in it, all seeds but those of few very bad methods, and all but the
     widest intervals."""
-    seeds = values.to_numpy().ravel()
-    lows, highs = (family[end].dropna().to_numpy() for end in ("low", "high"))
     most = drawing.reach(values.mean())
-    low = min(-0.5, *seeds[seeds >= -most], *(np.quantile(lows, [0.1]) if len(lows) else ()))
-    high = max(0.5, *seeds[seeds <= most], *(np.quantile(highs, [0.9]) if len(highs) else ()))
-    low, high = max(low, -1.5 * most), min(high, 1.5 * most)
+    seeds = values.loc[:, values.mean().abs() <= most].to_numpy().ravel()
+    lows, highs = (family[end].dropna().clip(-1.5 * most, 1.5 * most) for end in ("low", "high"))
+    low = min(-0.5, *seeds, *(np.quantile(lows, [0.1]) if len(lows) else ()))
+    high = max(0.5, *seeds, *(np.quantile(highs, [0.9]) if len(highs) else ()))
     air = 0.05 * (high - low)
     return low - air, high + air
 

@@ -264,6 +264,8 @@ def _in_vain(tables: Frames) -> Iterator[str]:
     """What is not shown to add anything to KD."""
     tried: dict[str, bool] = {}
     for rows in _compared(tables):
+        if "kd_mean" not in rows:
+            continue
         plain = rows[rows["arm"].map(_is_plain)]
         steps = rows["arm"].str.partition("/")[0]
         beyond = set(_better(rows, "kd")["arm"])
