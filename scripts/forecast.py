@@ -6,6 +6,7 @@ A minute of short trials on random pixels; data need not be here yet, and nothin
 import os
 from pathlib import Path
 
+from stagewise.errors import UserError
 from stagewise.process.machine import default_device
 from stagewise.process.scripting import importing, json_object, parser, run_script, seconds
 from stagewise.study.config import load_config, resolve_config
@@ -23,6 +24,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     options.add_argument("--cores", type=int, default=cores, help="cores that the study may use")
     options.add_argument("--budget", default="60s", help="time for trials (30s, 2m)")
+    options.add_argument("--gpu", default="A100", help="where none is at hand, which to think of")
     arguments = options.parse_args()
     budget = seconds(arguments.budget)
     name = "--settings" if arguments.settings else str(arguments.config)
@@ -33,8 +35,11 @@ def main() -> None:
 
         from stagewise.forecast.calibration import calibrate
         from stagewise.forecast.estimate import forecast, jobs_at_once, sentence, table
+        from stagewise.forecast.gpus import RATES, gpu_sentence
         from stagewise.forecast.workload import workload
         from stagewise.training.devices import torch_device
+    if arguments.gpu not in RATES:
+        raise UserError(f"--gpu: '{arguments.gpu}' is not known; use one of {', '.join(RATES)}")
     device = torch_device(arguments.device)
     gpu = device.type == "cuda"
     load = workload(plan, data_size(config, Path(f"data/{config.study}/summary.json")))
@@ -48,6 +53,8 @@ def main() -> None:
     rest = "; the others are taken from the most similar ones by multiply-adds" if left else ""
     print(f"Measured: {len(speed.speeds)} of {len(efforts)} kinds of work{rest}.")
     print(sentence(found, "GPU memory" if gpu else "memory"))
+    if not gpu:
+        print(gpu_sentence(found, arguments.gpu))
 
 
 if __name__ == "__main__":

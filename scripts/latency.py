@@ -1,23 +1,34 @@
-"""Measure how long one network of every arm takes to answer; run it alone on the machine."""
+"""Measure how long one network of every arm takes to answer; run it alone on the machine.
+
+What was measured before on a quiet machine is not measured again.
+"""
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
+from stagewise.analysis.records.csv_files import TEXT, read_csv
 from stagewise.analysis.records.study import read_study
 from stagewise.errors import UserError
-from stagewise.files import write_text
-from stagewise.measure.latency import measure
+from stagewise.files import sha256_file, write_text
+from stagewise.measure.latency import Row, is_quiet, measure
 from stagewise.process.arguments import study_parser
 from stagewise.process.scripting import run_script
 from stagewise.runs.train import csv_text
 
 MOST_THREADS = 4096
+KEPT = ("weights", "machine", "exit", "batch", "milliseconds", "repeats", "threads", "others")
+"""Columns that kept timings have at least."""
+NAMES = ("weights", "machine", "arm")
+"""Columns that say of what a kept timing is."""
 
 
 def main() -> None:
-    """Read arguments, measure one run of each distinct arm, write latency.csv."""
+    """Read arguments, measure one run of each distinct arm that is new, write latency.csv."""
     options = study_parser(__doc__)
     options.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
+    options.add_argument("--kept", type=Path, help="CSV that keeps timings from start to start")
     options.add_argument("--out", type=Path, required=True, help="latency.csv")
     arguments = options.parse_args()
     if not 1 <= arguments.threads <= MOST_THREADS:
@@ -31,8 +42,62 @@ def main() -> None:
     for run in study.runs.to_dict("records"):
         first.setdefault(str(run["arm"]), study.folder(str(run["path"])) / "model.safetensors")
     batches, repeats = settings["latency_batches"], settings["latency_repeats"]
-    write_text(arguments.out, csv_text(measure(first, batches, repeats, arguments.threads)))
-    print(f"{arguments.out}: {len(first)} networks, {arguments.threads} threads")
+    kept = {_key(row): row for row in _kept(arguments.kept)}
+    machine = os.uname().nodename
+    sums = {arm: _sum(path) if arguments.kept else arm for arm, path in first.items()}
+
+    def quiet(arm: str) -> bool:
+        """Whether all that is asked of an arm is kept from a quiet machine."""
+        asked = (sums[arm], machine, repeats, arguments.threads)
+        rows = [row for key, row in kept.items() if key[:4] == asked and row["batch"] in batches]
+        return {row["batch"] for row in rows} == {*batches} and all(map(is_quiet, rows))
+
+    new = {arm: path for arm, path in first.items() if not quiet(arm)}
+    measured = measure(new, batches, repeats, arguments.threads) if new else []
+    for row in measured:
+        fresh = {"weights": sums[str(row["arm"])], "machine": machine, **row}
+        old = kept.get(_key(fresh))
+        if old is None or is_quiet(fresh) or not is_quiet(old):
+            kept[_key(fresh)] = fresh
+    rows = [
+        {"arm": arm, **{name: value for name, value in row.items() if name not in NAMES}}
+        for arm, digest in sums.items()
+        for key, row in kept.items()
+        if key[:4] == (digest, machine, repeats, arguments.threads) and row["batch"] in batches
+    ]
+    write_text(arguments.out, csv_text(rows))
+    if arguments.kept:
+        write_text(arguments.kept, csv_text([*kept.values()]))
+    print(f"{arguments.out}: {len(first)} networks, {len(new)} new, {arguments.threads} threads")
+    if busy := sum(not is_quiet(row) for row in measured):
+        print(
+            f"warning: the machine was busy: other processes slowed {busy} of {len(measured)}"
+            " timings; they are measured again at the next start",
+            file=sys.stderr,
+        )
+
+
+def _kept(file: Path | None) -> list[Row]:
+    """The timings that a file keeps; none where there is none, or it is broken: they are measured
+    again."""
+    if file is None or not file.exists():
+        return []
+    try:
+        rows: list[Any] = read_csv(file, KEPT, text=(*TEXT, "machine")).to_dict("records")
+    except UserError:
+        return []
+    return rows
+
+
+def _sum(file: Path) -> str:
+    """Of its bytes, or of a file that cannot be read its name: who measures it will say so."""
+    return sha256_file(file) if file.is_file() else str(file)
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    """What a timing is of: the weights, where and how they were measured, the output."""
+    names = ("weights", "machine", "repeats", "threads", "exit", "batch")
+    return tuple(row[name] for name in names)
 
 
 if __name__ == "__main__":

@@ -306,7 +306,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script(folder, "summarise", *plan, *made)
     script(folder, "claims", *plan, *summary, "--out", "claims.csv")
     script(folder, "tables", *plan, *summary, *measured, "--out", "tables", "--guide", "README.md")
-    script(folder, "figures", *plan, *summary, *maps, "--out", "figures")
+    script(folder, "figures", *plan, *summary, *measured, "--out", "figures")
     script(folder, "report", *plan, *summary, *measured, *drawn)
     return folder
 

@@ -63,8 +63,36 @@ def told(folder: Path, *more: str) -> str:
 def test_latency_is_measured(folder: Path) -> None:
     assert told(folder) == ""
     rows = (folder / "latency.csv").read_text().splitlines()
-    assert rows[0] == "arm,exit,batch,milliseconds,repeats,threads"
+    assert rows[0] == "arm,exit,batch,milliseconds,low,high,repeats,threads,others"
     assert rows[1].startswith("students/p.baseline,final,1,")
+
+
+def test_what_was_measured_on_a_quiet_machine_is_not_measured_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loaded machine's timings take the place of no quiet ones, and are measured again."""
+    for others, again in ((0.0, False), (2.0, True)):
+        monkeypatch.setattr("stagewise.measure.latency._others", lambda *_, o=others: o)
+        (folder / "kept.csv").unlink(missing_ok=True)
+        assert told(folder, "--kept", "kept.csv") == ""
+        first = (folder / "latency.csv").read_text()
+        monkeypatch.setattr("stagewise.measure.latency._others", lambda *_: 3.0)
+        assert told(folder, "--kept", "kept.csv") == ""
+        assert ((folder / "latency.csv").read_text() != first) == again
+        assert len((folder / "kept.csv").read_text().splitlines()) == 2
+
+
+def test_other_weights_are_new(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stagewise.measure.latency._others", lambda *_: 0.0)
+    assert told(folder, "--kept", "kept.csv") == ""
+    before = (folder / "kept.csv").read_text().splitlines()[1].split(",")[0]
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["config"]["evaluation"]["latency_repeats"] = 2
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert told(folder, "--kept", "kept.csv") == ""
+    rows = (folder / "kept.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == [before, before]
+    assert [row.split(",")[8] for row in rows] == ["repeats", "1", "2"]
 
 
 def test_exits_are_timed_one_after_the_other(parents: dict[str, Path]) -> None:

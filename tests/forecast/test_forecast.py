@@ -24,6 +24,7 @@ from stagewise.forecast.calibration import Calibration, _try, calibrate
 from stagewise.forecast.estimate import (
     RULES,
     Forecast,
+    Row,
     forecast,
     jobs_at_once,
     rule_of,
@@ -31,6 +32,7 @@ from stagewise.forecast.estimate import (
     sentence,
     span,
 )
+from stagewise.forecast.gpus import gpu_seconds, gpu_sentence
 from stagewise.forecast.trials import Speed, measure
 from stagewise.forecast.work import Answers, Kind, Net, Prunings, Steps, built, macs
 from stagewise.forecast.workload import Workload, workload
@@ -510,3 +512,13 @@ def test_a_wrong_study_is_refused_before_any_trial(
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "scripts/forecast.py"), run_name="__main__")
     assert "none.yaml: no such file" in str(ended.value.code)
+
+
+def test_a_gpu_that_is_not_at_hand_is_told_as_a_range() -> None:
+    low, high = gpu_seconds(1e18, "A100")
+    assert low == pytest.approx(2e18 / 9.75e12)
+    assert high == pytest.approx(10 * low)
+    rows = [Row("distill", 2, 1e18, 1.0, 1.0, 0.0, 0.0)]
+    told = gpu_sentence(Forecast(rows, 1, 1.0, 0.0, 0.0), "A100")
+    assert "between 2.4 days and 24 days" in told
+    assert "no measurement" in told

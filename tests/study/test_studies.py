@@ -49,6 +49,7 @@ COUNTS: dict[str, dict[str, int]] = {
         # 21 methods on all pairs; DKD on twelve, ReviewKD on nine, FSP on six
         "distillation": 3 * (21 * 13 + 12 + 9 + 6),
     },
+    "crd-one-row": {"teachers": 1, "students": 3, "distillation": 3 * 11},
     "digits-methods": {"teachers": 6 * 4, "students": 6 * 2, "distillation": 6 * 24},
     "digits-multi-exit": {
         "teachers": 6 * 2,
@@ -121,8 +122,8 @@ def test_what_is_laid_over_a_study_plans_under_a_name_of_its_own(name: str) -> N
 
 def test_nobody_is_warned_for_nothing() -> None:
     warned = {name: find_warnings(plan(name)) for name in COUNTS}
-    crd = warned.pop("crd-benchmark")
-    assert [line.partition(":")[0] for line in crd] == ["seeds"]
+    for name in ("crd-benchmark", "crd-one-row"):  # three seeds, as the benchmark
+        assert [line.partition(":")[0] for line in warned.pop(name)] == ["seeds"]
     assert not any(warned.values()), warned
 
 
@@ -142,6 +143,13 @@ def test_the_benchmark_is_trained_as_published() -> None:
         if run.name.endswith(".paraphraser"):
             slowly = "-resnet" in run.name or "-wrn" in run.name
         assert settings["lr"] == (0.01 if slowly else usual), run.path
+
+
+def test_the_one_row_is_a_row_of_the_benchmark() -> None:
+    whole = {run.arm: run.spec for run in plan("crd-benchmark").runs.values()}
+    for run in plan("crd-one-row").runs.values():
+        for key in ("network", "training", "weights"):
+            assert getattr(run.spec, key) == getattr(whole[run.arm], key), run.arm
 
 
 def test_tiny_imagenet_is_turned_and_never_cropped() -> None:

@@ -3,6 +3,32 @@ TEMPLATES = sorted(map(str, Path(packaged("analysis/report/templates")).iterdir(
 TABLES = list(catalogue.tables())
 # Tables are found by their files, so no import of a script names them.
 TABLE_MODULES = [catalogue.module_name(path) for path in catalogue.tables().values()]
+OWN_CLAIMS = canonical_json(PLAIN["claims"]) if PLAIN.get("claims") else ""
+# Figure → what it is drawn from beside the summary; the others are untouched by a change of it.
+FIGURE_DATA = {
+    "differences": packaged("papers/claims.yaml"),
+    "order": packaged("papers/published_values.csv"),
+    "speed": results("latency.csv"),
+}
+
+
+def figure_data(wildcards):
+    return FIGURE_DATA.get(wildcards.figure, [])
+
+
+def figure_options(wildcards):
+    options = {
+        "differences": f"--own {shlex.quote(OWN_CLAIMS)}",
+        "speed": f"--latency {results('latency.csv')}",
+    }
+    return options.get(wildcards.figure, "")
+
+
+# Not a parameter itself: Snakemake would print all of it, twice, where a key changes.
+PLANNED = canonical_json(
+    {k: v for k, v in PLAIN.items() if k not in ("figures", "table", "claims")}
+)
+os.environ.update(STAGEWISE_SETTINGS=PLANNED)
 
 
 rule plan:
@@ -13,15 +39,13 @@ rule plan:
         f"logs/{STUDY}/plan.log",
     localrule: True
     params:
-        settings=canonical_json(
-            {k: v for k, v in PLAIN.items() if k not in ("figures", "table")}
-        ),
+        settings=sha256_text(PLANNED)[:12],
         code=code("plan.py"),
     message:
         "Plan of {STUDY}"
     shell:
         f"python {SCRIPTS}/plan.py"
-        " --settings {params.settings:q} --out {output} > {log} 2>&1"
+        ' --settings "$STAGEWISE_SETTINGS" --out {output} > {log} 2>&1'
 
 
 rule evaluate:
@@ -66,7 +90,7 @@ rule measure_latency:
     shell:
         f"python {SCRIPTS}/latency.py"
         " --plan {input.plan} --threads {threads} --out {output}"
-        " > {log} 2>&1"
+        f" --kept work/latency/{STUDY}.csv > {{log}} 2>&1"
 
 
 rule compare_maps:
@@ -176,8 +200,8 @@ rule draw:
         summary=rules.summarise.output.summary,
         gradcam=lambda wildcards: MAPS if wildcards.figure == "gradcam" else [],
         style=packaged("analysis/figures/style.mplstyle"),
-        claims=packaged("papers/claims.yaml"),
-        published=packaged("papers/published_values.csv"),
+        looks=packaged("analysis/figures/looks.yaml"),
+        data=figure_data,
     output:
         svg=report(
             results("figures/{figure}.svg"),
@@ -201,6 +225,8 @@ rule draw:
         folder=lambda wildcards, output: str(Path(output.svg).parent),
         dpi=SETTINGS.figures.dpi,
         gradcam=lambda wildcards: WITH_MAPS if wildcards.figure == "gradcam" else "",
+        form=SETTINGS.figures.format,
+        data=figure_options,
         caption=lambda wildcards: caption(wildcards.figure, PLAIN),
         code=lambda wildcards: code(
             "figures.py", f"stagewise.analysis.figures.{wildcards.figure}"
@@ -210,8 +236,8 @@ rule draw:
     shell:
         f"python {SCRIPTS}/figures.py"
         " --plan {input.plan} --summary {input.summary}"
-        " {params.gradcam}"
-        " --dpi {params.dpi} --name {wildcards.figure} --out {params.folder} > {log} 2>&1"
+        " {params.data} {params.gradcam} --dpi {params.dpi} --format {params.form}"
+        " --name {wildcards.figure} --out {params.folder} > {log} 2>&1"
 
 
 rule judge:
@@ -231,12 +257,13 @@ rule judge:
         f"logs/{STUDY}/claims.log",
     localrule: True
     params:
+        own=OWN_CLAIMS,
         code=code("claims.py"),
     message:
         "Verdicts"
     shell:
         f"python {SCRIPTS}/claims.py"
-        " --plan {input.plan} --summary {input.summary} --out {output}"
+        " --plan {input.plan} --summary {input.summary} --own {params.own:q} --out {output}"
         " > {log} 2>&1"
 
 
@@ -266,6 +293,7 @@ rule write_report:
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         captions=[caption(name, PLAIN) for name in FIGURES],
         gradcam=WITH_MAPS,
+        own=OWN_CLAIMS,
         code=code("report.py", *TABLE_MODULES),
     message:
         "Report"
@@ -273,7 +301,7 @@ rule write_report:
         f"python {SCRIPTS}/report.py"
         " --plan {input.plan} --summary {input.summary}"
         " --claims {input.claims} --figures {params.figures} --latency {input.latency}"
-        " {params.gradcam} --out {output} > {log} 2>&1"
+        " --own {params.own:q} {params.gradcam} --out {output} > {log} 2>&1"
 
 
 rule compare_studies:

@@ -5,7 +5,7 @@ every pair of a study that has them, and, where its arms name a rate, at every r
 gives all its arms.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -16,6 +16,8 @@ import yaml
 from stagewise.catalogue import OR
 
 NAN = float("nan")
+OWN = "own"
+"""The "paper" of the claims that a study's own config makes."""
 HEADLINE = "headline"
 """Role of a contrast that decides its claim."""
 
@@ -134,9 +136,10 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a paper; a guard is none, it says what must not come out.
+    """A claim of a paper, or of a study's own; a guard is none.
 
     ``holds``, ``fails``: what was found, as a clause. ``open``: the question, as a clause.
+    ``chapter``: of the report, where a study's own claim names one.
     """
 
     id: str
@@ -150,6 +153,7 @@ class Claim:
     contrasts: tuple[Contrast, ...]
     guard: bool = False
     but: Reservation | None = None
+    chapter: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,22 @@ def load_claims() -> ClaimBook:
     claims = [_claim(entry) for entry in book["claims"]]
     guards = [_claim(entry, guard=True) for entry in book["guards"]]
     return ClaimBook(book["margin"], book["papers"], (*claims, *guards), book["split"])
+
+
+def claims_of(config: Mapping[str, Any]) -> ClaimBook:
+    """The packaged claims with those of a study's config, which come before the guards."""
+    book = load_claims()
+    given = config.get("claims", ())
+    if not given:
+        return book
+    own = tuple(_claim({"paper": OWN, "source": "this study's config", **entry}) for entry in given)
+    papers = [claim for claim in book.claims if not claim.guard]
+    guards = [claim for claim in book.claims if claim.guard]
+    return replace(
+        book,
+        papers={**book.papers, OWN: "Claims of this study's own"},
+        claims=(*papers, *own, *guards),
+    )
 
 
 def _claim(entry: dict[str, Any], guard: bool = False) -> Claim:

@@ -19,3 +19,8 @@ def results_parser(description: str | None) -> argparse.ArgumentParser:
     options = study_parser(description)
     options.add_argument("--summary", type=Path, required=True, help="from summarise.py")
     return options
+
+
+def own_claims(options: argparse.ArgumentParser) -> None:
+    """Add what tells of the claims that a study's own config makes."""
+    options.add_argument("--own", default="", help="claims of the config, as JSON")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stagewise.analysis.claims.answers import answers
+from stagewise.analysis.claims.answers import DEMONSTRATED, FEW_SEEDS, NOT_RUN, answers
 from stagewise.analysis.claims.judgement import judge_claims
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import ALPHA, detectable_effect
@@ -299,3 +299,30 @@ def test_the_last_lines_answer_first_and_then_say_what_is_open_and_what_it_would
     )
     assert "seeds" in left
     assert "B3 not testable here" in left
+
+
+def test_what_is_open_has_its_kind(made: Make) -> None:
+    """Not run, only demonstrated, and too few seeds are three things."""
+    arms = {TWO_KD: BASE + 5 + NOISE, ONE_KD: BASE + 5 + 9 * NOISE, ALONE: BASE + NOISE}
+    claims = judge_claims(made(arms, claims_tested=["A3b"]))
+    kinds = {answer.claim: answer.kind for answer in answers(claims)}
+    assert (kinds["A3a"], kinds["A3b"], kinds["B3"]) == (DEMONSTRATED, FEW_SEEDS, NOT_RUN)
+    few = {arm: values[:5] for arm, values in arms.items()}
+    claims = judge_claims(made(few, claims_tested=["A3a", "A3b"]))
+    kinds = {answer.claim: answer.kind for answer in answers(claims)}
+    assert kinds["A3a"] == kinds["A3b"] == FEW_SEEDS
+    older = claims.assign(reason="demonstration only: this study's data cannot decide it")
+    assert {a.kind for a in answers(older) if a.claim == "A3a"} == {DEMONSTRATED}
+
+
+def test_an_interval_clear_of_zero_where_nothing_is_shown_is_explained(made: Make) -> None:
+    """One paper's tests are counted together: here the others take what this one needs."""
+    arms = {CE: BASE, KD: BASE + 3 + NOISE, TWO: BASE + 3 + NOISE}
+    arms = {**arms, TWO: arms[KD] + np.array([0.5, 0.1, 0.6, 0.1, 0.4, 0.1])}
+    arms |= {TWO_KD: BASE + 9 * NOISE, ONE_KD: BASE, ALONE: BASE - 9 * NOISE[::-1]}
+    claims = judge_claims(made(arms, claims_tested=["A3a", "A3b", "A4"]))
+    row = main(claims, "A4").set_index("contrast").loc["two-stage KD − KD after 2× pruning"]
+    assert row["low"] > 0
+    assert row["verdict"] == "inconclusive"
+    told = {answer.claim: answer.sentence for answer in answers(claims)}["A4"]
+    assert "alone clear of zero, but not with all tests counted" in told

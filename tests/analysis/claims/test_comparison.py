@@ -16,15 +16,13 @@ from stagewise.analysis.claims.families import step_down
 from stagewise.analysis.claims.orders import spearman
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import comparison as figure
-from stagewise.analysis.figures import order as order_figure
 from stagewise.analysis.figures import pairwise
-from stagewise.analysis.figures.drawing import method_colour
+from stagewise.analysis.figures.drawing import look
 from stagewise.analysis.records.evaluation import evaluate
 from stagewise.analysis.records.study import Study
 from stagewise.analysis.records.summary import summarise
 from stagewise.analysis.tables.table import make_table
 from stagewise.catalogue import methods
-from stagewise.study.config.results import Comparison
 
 WriteStudy = Callable[..., Study]
 LABELS = ["kd", "fitnet", "crd", "dkd", "hint_kd"]
@@ -118,12 +116,16 @@ def test_the_config_says_what_is_compared_with_what(many: Results) -> None:
     assert "differences to KD and student alone" in make_table("comparison", many).caption
 
 
-def test_two_methods_are_no_comparison(many: Results) -> None:
+def test_nobody_has_to_declare_a_comparison(many: Results) -> None:
+    """Two methods stand against KD and the student alone; a matrix needs more."""
     few = block(many, methods=["kd", "crd"])
-    for name in ("comparison", "fidelity", "order"):
-        assert make_table(name, few).shown.empty
-    for module in (figure, pairwise, order_figure):
-        assert not module.draw(few).axes
+    table = make_table("comparison", few).data.set_index("arm")
+    assert table.loc["distillation/wide.crd", ["kd_members", "baseline_members"]].tolist() == [1, 2]
+    assert len(figure.draw(few).axes) == 3
+    assert not make_table("fidelity", few).shown.empty
+    assert not pairwise.draw(few).axes
+    alone = block(many, methods=["kd"])
+    assert make_table("comparison", alone).data["baseline_members"].dropna().tolist() == [1]
 
 
 def test_an_arm_without_all_seeds_is_no_member(many: Results) -> None:
@@ -231,15 +233,16 @@ def test_the_interval_of_spearman_covers() -> None:
     assert held >= stats.binom.ppf(0.001, studies, 0.95)
 
 
-def test_a_method_has_one_colour_of_its_own() -> None:
-    colours = [method_colour(name) for name in (*methods(), "a_variant")]
-    assert len({*colours}) == len(colours)
-    assert method_colour("kd") == method_colour("kd")
-    assert all(len(colour) == 7 for colour in colours)
+def test_a_method_has_a_look_of_its_own_that_no_other_method_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [*methods(), "a_variant", "another"]
+    looks = [look(name) for name in names]
+    assert len({*looks}) == len(looks)
+    assert len({colour for colour, _ in looks}) >= len(looks) - 1
+    from stagewise import catalogue
 
-
-def test_plans_that_say_nothing_have_the_usual_families(many: Results) -> None:
-    config = {key: value for key, value in many.study.config.items() if key != "comparison"}
-    plain = replace(many, study=replace(many.study, config=config))
-    (pair,) = comparisons(plain)
-    assert tuple(pair.references) == Comparison().references
+    known = {"aaa_new": catalogue.methods()["kd"], **catalogue.methods()}
+    monkeypatch.setattr(catalogue, "methods", lambda: known)
+    assert [look(name) for name in names] == looks
+    assert look("aaa_new") not in looks

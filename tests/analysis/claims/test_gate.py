@@ -83,6 +83,22 @@ def test_a_pair_whose_teacher_has_no_value_is_not_passed(made: Make) -> None:
     assert "the study lacks teachers/p or students/p.baseline" in reason
 
 
+def test_a_pair_that_prunes_its_own_network_needs_no_leading_teacher(made: Make) -> None:
+    """Each pair is judged by itself; one whose teacher is of the student's network is not."""
+    arms = {**ARMS, **{arm.replace("/p", "/q"): values for arm, values in ARMS.items()}}
+    equal = dict.fromkeys(arms, 55.5)
+    network = {"network": "resnet8"}
+    pairs = {
+        "p": {"teacher": network, "student": network},
+        "q": {"teacher": {"network": "resnet14"}, "student": network},
+    }
+    results = made(arms, validation=equal, claims_tested=TESTED, pairs=pairs)
+    assert {check.pair for check in results.gate.checks} == {"q"}
+    rows = judge_claims(results).query("claim == 'A3b' and role == 'headline'").set_index("pair")
+    assert rows.loc["p", "verdict"] == "reproduced"
+    assert rows.loc["q", "verdict"] == "not testable here"
+
+
 def test_every_check_is_told(made: Make) -> None:
     results = made(ARMS, validation=LEVELS, claims_tested=TESTED)
     assert [sentence.rpartition(": ")[2] for sentence in results.gate.sentences] == [

@@ -110,12 +110,12 @@ def test_what_equivalence_would_take_is_said_where_it_is_out_of_reach() -> None:
     assert f"would take about {seeds_to_equate(paired(wide).sd)} seeds" in reason
     within_reach = paired([-0.1, 0.5, 0.2, 0.4, -0.2, 0.35])
     _, reason = rules.judge("difference", rules.Case(within_reach, 0.2))
-    assert reason == "neither a difference nor equivalence within ±0.3 points is shown"
+    assert reason == ("neither a difference is shown nor that there is none (within ±0.3 points)")
 
 
 def test_an_interval_beside_zero_that_holm_does_not_grant_says_so() -> None:
     _, reason = rules.judge("difference", replace(CASE, p_holm=0.2))
-    assert "by itself the interval excludes zero, but not after Holm's correction" in reason
+    assert "the interval alone excludes zero, but one of several tests does so by chance" in reason
 
 
 def test_what_the_published_effect_would_take_is_said() -> None:

@@ -27,7 +27,8 @@ SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 def test_figures_are_equal_byte_by_byte(published: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPTS / "figures.py"), "--plan", "plan.json"]
-    command += ["--summary", "summary.csv", "--gradcam", "gradcam.csv", "--out", str(tmp_path)]
+    command += ["--summary", "summary.csv", "--latency", "latency.csv", "--gradcam", "gradcam.csv"]
+    command += ["--out", str(tmp_path)]
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run(command, cwd=published, env=environment, check=True)
     files = sorted(path.name for path in tmp_path.iterdir())
@@ -76,8 +77,8 @@ def test_the_shock_has_its_boundary_and_four_quantities(results: Results) -> Non
     grid = shock.draw(results).axes
     assert len(grid) == 4 * 2
     assert [axes.get_title() for axes in grid[:2]] == [
-        "resnet, tuned rates",
-        "resnet, all at 0.1",
+        "resnet\ntuned rates",
+        "resnet\nall at 0.1",
     ]
     assert [axes.get_yscale() for axes in grid[::2]] == ["log", "log", "linear", "linear"]
     for axes in grid:

@@ -1,9 +1,11 @@
 """The report: one sound file, its verdicts, and where its numbers come from."""
 
 import html.parser
+import itertools
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +16,18 @@ import pandas as pd
 import pytest
 
 from stagewise import catalogue
+from stagewise.analysis.claims.answers import KINDS, answers, tally
 from stagewise.analysis.claims.judgement import judge_claims
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures.files import write_figures
 from stagewise.analysis.records.csv_files import read_csv
+from stagewise.analysis.report.networks import first_runs, network_table
 from stagewise.analysis.report.page import render
+from stagewise.analysis.report.page_tables import page_table
 from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.report.step_graph import draw_steps, step_graph, without_shortcuts
 from stagewise.analysis.report.verdicts import claims_shown
+from stagewise.analysis.tables.best import best_arms
 from stagewise.analysis.tables.table import make_table
 from stagewise.errors import UserError
 from stagewise.papers.claims import UNITS
@@ -85,6 +91,7 @@ def test_the_page_is_sound_and_loads_nothing(page: str) -> None:
     assert "@import" not in page
     drawn = catalogue.figures().keys() - {"order"}  # nothing is published of digits
     assert page.count('<svg role="img" aria-labelledby="caption-') == len(drawn)
+    assert len(page.encode()) < 1_500_000
 
 
 def test_every_link_leads_somewhere(page: str, published: Path) -> None:
@@ -96,13 +103,77 @@ def test_every_link_leads_somewhere(page: str, published: Path) -> None:
     assert len(records) == len(json.loads((published / "plan.json").read_text())["runs"])
 
 
-def test_verdicts_come_first_then_evidence_then_how(page: str, claims: pd.DataFrame) -> None:
+def test_the_answer_comes_first_then_verdicts_then_evidence_then_how(page: str) -> None:
     places = ("verdicts", "shock", "compression", "exits", "comparison", "all", "methods", "steps")
     order = [page.index(f'<section id="{place}"') for place in (*places, "environment", "runs")]
     assert order == sorted(order)
-    for claim, verdict in claims[["claim", "claim_verdict"]].drop_duplicates().to_numpy():
-        card = page[page.index(f'<article class="claim" id="claim-{claim}"') :]
-        assert verdict in card[: card.index("</header>")]
+    first = page[: page.index("<main")]
+    answer = page[page.index('<div class="answer">') : page.index('<div class="first">')]
+    assert "<b>Use KD:</b>" in answer
+    assert "<b>Prune" in answer
+    assert re.findall("<dt>(.*?)</dt>", first) == ["Test accuracy", "Multiply-adds an image"]
+    assert 'id="figure-cost"' in first
+    opened = [name for name in places if f'<section id="{name}"' in page and _is_open(page, name)]
+    assert opened == ["verdicts"]
+
+
+def _is_open(page: str, section: str) -> bool:
+    start = page.index(f'<section id="{section}"')
+    return '<details class="fold" open>' in page[start : start + 200]
+
+
+def test_each_verdict_stands_once_in_a_sentence_of_its_kind(
+    page: str, claims: pd.DataFrame, results: Results
+) -> None:
+    verdicts = dict(claims[["claim", "claim_verdict"]].drop_duplicates().to_numpy())
+    kinds = {answer.claim: answer.kind for answer in answers(claims)}
+    assert {*kinds.values()} == {"", *KINDS}
+    folded = page[page.index("Could not be decided") :]
+    for claim, verdict in verdicts.items():
+        badges = re.findall(rf'<li id="verdict-{claim}"><span class="verdict ([a-z-]+)"', page)
+        assert badges == [verdict.replace(" ", "-")]
+        assert (f'<li id="verdict-{claim}"' in folded) == bool(kinds[claim])
+    assert page.count('<span class="verdict ') == len(verdicts)
+    assert tally(answers(claims)) in page
+    assert "Two papers" not in page
+
+
+def test_a_study_without_claims_shows_none(
+    results: Results, claims: pd.DataFrame, published: Path
+) -> None:
+    config = {**results.study.config, "claims_tested": []}
+    without = replace(results, study=replace(results.study, config=config))
+    text = render(without, claims, published / "figures", published / "report.html")
+    assert "claim" not in re.sub(r"<(style|script)>.*?</\1>|claims\.csv", "", text, flags=re.S)
+    for place in ("verdicts", "figure-differences"):
+        assert f'id="{place}"' not in text
+    assert 'id="compression"' in text
+    failing = claims.assign(claim_verdict="fails")
+    alarm = render(without, failing, published / "figures", published / "report.html")
+    assert 'id="verdicts"' in alarm
+
+
+def test_a_claim_of_the_users_own_is_judged_and_stands_in_its_chapter(
+    results: Results, published: Path
+) -> None:
+    sides = {"treatment": {"arm": "distillation/{pair}.kd"}}
+    sides["control"] = {"arm": "students/{pair}.baseline"}
+    own = {
+        **{"id": "X1", "title": "KD helps", "wording": "KD beats the student alone."},
+        **{"holds": "KD beat the student alone", "fails": "KD beat nobody", "open": "whether KD"},
+        "chapter": "comparison",
+        "contrasts": [{"name": "KD − alone", "role": "headline", "rule": "difference", **sides}],
+    }
+    config = {**results.study.config, "claims": [own], "claims_tested": []}
+    study = replace(results, study=replace(results.study, config=config))
+    judged = judge_claims(study)
+    rows = judged[judged["claim"] == "X1"]
+    assert set(rows["claim_verdict"]) == {"reproduced"}
+    assert set(rows["pair"]) == {"resnet", "vgg"}
+    text = render(study, judged, published / "figures", published / "report.html")
+    assert "Here, KD beat the student alone: +" in text
+    chapter = text[text.index('<section id="comparison"') : text.index('<section id="all"')]
+    assert 'id="claim-X1"' in chapter
 
 
 def test_single_differences_are_those_of_the_claims(
@@ -130,6 +201,7 @@ def test_a_claim_without_its_deciding_arms_says_so(
     beside = beside.assign(claim_verdict="not testable here")
     (shown,) = claims_shown(results, beside, Provenance(results, published))
     assert not shown.headlines
+    assert shown.kind == "not run"
     assert shown.answer == (
         "Whether distillation, in two stages, gives back what pruning costs is open:"
         " the study has none of the arms that decide it."
@@ -202,18 +274,17 @@ def test_hostile_names_stay_text(results: Results, claims: pd.DataFrame, publish
     assert text.count("</script>") == 1
 
 
-def test_a_study_of_few_methods_has_no_chapter_of_many(
+def test_a_study_of_few_methods_has_no_matrix(
     results: Results, claims: pd.DataFrame, published: Path, tmp_path: Path
 ) -> None:
     config = {**results.study.config, "comparison": {"methods": ["kd", "oto"]}}
     few = replace(results, study=replace(results.study, config=config))
     shutil.copytree(published / "figures", tmp_path / "figures")
-    names = ["comparison", "pairwise", "order"]
+    names = ["pairwise", "order"]
     write_figures(few, tmp_path / "figures", names)
     text = render(few, claims, tmp_path / "figures", published / "report.html")
-    assert 'id="exits"' in text
-    assert not any(f'id="{place}"' in text for place in ("comparison", "figure-comparison"))
-    assert not any(f'id="table-{name}"' in text for name in names)
+    assert 'id="figure-comparison"' in text
+    assert not any(f'id="figure-{name}"' in text for name in names)
 
 
 def test_a_missing_figure_says_what_to_do(make_results: Make, tmp_path: Path) -> None:
@@ -241,3 +312,108 @@ def test_steps_are_drawn_from_the_plan(results: Results) -> None:
         for x1, y1, x2, y2 in drawn.lines:
             beside = x1 != x2 or abs(x1 - box.x) >= box.width / 2
             assert beside or not y1 < box.y < y2
+
+
+def test_tables_have_accuracy_second_and_nothing_that_is_the_same_everywhere(
+    results: Results, published: Path
+) -> None:
+    provenance = Provenance(results, published)
+    for name in ("accuracy", "pruning", "comparison"):
+        table = make_table(name, results)
+        found = page_table(table, provenance)
+        assert found.headings[:2] == [
+            "Method" if name == "comparison" else "Network",
+            "Test accuracy, %",
+        ]
+        kept = {*found.headings} | {text.partition(":")[0] for text in found.same}
+        dashes = {h for h in table.shown if set(table.shown[h]) == {"–"}}
+        assert kept | dashes == {*table.shown}
+        for text in found.same:
+            heading, _, value = text.partition(": ")
+            assert set(table.shown[heading]) == {value}
+        bold = [row[0] for row in found.rows if str(row[1]).startswith("<strong>")]
+        assert bold
+        assert len(bold) < len(found.rows)
+    tables = {name: page_table(make_table(name, results), provenance) for name in ("quality",)}
+    assert not any("/" in str(row[0]) for row in tables["quality"].rows), "no codes of runs"
+
+
+def test_the_best_is_bold_with_what_is_not_shown_to_be_worse() -> None:
+    def rows(arm: str, values: list[float], step: str = "distillation") -> pd.DataFrame:
+        seeds = range(len(values))
+        return pd.DataFrame({"arm": arm, "step": step, "seed": seeds, "test_accuracy": values})
+
+    noise = np.array([0.2, -0.1, 0.05, 0.15, -0.2, -0.1])
+    near = np.array([0.3, -0.3, 0.2, -0.2, 0.1, -0.4])
+    group = [rows("best", list(90 + noise)), rows("near", list(90 + noise + near - 0.01))]
+    group += [rows("worse", list(88 + noise[::-1])), rows("t", list(99 + noise), "teachers")]
+    assert best_arms([pd.concat(group)]) == {"best", "near"}
+    few = pd.concat([part[part["seed"] < 2] for part in group])
+    assert best_arms([few]) == {"best"}
+
+
+def test_rates_are_told_network_by_network(results: Results, published: Path) -> None:
+    config = {**results.study.config, "learning_rates": {"distillation/vgg.kd": 0.3}}
+    some = replace(results, study=replace(results.study, config=config))
+    table = network_table(some, first_runs(some.study), Provenance(some, published))
+    column = table.headings.index("Rate")
+    told = {row[column].partition(", ")[2] for row in table.rows}
+    assert told >= {"tuned", "given", "common"}
+    assert sum(row[column].endswith("tuned") for row in table.rows) == 1
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+
+def test_every_colour_of_text_has_enough_contrast(page: str) -> None:
+    """WCAG AA, which axe-core asks for: 4.5 to 1, on the page and on its cards, light and dark."""
+    schemes = re.findall(r"--paper: (?:#\w{6});.*?--open: #\w{6};", page, flags=re.S)
+    assert len(schemes) >= 2
+    for scheme in schemes:
+        colours = dict(re.findall(r"--(\w+): (#\w{6});", scheme))
+        for ground in ("paper", "card"):
+            for ink in ("ink", "soft", "link", "good", "half", "bad", "open"):
+                pair = sorted(luminance(colours[name]) for name in (ground, ink))
+                assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, (ground, ink)
+
+
+def test_the_page_can_be_used_without_eyes_or_mouse(page: str) -> None:
+    """What axe-core asks for, as far as it can be seen without a browser."""
+    assert '<html lang="en">' in page
+    assert page.count("<main") == page.count("<h1") == 1
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    ids = {*Parser(page).ids}
+    for named in re.findall(r'aria-labelledby="([^"]+)"', page):
+        assert named in ids
+    for scroll in re.findall(r'<div class="[^"]*scroll[^"]*"[^>]*>', page):
+        assert 'tabindex="0"' in scroll
+        assert "aria-label" in scroll
+    assert not re.findall(r'tabindex="[1-9]', page)
+    for button in re.findall(r"<button[^>]*>(.*?)</button>", page):
+        assert button.strip()
+    for summary in re.findall(r"<summary>(.*?)</summary>", page, flags=re.S):
+        assert "<a " not in summary
+        assert "<button" not in summary
+    for inside in re.findall(r"<dl[^>]*>(.*?)</dl>", page, flags=re.S):
+        assert {*re.findall(r"<(\w+)", inside)} <= {"div", "dt", "dd", "span", "b", "i", "a"}
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs a browser")
+@pytest.mark.parametrize(("width", "screens"), [(1280, 8), (500, 14)])
+def test_the_folded_page_is_short_and_no_wider_than_its_window(
+    page: str, tmp_path: Path, width: int, screens: int
+) -> None:
+    told = "<script>document.title = [document.documentElement.scrollHeight,"
+    told += " document.documentElement.scrollWidth - innerWidth].join(' ')</script></body>"
+    file = tmp_path / "page.html"
+    file.write_text(page.replace("</body>", told))
+    command = ["chromium", "--headless", "--no-sandbox", f"--window-size={width},900", "--dump-dom"]
+    done = subprocess.run([*command, file.as_uri()], capture_output=True, text=True, check=True)
+    found = re.search(r"<title>(\d+) (-?\d+)</title>", done.stdout)
+    assert found
+    assert int(found[1]) <= screens * 900
+    assert int(found[2]) <= 0

@@ -1,7 +1,8 @@
-"""Many methods of a pair at once: the families that the config's ``comparison`` declares.
+"""The methods of a pair at once, against KD and against the student alone, each a family of tests.
 
-A pair is compared where it has at least three methods. All of its arms were trained on the same
-images, over the same seeds, so a seed's differences to one reference belong together.
+Nobody has to declare a comparison: a pair has one on each task that has a method and something to
+compare it with; the config's ``comparison`` may say otherwise. All arms of a task were trained on
+the same images, over the same seeds, so a seed's differences to one reference belong together.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,20 +15,22 @@ import pandas as pd
 
 from stagewise.analysis.claims.families import family
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.records.labels import BASELINES, display
+from stagewise.analysis.records.labels import BASELINES, TASKS, display
 from stagewise.study.config.results import Comparison
 
-LEAST = 3
-"""Methods of a pair that make a comparison."""
-STEPS = ("distillation", "multi_exit")
-"""Steps whose arms are methods on the images of the student alone."""
+MANY = 3
+"""Methods of a pair from which all are compared with all, too."""
+STEPS = {"all": ("distillation", "multi_exit"), "target": ("two_stage",)}
+"""Task → the steps whose arms are methods on it."""
+KD = {"all": "distillation/{pair}.kd", "target": "two_stage/{pair}.one-stage.kd"}
+"""Task → the arm of plain KD."""
 ALONE = "baseline"
 """The reference that is no method: the student alone."""
 
 
 @dataclass(frozen=True)
 class PairComparison:
-    """The methods of a pair.
+    """The methods of a pair on a task.
 
     ``arms``: those compared, the best mean first, without the student alone. ``baseline``: the arm
     of the student alone, empty where there is none. ``rows``: a row per arm and seed that stands
@@ -37,12 +40,18 @@ class PairComparison:
     """
 
     pair: str
+    task: str
     arms: list[str]
     baseline: str
     rows: pd.DataFrame
     references: dict[str, str]
     names: dict[str, str]
     plain_macs: float
+
+    @property
+    def title(self) -> str:
+        """The pair, and its task where that is not the usual one."""
+        return self.pair if self.task == "all" else f"{self.pair}, {TASKS[self.task]}"
 
     @cached_property
     def accuracy(self) -> pd.DataFrame:
@@ -85,33 +94,44 @@ class PairComparison:
 
 
 def comparisons(results: Results) -> Iterator[PairComparison]:
-    """The pairs of a study that have enough methods, in the order of the config."""
-    config = results.study.config
-    asked = settings(config)
-    main = results.main
-    methods = main["step"].isin(STEPS) & main["rate"].isna() & main["network"].ne("control")
-    if asked.methods:
+    """The pairs of a study with their methods, in the order of the config, task by task."""
+    for pair in results.study.config["pairs"]:
+        for task in STEPS:
+            found = _comparison(results, str(pair), task)
+            if found:
+                yield found
+
+
+def _comparison(results: Results, pair: str, task: str) -> PairComparison | None:
+    """A pair's methods on a task; None where there is nothing to compare."""
+    asked, main = settings(results.study.config), results.main
+    methods = main["step"].isin(STEPS[task]) & main["rate"].isna() & main["common_rate"].isna()
+    methods &= (main["task"] == task) & main["network"].ne("control") & (main["pair"] == pair)
+    if asked.methods and task == "all":
         methods &= main["method"].isin(asked.methods)
-    for pair in config["pairs"]:
-        baseline = BASELINES["all"].format(pair=pair)
-        ours = main[methods & (main["pair"] == pair)]
-        alone = main[main["arm"] == baseline]
-        labels = ours.drop_duplicates("arm").set_index("method")["arm"]
-        if len(labels) < LEAST:
-            continue
-        rows = pd.concat([ours, alone])
-        known = {**labels.to_dict(), **({ALONE: baseline} if len(alone) else {})}
-        means = ours.groupby("arm", sort=False)["test_accuracy"].mean()
-        first = rows.drop_duplicates("arm").set_index("arm")
-        yield PairComparison(
-            str(pair),
-            [str(arm) for arm in means.sort_values(ascending=False, kind="stable").index],
-            baseline if len(alone) else "",
-            rows,
-            {label: str(known[label]) for label in asked.references if label in known},
-            {str(arm): display(row) for arm, row in first.iterrows()},
-            float(effort(main[main["arm"] == f"distillation/{pair}.kd"]).mean()),
-        )
+    ours, alone = main[methods], main[main["arm"] == BASELINES[task].format(pair=pair)]
+    arms = ours["arm"].nunique()
+    if not arms or arms + bool(len(alone)) < 2:
+        return None
+    baseline = str(alone["arm"].iloc[0]) if len(alone) else ""
+    known = ours.drop_duplicates("arm").set_index("method")["arm"].to_dict()
+    known |= {ALONE: baseline} if baseline else {}
+    plain = KD[task].format(pair=pair)
+    if plain in set(ours["arm"]):
+        known["kd"] = plain
+    rows = pd.concat([ours, alone])
+    means = ours.groupby("arm", sort=False)["test_accuracy"].mean()
+    first = rows.drop_duplicates("arm").set_index("arm")
+    return PairComparison(
+        pair,
+        task,
+        [str(arm) for arm in means.sort_values(ascending=False, kind="stable").index],
+        baseline,
+        rows,
+        {label: str(known[label]) for label in asked.references if label in known},
+        {str(arm): display(row) for arm, row in first.iterrows()},
+        float(effort(main[main["arm"] == plain]).mean()),
+    )
 
 
 def effort(rows: pd.DataFrame) -> pd.Series:

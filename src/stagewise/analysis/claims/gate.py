@@ -2,7 +2,8 @@
 
 A claim about teaching says nothing where there is nothing to teach, one about exits nothing where
 the network with exits is no sound network. Each check binds the arms of its pair that rest on it,
-and looks at validation alone.
+looks at validation alone, and judges its pair by itself. In a pair whose teacher has the student's
+network, which is to be pruned, nobody has to lead.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,8 @@ from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.records.study import Study
 from stagewise.papers.claims import Side
 
+NOT_READY = "the networks do not let it:"
+"""How the reason begins where a gate failed."""
 EXIT_POINTS = 1.0
 """Of studies that are older than ``gate.exit_points``."""
 
@@ -65,7 +68,7 @@ class Gate:
         """Why nothing can be said of some arms; empty where something can."""
         wanted = {*arms}
         reasons = [check.sentence for check in self.failed if check.arms & wanted]
-        return f"gate failed for {'; '.join(reasons)}" if reasons else ""
+        return f"{NOT_READY} {'; '.join(reasons)}" if reasons else ""
 
     @property
     def sentences(self) -> list[str]:
@@ -92,7 +95,9 @@ def _checks(study: Study, summary: pd.DataFrame) -> Iterator[Check]:
         )
         return float(first.mean() - second.mean()) if len(first) and len(second) else float("nan")
 
-    for pair in study.config["pairs"]:
+    for pair, roles in study.config["pairs"].items():
+        if roles and roles["teacher"] == roles["student"]:
+            continue
         own = steps[steps["pair"] == pair]
         alone, standard = f"students/{pair}.baseline", f"students/{pair}.pretrained"
         teacher, exits = f"teachers/{pair}", f"multi_exit/{pair}.ce"

@@ -23,7 +23,7 @@ from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import ALPHA, NAN, Paired, detectable_effect, holm
 from stagewise.catalogue import OR
-from stagewise.papers.claims import Claim, ClaimBook, Contrast, load_claims
+from stagewise.papers.claims import Claim, ClaimBook, Contrast
 
 COLUMNS = [
     "claim",
@@ -124,8 +124,7 @@ def judge_claims(results: Results) -> pd.DataFrame:
 
 
 def _entries(results: Results) -> Iterator[Entry]:
-    book, config = load_claims(), results.study.config
-    listed = book.listed(config["claims_tested"])
+    book, listed = results.book, results.claims_listed
     for claim in book.claims:
         yield from _claim_entries(results, book, claim, claim.guard or claim.id in listed)
 
@@ -231,13 +230,13 @@ def _unharmed(entry: Entry, found: dict[Key, Entry]) -> str:
     claim, name = entry.contrast.given
     harm = found.get((claim, name, entry.pair))
     if not harm or not harm.measured:
-        return f"no shock to remove is shown: {claim} has no row here"
+        return f"{rules.UNHARMED} is shown: {claim} has no row here"
     if harm.effect.low > harm.null:
         return ""
     shown = _columns(harm)
     low, high = (number(shown[end], signed=False) for end in ("low", "high"))
     return (
-        f"no shock to remove: {claim}, {name} is {number(shown['mean'], signed=False)}, between"
+        f"{rules.UNHARMED}: {claim}, {name} is {number(shown['mean'], signed=False)}, between"
         f" {low} and {high}, not above {harm.contrast.threshold:g}"
     )
 

@@ -1,5 +1,6 @@
 """A study and what was measured of it: what verdicts, tables, figures and the report start from."""
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from stagewise.analysis.records.shock import shock_table
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import REQUIRED, main_outputs
 from stagewise.errors import UserError
-from stagewise.papers.claims import load_claims
+from stagewise.papers.claims import OWN, ClaimBook, claims_of
 
 PLANNED = ("arm", "step", "name", "seed", *LABELS)
 """Columns of the summary that say what the plan says."""
@@ -73,10 +74,21 @@ class Results:
         return {*self.study.runs["arm"]}
 
     @cached_property
+    def book(self) -> ClaimBook:
+        """The claims of the papers and of the study's own."""
+        return claims_of(self.study.config)
+
+    @property
+    def claims_listed(self) -> set[str]:
+        """The claims that this study may decide: those that its config lists, and its own."""
+        listed = self.book.listed(self.study.config["claims_tested"])
+        return listed | {claim.id for claim in self.book.claims if claim.paper == OWN}
+
+    @cached_property
     def contrasts(self) -> Contrasts:
         """The contrasts of the claims that the study has the arms of."""
         return measure_contrasts(
-            load_claims(),
+            self.book,
             list(self.study.config["pairs"]),
             self.rates,
             self.study.runs,
@@ -90,14 +102,19 @@ def read_results(
     root: Path | str,
     summary: Path | str,
     latency: Path | str | None = None,
+    own: str = "",
     gradcam: Path | None = None,
 ) -> Results:
-    """Results from their files; pictures of Grad-CAM maps lie beside ``gradcam``.
+    """Results from their files; ``own``: the claims of the study's own, as JSON: the plan has none,
+    so that a change of them makes nothing else anew. Pictures of Grad-CAM maps lie beside
+    ``gradcam``.
 
     Raises:
         UserError: one is missing or broken.
     """
     study = read_study(plan, root)
+    if own:
+        study.config["claims"] = json.loads(own)
     table = read_csv(summary, REQUIRED, key=("path", "exit"), text=(*TEXT, "step", "name"))
     if problem := _unlike(table, study.runs):
         raise UserError(f"{summary}: {problem} {plan}; delete it and run again")

@@ -83,6 +83,11 @@ NOT_TESTABLE = "not testable here"
 HOLDS, FAILS = "holds", "fails"
 MIN_SEEDS = 6
 
+DEMONSTRATION = "only demonstrated: this study's data cannot decide it"
+DESCRIPTIVE = "too few seeds:"
+UNHARMED = "no shock to remove"
+"""How three reasons begin."""
+
 Verdict = tuple[str, str]
 """One of the words, and the reason in plain words."""
 
@@ -120,13 +125,12 @@ def _gate_failed(case: Case) -> str:
 
 
 def _not_tested(case: Case) -> str:
-    return "" if case.tested else "demonstration only: this study's data cannot decide it"
+    return "" if case.tested else DEMONSTRATION
 
 
 def _few_seeds(case: Case) -> str:
     n = case.paired.n
-    pairs = f"{n} paired seed{'s' * (n != 1)}"
-    return "" if n >= MIN_SEEDS else f"descriptive only: {pairs}, {MIN_SEEDS} are needed"
+    return "" if n >= MIN_SEEDS else f"{DESCRIPTIVE} {n}, and {MIN_SEEDS} are needed"
 
 
 def _unharmed(case: Case) -> str:
@@ -145,13 +149,16 @@ def _more(seeds: float) -> str:
 def _unequal(case: Case) -> str:
     """Why neither a difference nor equivalence is shown, and what that would take."""
     effect, margin = case.paired, f"±{case.margin:g} points"
-    reason = f"neither a difference nor equivalence within {margin} is shown"
+    reason = f"neither a difference is shown nor that there is none (within {margin})"
     if effect.p_t < ALPHA:
-        return f"{reason}: by itself the interval excludes zero, but not after Holm's correction"
+        return (
+            f"{reason}: the interval alone excludes zero, but one of several tests does so by"
+            " chance too easily"
+        )
     if can_equate(effect.n, effect.sd, case.margin):
         return reason
     needed = _more(seeds_to_equate(effect.sd, case.margin))
-    return f"{reason}; at this spread, equivalence would take {needed}"
+    return f"{reason}; at this spread, to show that there is none would take {needed}"
 
 
 def _with_spread(rule: Rule) -> Rule:
@@ -172,10 +179,10 @@ def difference(case: Case) -> Verdict:
     below_published = isfinite(published) and effect.high < published
     if case.direction > 0:
         if below_published:
-            return PARTIALLY, f"positive, but smaller than the published {published:g} points"
-        return REPRODUCED, "positive after Holm's correction"
+            return PARTIALLY, f"shown, but smaller than the published {published:g} points"
+        return REPRODUCED, "shown, with all tests of the paper counted"
     if case.direction < 0:
-        return NOT_REPRODUCED, "the control is better"
+        return NOT_REPRODUCED, "the other way round: the second is better"
     if below_published:
         return NOT_REPRODUCED, f"the interval excludes the published {published:g} points"
     if isfinite(published):
@@ -187,7 +194,7 @@ def difference(case: Case) -> Verdict:
             )
         return INCONCLUSIVE, f"neither zero nor the published {published:g} points can be excluded"
     if effect.p_equivalence < ALPHA:
-        return NOT_REPRODUCED, f"equivalent within ±{case.margin:g} points"
+        return NOT_REPRODUCED, f"no difference: equal within ±{case.margin:g} points"
     return INCONCLUSIVE, _unequal(case)
 
 
@@ -195,11 +202,11 @@ def difference(case: Case) -> Verdict:
 def below(case: Case) -> Verdict:
     """Rule "below" of the module's docstring."""
     if case.direction < 0:
-        return REPRODUCED, "smaller after Holm's correction"
+        return REPRODUCED, "smaller, with all tests of the paper counted"
     if case.direction > 0:
-        return NOT_REPRODUCED, "larger than the control's"
+        return NOT_REPRODUCED, "larger, not smaller"
     if case.paired.p_equivalence < ALPHA:
-        return NOT_REPRODUCED, f"equivalent within ±{case.margin:g} points"
+        return NOT_REPRODUCED, f"no difference: equal within ±{case.margin:g} points"
     return INCONCLUSIVE, _unequal(case)
 
 
@@ -207,26 +214,26 @@ def below(case: Case) -> Verdict:
 def above(case: Case) -> Verdict:
     """Rule "above" of the module's docstring."""
     if case.direction > 0:
-        return REPRODUCED, "above the threshold after Holm's correction"
+        return REPRODUCED, "above the threshold, with all tests of the paper counted"
     if case.direction < 0:
         return NOT_REPRODUCED, "below the threshold"
-    return INCONCLUSIVE, "neither above nor below the threshold after Holm's correction"
+    return INCONCLUSIVE, "neither above nor below the threshold is shown"
 
 
 @_with_spread
 def halved(case: Case) -> Verdict:
     """Rule "halved" of the module's docstring."""
     if case.direction < 0:
-        return REPRODUCED, "less than half of the control's after Holm's correction"
+        return REPRODUCED, "less than half is left, with all tests of the paper counted"
     if case.direction > 0:
-        return NOT_REPRODUCED, "more than half of the control's remains"
-    return INCONCLUSIVE, "half of the control's can be neither shown nor excluded"
+        return NOT_REPRODUCED, "more than half is left"
+    return INCONCLUSIVE, "that less than half is left is neither shown nor excluded"
 
 
 def no_gain(case: Case) -> Verdict:
     """Rule "no_gain" of the module's docstring."""
     if case.paired.mean > 0 and not case.paired.p_t >= ALPHA:
-        return FAILS, "the control helps, so gains here need another reason than knowledge"
+        return FAILS, "it helps, so gains here need another reason than knowledge"
     return HOLDS, "no gain"
 
 

@@ -31,12 +31,6 @@ def effect(row: pd.Series) -> str:
     return f"{value} (95 % interval {low} to {high}, n = {row['n']:.0f})"
 
 
-def contrast_line(row: pd.Series) -> str:
-    """A contrast with its pair and its effect, or why there is none."""
-    name = f"{row['pair']}: {row['contrast']}" if row["pair"] else row["contrast"]
-    return f"{name}: {effect(row) if row['n'] else row['reason']}"
-
-
 def by_claim(claims: pd.DataFrame) -> list[tuple[Hashable, pd.DataFrame]]:
     """Claim id and its rows, in the order of the file."""
     return list(claims.groupby("claim", sort=False))

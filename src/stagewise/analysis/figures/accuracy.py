@@ -2,21 +2,23 @@
 
 import textwrap
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
-from stagewise.analysis.figures.drawing import COLOURS, GREY, INK, WIDTH
+from stagewise.analysis.figures.drawing import INK
 from stagewise.analysis.records.labels import BASELINES, COMPRESSION, TASKS, display
 
 POSITION = 2
 """Place in the report."""
 CAPTION = (
-    "Test accuracy by arm: further right is better. Every dot is a seed, the diamond their mean, "
-    "the bar its 95 % t interval (n = {n}; one teacher per pair, grey). Dashed: the baseline's "
-    "mean. The ensemble stands for networks with exits. {protocol}"
+    "Test accuracy of every network that was not pruned: further right is better. Every dot is a "
+    "seed, the larger mark their mean, the bar its 95 % t interval (n = {n}). Dashed: the mean of "
+    "the network that the others are compared with. An arrow: the network lies left of the axis. "
+    "The ensemble stands for networks with exits. {protocol}"
 )
-LINE = 20
+LINE = 22
 """Characters of a name before it takes a second line."""
 
 
@@ -29,13 +31,17 @@ def draw(results: Results) -> Figure:
         (str(pair), str(task), list(part.groupby("arm", sort=False)))
         for (pair, task), part in main.groupby(["pair", "task"], sort=False)
     ]
-    heights = [len(arms) + 1.2 for *_, arms in panels]
-    figure = Figure(figsize=(WIDTH, 0.25 * sum(heights) + 0.3))
-    grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+    heights = [0.25 * (len(arms) + sum(map(_lines, arms)) / 3 + 1.6) for *_, arms in panels]
+    figure, grid = drawing.panels(heights, 0.1)
     for axes, (pair, task, arms) in zip(grid, panels, strict=True):
+        seeds = main.loc[(main["pair"] == pair) & (main["task"] == task)]
+        means = seeds.groupby("arm")["test_accuracy"].mean()
+        lowest = drawing.floor(means)
+        shown = seeds.loc[seeds["arm"].isin(means.index[means >= lowest]), "test_accuracy"]
+        air = 0.04 * max(shown.max() - shown.min(), 1.0)
+        axes.set_xlim(shown.min() - air, shown.max() + air)
         for y, (arm, part) in enumerate(arms):
-            teacher = part["step"].iloc[0] == "teachers"
-            drawing.row_of_seeds(axes, y, part["test_accuracy"], GREY if teacher else COLOURS[0])
+            drawing.row_of_seeds(axes, y, part["test_accuracy"], drawing.arm_look(part.iloc[0]))
             if arm == BASELINES.get(task, "").format(pair=pair):
                 mean = part["test_accuracy"].mean()
                 axes.axvline(mean, color=INK, ls=(0, (4, 3)), lw=0.7, zorder=0.5)
@@ -44,5 +50,10 @@ def draw(results: Results) -> Figure:
         axes.set_ylim(len(arms) - 0.4, -0.6)
         axes.set_title(f"{pair}, {TASKS[task]}")
         axes.grid(axis="y", visible=False)
-    grid[-1].set_xlabel("test accuracy, %")
+        axes.set_xlabel("test accuracy, %")
     return figure
+
+
+def _lines(arm: tuple[str, pd.DataFrame]) -> int:
+    """Lines of an arm's name beyond the first."""
+    return len(textwrap.wrap(display(arm[1].iloc[0]), LINE)) - 1

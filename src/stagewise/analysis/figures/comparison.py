@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stagewise.analysis.claims.comparison import ALONE, PairComparison, comparisons
+from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
-from stagewise.analysis.figures.drawing import GREY, INK, PAPER, WIDTH
+from stagewise.analysis.figures.drawing import GREY, INK, PAPER
 from stagewise.analysis.tables.comparison import relative_macs
 
 POSITION = 8
@@ -34,9 +35,9 @@ def draw(results: Results) -> Figure:
     """For every pair a row of panels: differences to each reference, and costs."""
     pairs = list(comparisons(results))
     if not pairs:
-        return drawing.notice("no pair of this study has three methods")
-    heights = [ROW * len(pair.ranked) + 0.75 for pair in pairs]
-    figure = Figure(figsize=(WIDTH, sum(heights)))
+        return drawing.notice("this study has no methods to compare")
+    heights = [ROW * max(len(pair.ranked), 3) + 1.05 for pair in pairs]
+    figure = Figure(figsize=(drawing.width(), sum(heights)))
     parts = figure.subfigures(len(pairs), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, pair in zip(parts, pairs, strict=True):
         relative = relative_macs(pair).reindex(pair.ranked)
@@ -56,7 +57,7 @@ def draw(results: Results) -> Figure:
         for axes in grid:
             axes.tick_params(axis="y", length=0)
             axes.grid(axis="y", visible=False)
-        part.suptitle(pair.pair, x=0.01, ha="left", fontsize=8.5, fontweight="bold")
+        part.suptitle(pair.title, x=0.01, ha="left", fontsize=8.5, fontweight="bold")
         part.supxlabel("difference in test accuracy, points", fontsize=7.5)
     return figure
 
@@ -70,9 +71,11 @@ def _differences(axes: Axes, pair: PairComparison, reference: str) -> None:
     for y, arm in enumerate(pair.ranked):
         if arm not in values:
             continue
-        label = pair.part(arm)["method"].iloc[0]
-        colour = GREY if arm == pair.baseline else drawing.method_colour(str(label))
+        colour = drawing.arm_look(pair.part(arm).iloc[0])[0]
         seeds = values[arm]
+        if not low <= seeds.mean() <= high:
+            _outside(axes, y, float(seeds.mean()), colour)
+            continue
         spread = np.linspace(-0.2, 0.2, len(seeds)) if len(seeds) > 1 else np.zeros(1)
         axes.plot(seeds, y + spread, "o", color=colour, markersize=2.2, alpha=0.6, mew=0)
         if arm in family.index:
@@ -82,13 +85,26 @@ def _differences(axes: Axes, pair: PairComparison, reference: str) -> None:
 
 
 def _limits(values: pd.DataFrame, family: pd.DataFrame) -> tuple[float, float]:
-    """Ends of a panel: zero and all seeds are in it, and all but the widest intervals."""
-    seeds = values.to_numpy().ravel()
-    lows, highs = (family[end].dropna().to_numpy() for end in ("low", "high"))
+    """Ends of a panel: zero is in it, all seeds but those of few very bad methods, and all but the
+    widest intervals."""
+    most = drawing.reach(values.mean())
+    seeds = values.loc[:, values.mean().abs() <= most].to_numpy().ravel()
+    lows, highs = (family[end].dropna().clip(-1.5 * most, 1.5 * most) for end in ("low", "high"))
     low = min(-0.5, *seeds, *(np.quantile(lows, [0.1]) if len(lows) else ()))
     high = max(0.5, *seeds, *(np.quantile(highs, [0.9]) if len(highs) else ()))
     air = 0.05 * (high - low)
     return low - air, high + air
+
+
+def _outside(axes: Axes, y: float, mean: float, colour: str) -> None:
+    """An arrow at the edge, with the mean that lies beyond."""
+    left, right = axes.get_xlim()
+    place = left if mean < left else right
+    side = 1 if mean < left else -1
+    axes.plot([place], [y], "<" if side > 0 else ">", color=colour, markersize=4, clip_on=False)
+    text = {"textcoords": "offset points", "va": "center", "fontsize": 6.5}
+    across = "left" if side > 0 else "right"
+    axes.annotate(number(mean, 1), (place, y), (6 * side, 0), ha=across, **text)
 
 
 def _mean(axes: Axes, y: float, member: pd.Series, colour: str) -> None:

@@ -1,22 +1,50 @@
-"""What the figures share: colours, the dots-and-mean mark, and bytes that depend on data only."""
+"""What the figures share: formats, colours, labels that fit, and bytes that depend on data only."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
 from importlib.resources import as_file, files
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 import numpy as np
 import pandas as pd
+import yaml
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
-from stagewise import catalogue
 from stagewise.analysis.claims.statistics import paired
 from stagewise.files import atomic, read_text
 
-WIDTH = 3.6  # inches: one column of a paper, or a phone; every text keeps its size there
+
+@dataclass(frozen=True)
+class Format:
+    """What figures are drawn for: ``width`` in inches, panels side by side at most, and width over
+    height where that is given."""
+
+    width: float
+    columns: int
+    ratio: float | None = None
+
+
+FORMATS = {
+    "column": Format(3.6, 1),  # one column of a paper, or a phone; every text keeps its size there
+    "page": Format(7.2, 2),
+    # Shown on a screen twice as wide, 8 points are 16.
+    "slide": Format(6.4, 2, 16 / 9),
+}
+_FORMAT = ContextVar("format", default=FORMATS["column"])
+WIDTH = FORMATS["column"].width
 INK, PAPER = "#1b1b1f", "#fefefe"  # as in style.mplstyle; the report lets both follow the reader
 GREY = "#7a7a80"
 # Okabe and Ito's colours: distinct for all common kinds of colour blindness.
@@ -28,7 +56,6 @@ BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = (
     "#e69f00",
     "#56b4e9",
 )
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY)
 LONGEST = 18
 """Letters of a method's name where room is short."""
 GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
@@ -53,13 +80,23 @@ FORMS: dict[str, dict[str, None]] = {
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The project's matplotlib style, around both making and saving a figure."""
-    with (
-        as_file(files("stagewise.analysis.figures").joinpath("style.mplstyle")) as path,
-        matplotlib.style.context(path),
-    ):
-        yield
+def style(name: str = "column") -> Iterator[None]:
+    """The project's matplotlib style and a format of ``FORMATS``, around both making and saving a
+    figure."""
+    token = _FORMAT.set(FORMATS[name])
+    try:
+        with (
+            as_file(files("stagewise.analysis.figures").joinpath("style.mplstyle")) as path,
+            matplotlib.style.context(path),
+        ):
+            yield
+    finally:
+        _FORMAT.reset(token)
+
+
+def width() -> float:
+    """Inches that a figure is wide."""
+    return _FORMAT.get().width
 
 
 def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
@@ -67,7 +104,7 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
 
     ``dpi``: dots per inch of the PNG.
     """
-    _settle(figure)
+    settle(figure)
     for form, metadata in FORMS.items():
         with atomic(folder / f"{name}.{form}") as temporary:
             # Dots are the PNG's alone: they move a vector figure's layout by hairs.
@@ -75,28 +112,68 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
             figure.savefig(temporary, format=form, dpi=dots, metadata=metadata)
 
 
-def _settle(figure: Figure) -> None:
-    """Lay out once, for good, and round: the solver's last digits differ from run to run."""
+def settle(figure: Figure) -> None:
+    """Lay out once, for good, and round: the solver's last digits differ from run to run. A format
+    of a given shape gets it by room that is added, so that nothing is cut."""
+    if figure.get_layout_engine() is None:
+        return
+    ratio = _FORMAT.get().ratio
+    if ratio:
+        across, high = figure.get_size_inches()
+        figure.set_size_inches(max(across, high * ratio), max(high, across / ratio))
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        x, y, width, height = np.round(axes.get_position(original=True).bounds, 6)
-        axes.set_position((x, y, width, height))
+        x, y, across, high = np.round(axes.get_position(original=True).bounds, 6)
+        axes.set_position((x, y, across, high))
 
 
-def look(index: int) -> tuple[str, str]:
-    """Colour and marker of the arm or pair with this place in its list; 24 differ."""
-    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+def panels(heights: Sequence[float], extra: float, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each of some heights, in inches, side by side as far as the format
+    lets them; ``extra``: inches for what stands around them."""
+    columns = min(_FORMAT.get().columns, len(heights))
+    rows = [max(heights[at : at + columns]) for at in range(0, len(heights), columns)]
+    figure = Figure(figsize=(width(), sum(rows) + extra))
+    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=rows, **options)
+    for axes in grid.flat[len(heights) :]:
+        axes.set_visible(False)
+    return figure, list(grid.flat[: len(heights)])
 
 
-def method_colour(label: str) -> str:
-    """A method's colour, the same in every figure and study: a file's by its place among all of
-    them, a variant's by its label.
+@cache
+def _looks() -> dict[str, tuple[str, str]]:
+    text = files("stagewise.analysis.figures").joinpath("looks.yaml").read_text(encoding="utf-8")
+    return {str(name): tuple(look) for name, look in yaml.safe_load(text).items()}
 
-    Of any hue, but of three lightnesses that all show on white and on black (OKLCH; Ottosson 2020).
-    """
-    known = sorted(catalogue.methods())
-    number = known.index(label) if label in known else zlib.crc32(label.encode())
+
+def look(label: str) -> tuple[str, str]:
+    """Colour and marker of a method's label, the same in every figure and study (``looks.yaml``);
+    of an unknown one by the letters of its name alone."""
+    if label in _looks():
+        return _looks()[label]
+    number = zlib.crc32(label.encode())
+    return _colour(number), MARKERS[number % len(MARKERS)]
+
+
+def look_label(run: pd.Series) -> str:
+    """What an arm's look is named by: what taught the network."""
+    if run["recovery"] in ("none", "bn", "scratch_kd"):
+        return str(run["recovery"])
+    if run["network"] == "teacher":
+        return "teacher" if run["step"] == "teachers" else "teacher's network"
+    if run["network"] == "control":
+        return str(run["name"]).rsplit(".", maxsplit=1)[-1]
+    return f"two_stage_{run['method']}" if run["recipe"] == "two_stage" else str(run["method"])
+
+
+def arm_look(run: pd.Series) -> tuple[str, str]:
+    """Colour and marker of an arm."""
+    return look(look_label(run))
+
+
+def _colour(number: int) -> str:
+    """Of any hue, but of three lightnesses that all show on white and on black (OKLCH; Ottosson
+    2020)."""
     lightness = (0.55, 0.62, 0.69)[number % 3]
     angle = number * GOLDEN_ANGLE
     a, b = 0.13 * np.cos(angle), 0.13 * np.sin(angle)
@@ -114,7 +191,7 @@ def method_name(name: str) -> str:
 
 def notice(text: str) -> Figure:
     """A figure that says why it shows nothing: a study need not have every step."""
-    figure = Figure(figsize=(WIDTH, 0.8))
+    figure = Figure(figsize=(width(), 0.8))
     figure.text(0.5, 0.5, text, ha="center", va="center", color=INK, gid=NOTICE)
     return figure
 
@@ -132,16 +209,143 @@ def mean_interval(values: pd.Series) -> tuple[float, float, float]:
     return result.mean, result.low, result.high
 
 
-def row_of_seeds(axes: Axes, y: float, values: pd.Series, colour: str) -> None:
-    """One horizontal row: every seed a dot, the mean a diamond, its interval a bar."""
+def floor(values: Sequence[float] | pd.Series, least: float = 2.0) -> float:
+    """Where an axis of accuracies begins, so that few very bad ones do not flatten all others:
+    those below get an arrow. ``least``: points that it shows at least."""
+    known = np.asarray(values, dtype=np.float64)
+    middle, top = float(np.quantile(known, 0.5)), float(known.max())
+    lowest = middle - max(2.5 * (top - middle), least)
+    return float(known[known >= lowest].min())
+
+
+def reach(differences: Sequence[float] | pd.Series) -> float:
+    """How far from zero an axis of differences goes, in points, so that few very large ones do not
+    flatten all others."""
+    sizes = np.abs(np.asarray(differences, dtype=np.float64))
+    middle = float(np.median(sizes)) if len(sizes) else 0.0
+    near = sizes[sizes <= max(4 * middle, 3.0)]
+    return max(1.0, float(near.max()) * 1.3 if len(near) else 1.0)
+
+
+def row_of_seeds(axes: Axes, y: float, values: pd.Series, look: tuple[str, str]) -> None:
+    """One horizontal row: every seed a dot, the mean a mark, its interval a bar; what lies left of
+    the axis is an arrow with the mean."""
+    colour, marker = look
+    left = axes.get_xlim()[0]
+    mean, low, high = mean_interval(values)
+    if mean < left:
+        axes.plot([left], [y], "<", color=colour, markersize=4, clip_on=False)
+        place = {"textcoords": "offset points", "va": "center", "fontsize": 7}
+        axes.annotate(f"{mean:.1f}", (left, y), (6, 0), color=INK, **place)
+        return
     spread = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
     axes.plot(values, y + spread, "o", color=colour, markersize=3, alpha=0.55, mew=0)
-    mean, low, high = mean_interval(values)
     axes.plot([low, high], [y, y], color=colour, linewidth=1.8)
-    axes.plot([mean], [y], "D", color=colour, markersize=5, mec=PAPER, mew=0.7)
+    size = 9 if marker == "*" else 6
+    axes.plot([mean], [y], marker, color=colour, markersize=size, mec=PAPER, mew=0.5)
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
-    """One legend for the whole figure, under it."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
+    """One legend for the whole figure, under it: in as many columns as its width takes, on room of
+    its own."""
+    if not handles:
+        return
+    across = float(figure.get_size_inches()[0])
+    for columns in range(min(5, len(handles)), 0, -1):
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        figure.draw_without_rendering()
+        size = legend.get_window_extent().size / figure.dpi
+        if size[0] <= across - 0.05 or columns == 1:
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_size_inches()[1] + size[1])
+
+
+DIRECTIONS = tuple(
+    (reach * np.cos(angle), reach * np.sin(angle))
+    for reach in (5.0, 9.0, 14.0, 20.0, 28.0, 38.0, 50.0)
+    for angle in np.pi * np.array([0, 1, 0.25, -0.25, 0.5, -0.5, 0.75, -0.75])
+)
+"""Places of a label around its point, in points, the best first."""
+
+
+def label_points(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None:
+    """Names beside points of a settled figure, where they cover neither each other nor a point;
+    those that had to go further away with a thin line. Lower ones give way."""
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    dot = figure.dpi / 72
+    inside = axes.get_window_extent(renderer).padded(2 * dot)
+    taken = [
+        Bbox.from_extents(x - 3 * dot, y - 3 * dot, x + 3 * dot, y + 3 * dot)
+        for line in axes.lines
+        if line.get_marker() not in ("", "None", None)
+        for x, y in axes.transData.transform(np.column_stack(line.get_data()))
+    ]
+    for line in axes.lines:  # names keep off lines, too
+        places = axes.transData.transform(np.column_stack(line.get_data()))
+        for start, end in pairwise(places):
+            steps = max(2, int(np.hypot(*(end - start)) / (6 * dot)))
+            for x, y in np.linspace(start, end, steps):
+                taken.append(Bbox.from_extents(x - dot, y - dot, x + dot, y + dot))
+    for x, y, text in sorted(labels, key=lambda label: -label[1]):
+        best: tuple[float, Annotation | None, Bbox | None] = (np.inf, None, None)
+        for number, (dx, dy) in enumerate(DIRECTIONS):
+            side = "left" if dx > 1 else "right" if dx < -1 else "center"
+            level = "center" if abs(dy) < 1 else "bottom" if dy > 0 else "top"
+            note = axes.annotate(
+                text, (x, y), (dx, dy), textcoords="offset points", ha=side, va=level, fontsize=7
+            )
+            box = note.get_window_extent(renderer)
+            covered = sum(_overlap(box, other) for other in taken)
+            outside = box.width * box.height - _overlap(box, inside)
+            cost = covered + 4 * outside + number * 1e-3
+            if cost < best[0]:
+                if best[1] is not None:
+                    best[1].remove()
+                best = (cost, note, box)
+            else:
+                note.remove()
+            if covered + outside < 1e-6:
+                break
+        _, note, box = best
+        assert note is not None
+        assert box is not None
+        note.set_in_layout(False)
+        taken.append(box)
+        across, up = note.xyann
+        if np.hypot(across, up) > 13:
+            axes.annotate(
+                "",
+                (x, y),
+                (across, up),
+                textcoords="offset points",
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": GREY,
+                    "lw": 0.5,
+                    "shrinkA": 0,
+                    "shrinkB": 3,
+                },
+            ).set_in_layout(False)
+
+
+def _overlap(first: Bbox, second: Bbox) -> float:
+    shared = Bbox.intersection(first, second)
+    return float(shared.width * shared.height) if shared else 0.0
+
+
+def spread_out(places: Sequence[float], apart: float) -> NDArray[np.float64]:
+    """The same places, in their order, moved until neighbours are ``apart``."""
+    found = np.asarray(places, dtype=np.float64).copy()
+    order = np.argsort(found, kind="stable")
+    for _ in range(200):
+        gaps = np.diff(found[order])
+        close = gaps < apart - 1e-9
+        if not close.any():
+            break
+        push = np.where(close, (apart - gaps) / 2, 0)
+        found[order[:-1]] -= push
+        found[order[1:]] += push
+    return found

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
-from stagewise.analysis.figures.drawing import INK, PAPER, WIDTH
+from stagewise.analysis.figures.drawing import INK, PAPER
 from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 
 POSITION = 6
@@ -16,7 +16,7 @@ CAPTION = (
     "Exits against their cost: each point is an exit, from the cheapest to the last, and the "
     "hollow point the ensemble of all exits, which costs them all. Every dot is a seed, the point "
     "their mean, the bar its 95 % t interval (n = {n}). Star: the single network taught by KD. Up "
-    "and left is better; points at one cost stand side by side. {protocol}"
+    "and left is better. {protocol}"
 )
 HOLLOW = "hollow: ensemble"
 SINGLE = {
@@ -25,8 +25,6 @@ SINGLE = {
     "multi_exit/{pair}.kd_twice": ("*", PAPER, "two of them"),
 }
 """Arm of networks without exits → marker, its face, and what the legend calls it."""
-ASIDE = 0.022
-"""Distance of neighbours at one cost, in parts of the axis."""
 
 
 def draw(results: Results) -> Figure:
@@ -35,48 +33,59 @@ def draw(results: Results) -> Figure:
     with_exits = summary[(summary["exit"] != FINAL) & (summary["network"] == "student")]
     if with_exits.empty:
         return drawing.notice("this study has no networks with exits")
-    panels = list(with_exits.groupby("pair", sort=False))
-    names = list(with_exits["display"].unique())
-    figure = Figure(figsize=(WIDTH, 2.5 * len(panels) + 0.6))
-    grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    for axes, (pair, part) in zip(grid, panels, strict=True):
-        step = ASIDE * (part["macs"].max() - part["macs"].min()) / 1e6
-        for index, name in enumerate(names):
-            aside = step * (index - (len(names) - 1) / 2)
-            _arm(axes, part[part["display"] == name], index, aside)
+    parts = list(with_exits.groupby("pair", sort=False))
+    figure, grid = drawing.panels([2.5] * len(parts), 0.1)
+    for axes, (pair, part) in zip(grid, parts, strict=True):
+        for _, arm in part.groupby("arm", sort=False):
+            _arm(axes, arm)
         for arm, (marker, face, _) in SINGLE.items():
             single = results.main[results.main["arm"] == arm.format(pair=pair)]
             if len(single):
-                x = single["macs"].mean() / 1e6 - step * (len(names) + 1) / 2
-                _point(axes, x, single["test_accuracy"], marker, INK, face)
+                x = single["macs"].mean() / 1e6
+                colour = drawing.arm_look(single.iloc[0])[0]
+                face = colour if face == INK else face
+                _point(axes, x, single["test_accuracy"], marker, colour, face)
         axes.set_title(f"{pair}")
         axes.set_ylabel("test accuracy, %")
-    grid[-1].set_xlabel("million MACs per image")
-    handles = []
-    for index, name in enumerate(names):
-        colour, marker = drawing.look(index)
-        handles.append(Line2D([], [], color=colour, marker=marker, label=name))
-    handles.append(Line2D([], [], ls="", marker="o", color=INK, mfc=PAPER, label=HOLLOW))
-    known = {arm.format(pair=pair): look for arm, look in SINGLE.items() for pair, _ in panels}
-    looks = dict.fromkeys(look for arm, look in known.items() if arm in results.arms)
-    handles += [
-        Line2D([], [], ls="", marker=marker, color=INK, mfc=face, markersize=7, label=label)
-        for marker, face, label in looks
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+        axes.set_xlabel("million multiply-adds an image")
+    drawing.legend_below(figure, _handles(results, with_exits))
     return figure
 
 
-def _arm(axes: Axes, arm: pd.DataFrame, index: int, aside: float) -> None:
+def _handles(results: Results, with_exits: pd.DataFrame) -> list[Line2D]:
+    handles = []
+    for name, part in with_exits.groupby("display", sort=False):
+        colour, marker = drawing.arm_look(part.iloc[0])
+        handles.append(Line2D([], [], color=colour, marker=marker, label=str(name)))
+    handles.append(Line2D([], [], ls="", marker="o", color=INK, mfc=PAPER, label=HOLLOW))
+    pairs = with_exits["pair"].unique()
+    known = {arm.format(pair=pair): look for arm, look in SINGLE.items() for pair in pairs}
+    looks = dict.fromkeys(look for arm, look in known.items() if arm in results.arms)
+    colour = drawing.look("kd")[0]
+    handles += [
+        Line2D(
+            *([], []),
+            ls="",
+            marker=marker,
+            color=colour,
+            mfc=colour if face == INK else face,
+            markersize=7,
+            label=label,
+        )
+        for marker, face, label in looks
+    ]
+    return handles
+
+
+def _arm(axes: Axes, arm: pd.DataFrame) -> None:
     """One method's exits, joined, and its ensemble."""
-    colour, marker = drawing.look(index)
+    colour, marker = drawing.arm_look(arm.iloc[0])
     single = arm[arm["exit"] != ENSEMBLE].groupby("exit", sort=False)
     means = single[["macs", "test_accuracy"]].mean()
-    axes.plot(means["macs"] / 1e6 + aside, means["test_accuracy"], color=colour, lw=0.8)
+    axes.plot(means["macs"] / 1e6, means["test_accuracy"], color=colour, lw=0.8)
     for name, part in arm.groupby("exit", sort=False):
-        x = part["macs"].mean() / 1e6 + aside
         face = PAPER if name == ENSEMBLE else colour
-        _point(axes, x, part["test_accuracy"], marker, colour, face)
+        _point(axes, part["macs"].mean() / 1e6, part["test_accuracy"], marker, colour, face)
 
 
 def _point(axes: Axes, x: float, seeds: pd.Series, marker: str, colour: str, face: str) -> None:

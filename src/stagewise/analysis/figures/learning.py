@@ -10,7 +10,6 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
-from stagewise.analysis.figures.drawing import WIDTH
 from stagewise.analysis.records.labels import COMPRESSION, TASKS
 
 POSITION = 3
@@ -33,33 +32,35 @@ def draw(results: Results) -> Figure:
         return drawing.notice("this study trains no students")
     if not results.study.holds_out:
         return drawing.notice("this study holds out no validation images")
-    panels = list(students.groupby(["task", "pair"], sort=False))
-    names = [str(name) for _, part in panels for name in part["display"].unique()]
-    names = list(dict.fromkeys(names))
-    figure = Figure(figsize=(WIDTH, 1.6 * len(panels) + 0.17 * -(-len(names) // 3)))
-    grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    for axes, ((task, pair), part) in zip(grid, panels, strict=True):
+    parts = list(students.groupby(["task", "pair"], sort=False))
+    figure, grid = drawing.panels([1.75] * len(parts), 0.1)
+    looks: dict[tuple[str, str], str] = {}
+    for axes, ((task, pair), part) in zip(grid, parts, strict=True):
         for _, arm in part.groupby("arm", sort=False):
-            _curve(results, axes, arm["path"].tolist(), names.index(arm["display"].iloc[0]))
+            look = drawing.arm_look(arm.iloc[0])
+            name = str(arm["display"].iloc[0])
+            names = looks.setdefault(look, name)
+            if name not in names.split(" / "):
+                looks[look] = f"{names} / {name}"
+            _curve(results, axes, arm["path"].tolist(), look)
         _error_scale(axes)
         axes.set_title(f"{pair}, {TASKS[str(task)]}")
         axes.set_ylabel("validation, %")
-    grid[-1].set_xlabel("epoch")
-    handles = []
-    for index, name in enumerate(names):
-        colour, marker = drawing.look(index)
-        handles.append(Line2D([], [], color=colour, marker=marker, label=name))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+        axes.set_xlabel("epoch")
+    drawing.legend_below(
+        figure,
+        [Line2D([], [], color=c, marker=m, label=name) for (c, m), name in looks.items()],
+    )
     return figure
 
 
-def _curve(results: Results, axes: Axes, paths: Sequence[str], index: int) -> None:
+def _curve(results: Results, axes: Axes, paths: Sequence[str], look: tuple[str, str]) -> None:
     """One arm's validation curve, drawn as errors."""
     parts = [results.study.files(path).history for path in paths]
     table = pd.concat(parts)[["epoch", "validation_accuracy"]].dropna()
     error = (100 - table["validation_accuracy"]).clip(lower=NEVER_WRONG)
     stats = error.groupby(table["epoch"]).agg(["mean", "min", "max"])
-    colour, marker = drawing.look(index)
+    colour, marker = look
     axes.fill_between(stats.index, stats["min"], stats["max"], color=colour, alpha=0.13, lw=0)
     few = max(1, len(stats) // 8)
     axes.plot(stats.index, stats["mean"], color=colour, marker=marker, markevery=few)

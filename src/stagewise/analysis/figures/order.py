@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
-from stagewise.analysis.figures.drawing import WIDTH
 from stagewise.analysis.tables.order import Order, orders
 
 POSITION = 10
@@ -32,8 +31,7 @@ def draw(results: Results) -> Figure:
     if not found:
         return drawing.notice("no published order is beside this study’s")
     heights = [ROW * len(order.rows) + 1.0 for order in found]
-    figure = Figure(figsize=(WIDTH, sum(heights)))
-    grid = figure.subplots(len(found), 1, squeeze=False, height_ratios=heights)[:, 0]
+    figure, grid = drawing.panels(heights, 0)
     for axes, order in zip(grid, found, strict=True):
         _slopes(axes, order)
     return figure
@@ -45,7 +43,7 @@ def _slopes(axes: Axes, order: Order) -> None:
     style: dict[str, Any] = {"va": "center", "fontsize": 7}
     for row, *ends in zip(rows.to_dict("records"), left, right, strict=True):
         name = drawing.method_name(pair.names[row["arm"]])
-        colour = drawing.method_colour(str(pair.part(row["arm"])["method"].iloc[0]))
+        colour = drawing.arm_look(pair.part(row["arm"]).iloc[0])[0]
         axes.plot([0, 1], ends, "o-", color=colour, markersize=3.5, lw=1.3)
         axes.text(-0.05, ends[0], f"{name}  {row['value']:.2f}", ha="right", **style)
         axes.text(1.05, ends[1], f"{row['mean']:.1f}  {name}", ha="left", **style)

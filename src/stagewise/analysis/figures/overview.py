@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import drawing
 from stagewise.analysis.figures.drawing import BLUE, GREY, INK, ORANGE, PAPER, PURPLE, WIDTH
 from stagewise.analysis.records.labels import shape
 
@@ -39,11 +40,10 @@ def draw(results: Results) -> Figure:
         "Exits": ("", ("multi_exit",), _exits),
         "Pruning and recovery": (_shapes(runs), ("pruning", "recovery"), _pruning),
     }
-    figure = Figure(figsize=(WIDTH, 1.62 * len(chapters)))
-    grid = figure.subplots(len(chapters), 1)
+    figure, grid = drawing.panels([1.75] * len(chapters), 0)
     for axes, (title, (fact, steps, picture)) in zip(grid, chapters.items(), strict=True):
         part = runs[runs["step"].isin(steps)]
-        axes.set(xlim=(0, 10 * WIDTH), ylim=(-2.9, 9.6), aspect=1)
+        axes.set(xlim=(0, 10 * WIDTH), ylim=(-4.1, 9.6), aspect=1)
         axes.set_axis_off()
         picture(axes, part)
         if part.empty:
@@ -52,12 +52,17 @@ def draw(results: Results) -> Figure:
                 artist.set_alpha(FADED)
         elif not fact:
             fact = _list(part["display"])
-        lines = textwrap.wrap(fact, 62, max_lines=2, placeholder=" …")
+        lines = textwrap.wrap(fact, 66)[:3] if len(fact) < 190 else [_counted(part)]
         axes.text(0.3, -0.9, "\n".join(lines), fontsize=7, va="top", linespacing=1.2)
         axes.set_title(title)
         if len(part):
             axes.set_title(f"{len(part)} runs", loc="right", fontsize=7, fontweight="normal")
     return figure
+
+
+def _counted(part: pd.DataFrame) -> str:
+    """How many different networks there are, where their names would be too many."""
+    return f"{part['display'].nunique()} kinds of networks"
 
 
 def _list(names: pd.Series) -> str:

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stagewise.analysis.claims.comparison import PairComparison, comparisons
+from stagewise.analysis.claims.comparison import MANY, PairComparison, comparisons
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
@@ -30,11 +30,10 @@ MOST_NUMBERS = 12
 
 def draw(results: Results) -> Figure:
     """A matrix per pair."""
-    pairs = [pair for pair in comparisons(results) if len(pair.pairwise)]
+    pairs = [pair for pair in comparisons(results) if len(pair.arms) >= MANY]
     if not pairs:
         return drawing.notice("no pair of this study has three methods")
-    figure = Figure(figsize=(WIDTH, (WIDTH + 0.2) * len(pairs)))
-    grid = figure.subplots(len(pairs), 1, squeeze=False)[:, 0]
+    figure, grid = drawing.panels([WIDTH + 0.2] * len(pairs), 0)
     for axes, pair in zip(grid, pairs, strict=True):
         _matrix(axes, pair)
     return figure
@@ -72,4 +71,4 @@ def _matrix(axes: Axes, pair: PairComparison) -> None:
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(f"{pair.pair}: row minus column, points")
+    axes.set_title(f"{pair.title}: row minus column, points")

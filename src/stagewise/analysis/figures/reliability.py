@@ -53,9 +53,10 @@ def draw(results: Results) -> Figure:
             panels.append((f"{pair}, {TASKS[str(task)]}", found))
     if not panels:
         return drawing.notice("this study has none of the networks shown")
-    lines = [-(-len(arms) // COLUMNS) for _, arms in panels]
-    figure = Figure(figsize=(WIDTH, 1.32 * sum(lines) + 0.2))
-    grid = figure.subplots(sum(lines), COLUMNS, squeeze=False, sharex=True, sharey=True)
+    columns = round(COLUMNS * drawing.width() / WIDTH)
+    lines = [-(-len(arms) // columns) for _, arms in panels]
+    figure = Figure(figsize=(drawing.width(), 1.42 * sum(lines) + 0.2))
+    grid = figure.subplots(sum(lines), columns, squeeze=False, sharex=True, sharey=True)
     for axes in grid.flat:
         axes.set_axis_off()
     first = 0

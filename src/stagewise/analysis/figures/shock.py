@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
-from stagewise.analysis.figures.drawing import GREY, INK, WIDTH
+from stagewise.analysis.figures.drawing import GREY, INK
 from stagewise.analysis.records.shock import (
     BATCH,
     EARLY,
@@ -75,12 +75,15 @@ def draw(results: Results) -> Figure:
     if runs.empty:
         return drawing.notice("this study logs no gradient shock")
     runs = runs.assign(display=shared_names(runs))
-    names = list(runs["display"].unique())
+    firsts = runs.drop_duplicates("display").set_index("display")
+    looks = {str(name): drawing.arm_look(run) for name, run in firsts.iterrows()}
     panels, width = panels_of(runs)
     logs = {str(path): courses(results.study.files(str(path)).shock) for path in runs["path"]}
     shown = [q for q in QUANTITIES if any(len(log[q.name]) for log in logs.values())]
     blocks = [panels[start : start + width] for start in range(0, len(panels), width)]
-    figure = Figure(figsize=(WIDTH, ROW * len(shown) * len(blocks) + 0.5 * len(blocks) + 0.4))
+    figure = Figure(
+        figsize=(drawing.width(), ROW * len(shown) * len(blocks) + 0.5 * len(blocks) + 0.4)
+    )
     size = (len(shown) * len(blocks), width)
     grid = figure.subplots(*size, squeeze=False, sharex=True, sharey="row")
     band = STAGE_1 * width
@@ -88,9 +91,9 @@ def draw(results: Results) -> Figure:
         rows = grid[number * len(shown) : (number + 1) * len(shown)]
         for axes, panel in zip(rows.T, block, strict=False):
             for _, arm in panel.runs.groupby("arm", sort=False):
-                index = names.index(arm["display"].iloc[0])
+                look = looks[str(arm["display"].iloc[0])]
                 for each, quantity in zip(axes, shown, strict=True):
-                    _courses(each, [logs[path] for path in arm["path"]], quantity, index)
+                    _courses(each, [logs[path] for path in arm["path"]], quantity, look)
             axes[0].set_title(panel.title)
         for axes in rows[:, len(block) :].ravel():
             axes.set_visible(False)
@@ -102,13 +105,10 @@ def draw(results: Results) -> Figure:
             axes.annotate("stage 1", (-band / 2, 0.5), rotation=90, fontsize=7, **place)
     for axes in grid[-1]:
         axes.set_xlabel("step since the backbone moves" if width == 1 else "step")
-    handles = []
-    for index, name in enumerate(names):
-        colour, marker = drawing.look(index)
-        handles.append(Line2D([], [], color=colour, marker=marker, label=name))
+    handles = [Line2D([], [], color=c, marker=m, label=name) for name, (c, m) in looks.items()]
     if any(len(log["running"]) for log in logs.values()):
         handles.append(Line2D([], [], color=INK, ls=DASHED, lw=0.9, label="running statistics"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(2, len(handles)))
+    drawing.legend_below(figure, handles)
     return figure
 
 
@@ -130,10 +130,10 @@ def panels_of(runs: pd.DataFrame) -> tuple[list[Panel], int]:
         tuned = part[part["common_rate"].isna()]
         rates = sorted(part["common_rate"].dropna().unique())
         if len(tuned):
-            panels.append(Panel(f"{pair}, tuned rates" if several else str(pair), tuned))
+            panels.append(Panel(f"{pair}\ntuned rates" if several else str(pair), tuned))
         if rates:  # of several, the middle one: others are in the table
             rate = rates[len(rates) // 2]
-            panels.append(Panel(f"{pair}, all at {rate:g}", part[part["common_rate"] == rate]))
+            panels.append(Panel(f"{pair}\nall at {rate:g}", part[part["common_rate"] == rate]))
     return panels, min(COLUMNS, len(panels))
 
 
@@ -153,10 +153,12 @@ def courses(log: pd.DataFrame) -> dict[str, pd.Series]:
     return {name: values.loc[:WINDOW] for name, values in found.items()}
 
 
-def _courses(axes: Axes, logs: list[dict[str, pd.Series]], quantity: Quantity, index: int) -> None:
+def _courses(
+    axes: Axes, logs: list[dict[str, pd.Series]], quantity: Quantity, look: tuple[str, str]
+) -> None:
     """One arm's quantity: mean and range over seeds."""
     course = _over_seeds([log[quantity.name] for log in logs], quantity.log)
-    (colour, marker), mean = drawing.look(index), course["mean"]
+    (colour, marker), mean = look, course["mean"]
     axes.fill_between(course.index, course["min"], course["max"], color=colour, alpha=0.13, lw=0)
     # Solid only where steps were logged: elsewhere the course is a guess.
     axes.plot(mean.index, mean, ":", color=colour, lw=0.7)

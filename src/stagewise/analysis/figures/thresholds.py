@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
-from stagewise.analysis.figures.drawing import INK, PAPER, WIDTH
+from stagewise.analysis.figures.drawing import INK, PAPER
 from stagewise.analysis.records.early_exit import POINTS, EarlyExit, early_exits
 
 POSITION = 11
@@ -37,41 +37,43 @@ def draw(results: Results) -> Figure:
     found = [each for each in early_exits(results.study) if each.score == SCORE]
     if not found:
         return drawing.notice("this study has no early exits with thresholds to choose")
-    names = list(dict.fromkeys(each.run["display"] for each in found))
     pairs = list(dict.fromkeys(each.run["pair"] for each in found))
-    figure = Figure(figsize=(WIDTH, 2.5 * len(pairs) + 0.16 * -(-len(names) // 2) + 0.7))
-    grid = figure.subplots(len(pairs), 1, squeeze=False)[:, 0]
+    figure, grid = drawing.panels([2.5] * len(pairs), 0.1)
+    looks = {}
     for axes, pair in zip(grid, pairs, strict=True):
         own = [each for each in found if each.run["pair"] == pair]
         for arm, runs in groupby(own, key=lambda each: each.run["arm"]):
             seeds = list(runs)
-            index = names.index(seeds[0].run["display"])
-            _curve(axes, seeds, index)
-            _whole(axes, results, arm, index)
+            colour = drawing.arm_look(seeds[0].run)[0]
+            looks[str(seeds[0].run["display"])] = colour
+            _curve(axes, seeds, colour)
+            _whole(axes, results, arm, colour)
         single = results.main[results.main["arm"] == f"distillation/{pair}.kd"]
         if len(single):
-            axes.plot(single["macs"].mean() / 1e6, single["test_accuracy"].mean(), "*", color=INK)
+            axes.plot(
+                single["macs"].mean() / 1e6,
+                single["test_accuracy"].mean(),
+                "*",
+                color=drawing.look("kd")[0],
+            )
         axes.set_title(str(pair))
         axes.set_ylabel("test accuracy, %")
-    grid[-1].set_xlabel("million MACs per image, mean")
-    handles = [
-        Line2D([], [], color=drawing.look(index)[0], label=name) for index, name in enumerate(names)
-    ]
+        axes.set_xlabel("million multiply-adds an image, mean")
+    handles = [Line2D([], [], color=colour, label=name) for name, colour in looks.items()]
     handles += [
         Line2D([], [], ls="", marker=mark, color=INK, mfc=PAPER, label=MEANING[point])
         for point, mark in MARKS.items()
     ]
     handles += [
         Line2D([], [], ls="", marker="x", color=INK, label="last exit alone"),
-        Line2D([], [], ls="", marker="*", color=INK, label="KD, no exits"),
+        Line2D([], [], ls="", marker="*", color=drawing.look("kd")[0], label="KD, no exits"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    drawing.legend_below(figure, handles)
     return figure
 
 
-def _curve(axes: Axes, seeds: Sequence[EarlyExit], index: int) -> None:
+def _curve(axes: Axes, seeds: Sequence[EarlyExit], colour: str) -> None:
     """One arm's curve and operating points."""
-    colour, _ = drawing.look(index)
     macs = np.mean([each.test.macs for each in seeds], axis=0) / 1e6
     accuracy = np.array([each.test.accuracy for each in seeds])
     low, high = accuracy.min(axis=0), accuracy.max(axis=0)
@@ -84,9 +86,8 @@ def _curve(axes: Axes, seeds: Sequence[EarlyExit], index: int) -> None:
             axes.plot(*np.mean(places, axis=0), mark, color=colour, mfc=PAPER, markersize=5)
 
 
-def _whole(axes: Axes, results: Results, arm: str, index: int) -> None:
+def _whole(axes: Axes, results: Results, arm: str, colour: str) -> None:
     """The last exit on every image, at what its answer alone takes."""
     rows = results.summary[results.summary["arm"] == arm]
     last = rows[rows["exit"] == max((e for e in rows["exit"] if e.isdigit()), key=int)]
-    colour, _ = drawing.look(index)
     axes.plot(last["macs"].mean() / 1e6, last["test_accuracy"].mean(), "x", color=colour)

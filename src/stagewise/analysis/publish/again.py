@@ -28,7 +28,6 @@ from stagewise.analysis.tables.files import markdown, protocol_lines
 from stagewise.analysis.tables.table import make_table
 from stagewise.errors import UserError
 from stagewise.files import write_text
-from stagewise.papers.claims import load_claims
 
 STATISTICS = ("mean", "sd", "low", "high", "p_t", "p_sign_flip", "p_sign_flip_minimum")
 NEEDED = ("claim", "contrast", "pair", "treatment_mean", "control_mean", "n", *STATISTICS)
@@ -54,7 +53,7 @@ class KeptResults(Results):
 
     def _kept(self, key: Key) -> Kept | None:
         claim, contrast, pair = key
-        claims = self.kept["claim"].isin(load_claims().ids(claim))
+        claims = self.kept["claim"].isin(self.book.ids(claim))
         rows = self.kept[claims & (self.kept["contrast"] == contrast)]
         rows = rows[(rows["pair"] == pair) & (rows["n"] > 0)]
         if rows.empty:

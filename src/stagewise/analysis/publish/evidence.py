@@ -124,9 +124,7 @@ def page(evidence: Path, command: str) -> str:
     results = ""
     if (evidence / "claims.csv").is_file():
         contrasts = contrast_table(read_claims(evidence / "claims.csv"))
-        results = CONTRASTS.format(
-            section=section(evidence, evidence, SHOWN | ALSO_SHOWN), contrasts=contrasts
-        )
+        results = CONTRASTS.format(section=section(evidence, evidence), contrasts=contrasts)
     return PAGE.format(
         title=study.title,
         done=len(done),

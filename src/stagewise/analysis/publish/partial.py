@@ -24,6 +24,7 @@ from stagewise.analysis.tables.files import failures, guide, write_tables
 from stagewise.analysis.tables.table import make_tables
 from stagewise.errors import UserError
 from stagewise.files import regular_size, write_json, write_text
+from stagewise.study.config.results import Figures
 from stagewise.study.planned import Plan
 
 LAST = 65_536
@@ -98,7 +99,7 @@ def write_partial(plan: Plan, root: Path, out: Path, failed: Mapping[str, str]) 
             summary = summarise(study, evaluation)
             write_text(new / "summary.csv", summary.to_csv(index=False))
             write_json(new / "metrics.json", mean_accuracies(summary))
-            _write_pages(Results(study, summary), new, plan.config.figures.dpi)
+            _write_pages(Results(study, summary), new, plan.config.figures)
         shutil.rmtree(out, ignore_errors=True)
         new.rename(out)
     finally:
@@ -130,12 +131,12 @@ def _study(plan: Plan, root: Path, file: Path, failed: Mapping[str, str]) -> Stu
     return read_study(file, root)
 
 
-def _write_pages(results: Results, folder: Path, dpi: int) -> None:
+def _write_pages(results: Results, folder: Path, drawn: Figures) -> None:
     """Verdicts, tables, figures, report and guide."""
     write_text(folder / "claims.csv", judge_claims(results).to_csv(index=False))
     tables = make_tables(results)
     write_tables(results, tables, folder / "tables")
-    write_figures(results, folder / "figures", catalogue.figures(), dpi)
+    write_figures(results, folder / "figures", catalogue.figures(), drawn.dpi, drawn.format)
     claims = read_claims(folder / "claims.csv")
     page = render(results, claims, folder / "figures", folder / "report.html")
     write_text(folder / "report.html", page)

@@ -8,28 +8,33 @@ from typing import Any
 import pandas as pd
 
 from stagewise import catalogue
-from stagewise.analysis.claims.answers import answers
+from stagewise.analysis.claims.answers import KINDS, answers, tally
 from stagewise.analysis.claims.numbers import number
-from stagewise.analysis.claims.wording import by_claim, contrast_line, effect, read_claims
+from stagewise.analysis.claims.wording import effect, read_claims
 from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.drawing import WIDTH, is_notice
+from stagewise.analysis.report.answer import Advice, advise
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
 from stagewise.files import read_text
-from stagewise.papers.claims import HEADLINE, UNITS
+from stagewise.papers.claims import UNITS
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 SHOWN = {
-    "differences": "Paired differences with 95 % intervals: what decides the claims.",
-    "accuracy": "Test accuracy by arm; every dot is a seed.",
-    "compression": "Accuracy against multiply-adds: dense, pruned, recovered.",
+    "cost": "Accuracy over multiply-adds: the line joins the networks that none cheaper equals.",
+    "speed": "Accuracy over milliseconds: the line joins the networks that none faster equals.",
 }
-"""Figures of README's section, with their alternative texts."""
+"""Figures of the section's first screen, with their alternative texts."""
 ALSO_SHOWN = {
+    "differences": "Paired differences with 95 % intervals: what decides the claims.",
+    "accuracy": "Test accuracy of every network; every dot is a seed.",
+    "compression": "Accuracy against multiply-adds: dense, pruned, recovered.",
     "shock": "Gradient shock: what happens to the backbone in the first steps.",
     "exits": "Accuracy of each exit and of their ensemble over their cost.",
 }
-"""Figures that the page of a folder in ``evidence/`` has besides."""
+"""Figures that are folded below."""
+OLDER = "compression"
+"""The figure of the first screen of results that are older than the others."""
 GALLERY = """# Gallery
 
 Every figure of the default study and how to read it. `snakemake figures` draws them from the run
@@ -38,23 +43,6 @@ equal bytes. They are {width:g} inches wide, one column of a paper or a phone, a
 is smaller than 7 points. Colours are distinct for all common kinds of colour blindness, and
 shapes or places always say the same.
 """
-
-
-def verdict_table(claims: pd.DataFrame) -> str:
-    """One row a claim: verdict, and the effects that it rests on."""
-    rows = []
-    for claim, part in by_claim(claims):
-        main = part[part["role"] == HEADLINE]
-        first = part.iloc[0]
-        effects = "<br>".join(contrast_line(row) for _, row in main.iterrows())
-        rows.append(
-            {
-                "Claim": f"{claim} {first['title']}",
-                "Verdict here": f"**{first['claim_verdict']}**",
-                "Headline contrast": effects,
-            }
-        )
-    return markdown(pd.DataFrame(rows))
 
 
 def contrast_table(claims: pd.DataFrame) -> str:
@@ -84,39 +72,83 @@ def _detectable(row: pd.Series) -> str:
     return number(row["mde"], signed=False) + ("×" if UNITS[row["unit"]].log else "")
 
 
-def answer_lists(claims: pd.DataFrame) -> str:
-    """What the study answers, a sentence or two a claim, then what it leaves open, and why."""
-    found, parts = answers(claims), []
-    for title, decided in (("**Answered here**", True), ("**Left open here**", False)):
-        lines = [
-            f"- {answer.claim} ({answer.verdict}): {answer.sentence}"
-            for answer in found
-            if answer.decided == decided
-        ]
-        parts += [title, "\n".join(lines)] if lines else []
+def kept_tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables from which advice is made, as far as a folder has them."""
+    found = {}
+    for name in ("accuracy", "pruning", "comparison", "latency"):
+        file = folder / f"{name}.csv"
+        empty = not file.is_file() or not read_text(file).strip()
+        table = pd.DataFrame() if empty else pd.read_csv(file)
+        text = table.select_dtypes(exclude="number").columns
+        found[name] = table.assign(**{column: table[column].fillna("") for column in text})
+    return found
+
+
+def advice_text(advice: Advice) -> str:
+    """The answer, a sentence a line, and the tiles as a table."""
+    lines = []
+    for sentence in advice.sentences:
+        head, colon, rest = sentence.partition(":")
+        lines.append(f"**{head}:**{rest}" if colon else sentence)
+    parts = ["\\\n".join(lines)]
+    if advice.tiles:
+        names = [name for name, *_ in advice.tiles[0].lines]
+        rows = []
+        for name in names:
+            row = {"Network": name or "–"}
+            for tile in advice.tiles:
+                told = {of: (value, beside) for of, value, beside in tile.lines}
+                value, beside = told.get(name, ("–", ""))
+                row[tile.heading] = f"**{value}**" + (f" ({beside})" if beside else "")
+            rows.append(row)
+        parts.append(markdown(pd.DataFrame(rows)).strip())
     return "\n\n".join(parts)
 
 
-def section(evidence: Path, folder: Path, shown: Mapping[str, str] = SHOWN) -> str:
+def answer_lists(claims: pd.DataFrame) -> list[str]:
+    """Verdicts, a plain sentence each, then folded what could not be decided, its kinds apart."""
+    found = answers(claims)
+    decided = [f"- **{a.verdict}** {a.sentence} ({a.claim})" for a in found if a.decided]
+    parts = ["\n".join(decided)] if decided else []
+    if opened := [answer for answer in found if not answer.decided]:
+        folded = [f"<details><summary>Could not be decided: {tally(opened)}</summary>"]
+        for kind, meaning in KINDS.items():
+            lines = [f"- {a.sentence} ({a.claim})" for a in opened if a.kind == kind]
+            folded += [f"**{kind.capitalize()}.** {meaning}", "\n".join(lines)] if lines else []
+        parts.append("\n\n".join([*folded, "</details>"]))
+    return parts
+
+
+def pictures(evidence: Path, kept: Path, shown: Mapping[str, str]) -> list[str]:
+    """Links to the figures that a folder has something for."""
+    files = {name: evidence / f"figures/{name}.svg" for name in shown}
+    there = [name for name, file in files.items() if file.is_file() and not is_notice(file)]
+    return [f"![{shown[name]}]({kept}/figures/{name}.svg)" for name in there]
+
+
+def section(evidence: Path, folder: Path) -> str:
     """The section for a folder with ``claims.csv``, ``tables/`` and ``figures/``, in a page that
-    lies in ``folder``; of the figures ``shown`` those that the study has something for."""
+    lies in ``folder``: what the report's first screen shows, then all else folded."""
     kept = Path(os.path.relpath(evidence, folder))
     guide = os.path.relpath("docs/gallery.md", folder)
     claims = read_claims(evidence / "claims.csv")
+    tables = kept_tables(evidence / "tables")
+    advice = advise(tables, [str(pair) for pair in tables["accuracy"]["pair"].unique()])
     accuracy = read_text(evidence / "tables/accuracy.md")
     protocol = read_text(evidence / "tables/study.md").split("\n## ")[0].partition("\n")[2]
-    parts = [answer_lists(claims), verdict_table(claims).strip()]
-    parts += [
-        f"![{text}]({kept}/figures/{name}.svg)"
-        for name, text in shown.items()
-        if not is_notice(evidence / f"figures/{name}.svg")
-    ]
-    parts += [f"<details><summary>How it was run</summary>\n\n{protocol.strip()}\n\n</details>"]
-    parts += [f"<details><summary>Accuracy of every arm</summary>\n\n{accuracy.strip()}"]
-    parts += [
-        f"</details>\n\nAll tables: [{kept / 'tables'}]({kept}/tables/study.md). "
+    first = pictures(evidence, kept, SHOWN) or pictures(evidence, kept, {OLDER: ALSO_SHOWN[OLDER]})
+    parts = [advice_text(advice), *first, *answer_lists(claims)]
+    also = [link for link in pictures(evidence, kept, ALSO_SHOWN) if link not in first]
+    for title, text in (
+        ("More pictures", "\n\n".join(also)),
+        ("How it was run", protocol.strip()),
+        ("Accuracy of every network", accuracy.strip()),
+    ):
+        parts.append(f"<details><summary>{title}</summary>\n\n{text}\n\n</details>")
+    parts.append(
+        f"All tables: [{kept / 'tables'}]({kept}/tables/study.md). "
         f"All figures, and how to read them: [docs/gallery.md]({guide})."
-    ]
+    )
     return "\n\n".join(parts)
 
 

@@ -51,6 +51,15 @@ def display(row: pd.Series) -> str:
     return f"{row['display']} (ensemble)" if row["exit"] == ENSEMBLE else str(row["display"])
 
 
+def full_name(row: pd.Series) -> str:
+    """A network's name for readers, with the shape of one that was pruned and what it was pruned
+    from."""
+    if row["chain"] == "":
+        return display(row)
+    chain = ", two-stage chain" if row["chain"] == "two_stage" else ""
+    return f"{display(row)}, {shape(row)}{chain}" if shape(row) != "dense" else display(row) + chain
+
+
 def shape(row: pd.Series) -> str:
     """``l2 2×``, or ``dense``."""
     dense = row["criterion"] in ("", "dense")
@@ -64,3 +73,33 @@ def dense_students(runs: pd.DataFrame, main: pd.DataFrame, chained: pd.DataFrame
     parents = runs.set_index("path").loc[roots, "parents"]
     of_chains = main["path"].isin({parent.get("init", "") for parent in parents})
     return main[of_chains & ~main["step"].isin(COMPRESSION)]
+
+
+RECOVERED = {
+    "none": "not trained again",
+    "bn": "BN re-estimated",
+    "ce": "CE",
+    "kd": "KD",
+    "two_stage_kd": "two-stage KD",
+    "two_stage_ce": "two-stage CE",
+    "rewound_ce": "CE, rewound",
+    "rewound_kd": "KD, rewound",
+    "self_kd": "KD from dense",
+    "scratch_ce": "from scratch, CE",
+    "scratch_ce_macs": "from scratch, CE, same MACs",
+    "scratch_kd": "from scratch",
+    "group_sl": "made sparse",
+}
+"""Recovery of a pruned network → what it is called where room is short."""
+
+
+def short_name(run: pd.Series, *, shape: bool = True) -> str:
+    """A network's name where room is short: ``2× KD`` for one that was pruned and recovered."""
+    if run["chain"] == "":
+        name = display(run).replace(" (ensemble)", "†")
+        return name.replace("teacher's network, student's images", "teacher's network")
+    if run["criterion"] == "dense":
+        return "KD, more epochs"
+    name = RECOVERED.get(run["recovery"], str(run["display"]))
+    random = "random " if run["criterion"] == "random" else ""
+    return f"{random}{run['ratio']:g}× {name}" if shape else name

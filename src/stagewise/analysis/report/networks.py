@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 
 from stagewise import catalogue
+from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.labels import shape
 from stagewise.analysis.records.study import Study
+from stagewise.analysis.report.page_tables import PageTable
 from stagewise.analysis.report.provenance import Provenance
+from stagewise.analysis.tables.files import trained_arms
 
 NEEDS = {
     "teacher": "a teacher",
@@ -82,9 +85,12 @@ def recipe_table(first: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def network_table(first: pd.DataFrame, seeds: pd.Series, provenance: Provenance) -> pd.DataFrame:
-    """Each arm: its network, method, recipe, images, budget and chosen rate; ``seeds`` by arm."""
+def network_table(results: Results, first: pd.DataFrame, provenance: Provenance) -> PageTable:
+    """Each arm: its network, method, recipe, images, budget, and how its rate was chosen."""
     rows = []
+    seeds = results.study.runs["arm"].value_counts()
+    trained = trained_arms(results).set_index("arm")["tuned"]
+    chosen = trained if results.study.holds_out else trained & False
     for _, run in first.iterrows():
         settings = run["settings"]
         rows.append(
@@ -99,10 +105,31 @@ def network_table(first: pd.DataFrame, seeds: pd.Series, provenance: Provenance)
                 "Images": IMAGES.get(settings.images, settings.images or "–"),
                 "Epochs": str(settings.epochs or "–"),
                 "Batch": str(settings.batch_size or "–"),
-                "Rate": "–" if settings.lr is None else f"{settings.lr:g}",
+                "Rate": _rate(settings.lr, run, chosen),
                 "Runs": provenance.link(
                     str(seeds[run["arm"]]), [provenance.arm_anchors[run["arm"]]]
                 ),
             }
         )
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    order = ["Network", *(heading for heading in frame if heading != "Network")]
+    same = [h for h in order[1:-1] if len(frame) > 1 and frame[h].nunique() == 1]
+    headings = [heading for heading in order if heading not in same]
+    told = [f"{h}: {frame[h].iloc[0]}" for h in same if frame[h].iloc[0] != "–"]
+    cells = frame[headings].to_numpy(dtype=object).tolist()
+    return PageTable("networks", NETWORKS_CAPTION, headings, cells, told, False)
+
+
+NETWORKS_CAPTION = (
+    "Every network of the study. Images: all training images, or the few of the students. Epochs "
+    "and rate are those of the step itself; a rate was tuned on validation images, is one that all "
+    "such networks have in common, or was given before."
+)
+
+
+def _rate(lr: float | None, run: pd.Series, tuned: pd.Series) -> str:
+    """``0.2, tuned``."""
+    if lr is None:
+        return "–"
+    how = "common" if pd.notna(run["common_rate"]) else "given"
+    return f"{lr:g}, {'tuned' if tuned.get(run['arm'], False) else how}"

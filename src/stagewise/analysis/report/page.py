@@ -1,7 +1,6 @@
-"""One self-contained ``report.html``: verdicts, chapters, methods, steps, provenance."""
+"""One self-contained ``report.html``: the answer first, then verdicts, then all else folded."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,20 +12,23 @@ import yaml
 from markupsafe import Markup
 
 from stagewise import catalogue
+from stagewise.analysis.claims.answers import KINDS
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.claims.rules import FAILS
 from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.drawing import BLUE, INK, NOTICE
 from stagewise.analysis.records import environment
 from stagewise.analysis.report import networks
+from stagewise.analysis.report.answer import advise
+from stagewise.analysis.report.page_tables import PageTable, page_table, plain
 from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.report.step_graph import draw_steps
-from stagewise.analysis.report.verdicts import SIGNS, ClaimEntry, claims_shown
+from stagewise.analysis.report.verdicts import ClaimEntry, claims_shown
 from stagewise.analysis.tables.files import protocol_lines, rates_said
 from stagewise.analysis.tables.missing import missing_line, missing_table
 from stagewise.analysis.tables.table import make_tables
 from stagewise.errors import UserError
 from stagewise.files import read_file
-from stagewise.papers.claims import load_claims
 
 # Colours of the figures that follow the reader's colour scheme.
 THEMED = {INK: "currentColor", "#fefefe": "var(--paper)", BLUE: "var(--blue)"}
@@ -34,7 +36,7 @@ THEMED = {INK: "currentColor", "#fefefe": "var(--paper)", BLUE: "var(--blue)"}
 
 @dataclass(frozen=True)
 class Part:
-    """A figure or a table: its name, its caption, and what is shown."""
+    """A figure: its name, its caption, and what is shown."""
 
     name: str
     caption: str
@@ -50,7 +52,7 @@ class Chapter:
     about: str
     claims: list[ClaimEntry]
     figures: list[Part]
-    tables: list[Part]
+    tables: list[PageTable]
 
 
 def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> str:
@@ -62,49 +64,61 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
     """
     study, summary = results.study, results.summary
     provenance = Provenance(results, out.parent)
-    shown = claims_shown(results, claims, provenance)
+    shown = claims_shown(results, claims, provenance) if has_claims(results, claims) else []
     text = files("stagewise.analysis.report").joinpath("report.yaml").read_text(encoding="utf-8")
     book = yaml.safe_load(text)
     drawn = [
         Part(name, caption(name, study.config), inline_svg(figures, name))
         for name in catalogue.figures()
     ]
-    optional = [
-        name for each in book["chapters"] if each.get("optional") for name in each["figures"]
-    ]
-    drawn = [part for part in drawn if not (part.name in optional and _says_nothing(part))]
-    tables = [
-        Part(table.name, table.caption, provenance.linked(table))
-        for table in make_tables(results)
-        if len(table.shown)
-    ]
+    drawn = [part for part in drawn if not _says_nothing(part)]
+    if not shown:
+        drawn = [part for part in drawn if part.name not in book["of_claims"]]
+    made = make_tables(results)
+    tables = [page_table(table, provenance) for table in made if len(table.shown)]
+    pairs = [str(pair) for pair in study.config["pairs"]]
     first = networks.first_runs(study)
     times = environment.timings(study)
     page = _templates().get_template("report.html.j2")
     return page.render(
         study=study,
         runs=summary["path"].nunique(),
-        missing=missing_table(study),
+        missing=plain(missing_table(study), "Missing runs"),
         missing_line=missing_line(study),
         source=_source(study.config["data"]["source"]),
+        advice=advise({table.name: table.data for table in made}, pairs),
+        front=[part for part in drawn if part.name in book["front"]],
         claims=shown,
-        tally=_tally(shown),
+        kinds={kind: [c for c in shown if c.kind == kind] for kind in KINDS},
+        meanings=KINDS,
         gate=results.gate,
         chapters=_chapters(book, shown, drawn, tables),
-        methods=networks.method_table(first),
-        recipes=networks.recipe_table(first),
-        networks=networks.network_table(first, study.runs["arm"].value_counts(), provenance),
+        methods=plain(networks.method_table(first), "Methods", METHODS_CAPTION),
+        recipes=plain(networks.recipe_table(first), "Recipes"),
+        networks=networks.network_table(results, first, provenance),
         protocol=protocol_lines(results),
         rates=rates_said(results),
         steps=draw_steps(study),
         overview=[figure for figure in drawn if figure.name in book["steps"]],
         training=environment.training_environment(times, summary),
         analysis=environment.analysis_environment(),
-        times=environment.time_table(times),
+        times=plain(environment.time_table(times), "Time by step"),
         duration=environment.duration(times["total_seconds"].sum()),
-        papers=load_claims().papers,
+        papers=results.book.papers,
         arms=provenance.arms,
     )
+
+
+METHODS_CAPTION = (
+    "The first words of each method’s own file, its loss terms with their weights, and its options."
+    " Files are in src/stagewise/."
+)
+
+
+def has_claims(results: Results, claims: pd.DataFrame) -> bool:
+    """Whether a study is about claims: it lists one, has one of its own, or a guard fails."""
+    failed = (claims["claim_verdict"] == FAILS).any()
+    return bool(results.claims_listed) or bool(failed)
 
 
 def _says_nothing(figure: Part) -> bool:
@@ -128,22 +142,23 @@ def _source(name: str) -> str:
     return catalogue.first_line(file).rstrip(".") if file else name
 
 
-def _tally(claims: list[ClaimEntry]) -> dict[str, int]:
-    """How often each verdict was given, from the strongest to the weakest."""
-    counts = Counter(claim.verdict for claim in claims)
-    return {verdict: counts[verdict] for verdict in SIGNS if counts[verdict]}
-
-
 def _chapters(
-    book: dict[str, Any], claims: list[ClaimEntry], figures: list[Part], tables: list[Part]
+    book: dict[str, Any],
+    claims: list[ClaimEntry],
+    figures: list[Part],
+    tables: list[PageTable],
 ) -> list[Chapter]:
-    """The chapters of ``report.yaml``, with all that it does not name in the last one."""
-    entries = book["chapters"]
+    """The chapters of ``report.yaml`` that this study has something for, with all that it does not
+    name in the last one; a study's own claim stands in the chapter that it names."""
+    entries, elsewhere = book["chapters"], {*book["front"], *book["steps"]}
+    own = {claim.id: claim.chapter for claim in claims if claim.chapter}
     listed: list[tuple[str, list[str]]] = [
         ("claims", [claim.id for claim in claims]),
-        ("figures", [figure.name for figure in figures if figure.name not in book["steps"]]),
+        ("figures", [figure.name for figure in figures if figure.name not in elsewhere]),
         ("tables", [table.name for table in tables]),
     ]
+    for entry in entries:
+        entry["claims"] += [claim for claim, chapter in own.items() if chapter == entry["id"]]
     for kind, names in listed:
         named = {name for entry in entries for name in entry[kind]}
         entries[-1][kind] += [name for name in names if name not in named]
@@ -152,7 +167,7 @@ def _chapters(
             entry["id"],
             entry["title"],
             entry["about"],
-            [claim for claim in claims if claim.id in entry["claims"]],
+            [claim for claim in claims if claim.id in entry["claims"] and claim.measured],
             [figure for figure in figures if figure.name in entry["figures"]],
             [table for table in tables if table.name in entry["tables"]],
         )

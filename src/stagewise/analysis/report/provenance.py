@@ -12,6 +12,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.records.labels import full_name
 from stagewise.analysis.records.logits import FINAL
 from stagewise.analysis.tables.table import Table
 
@@ -71,6 +72,12 @@ class Provenance:
         return {arm: f"arm-{number}" for number, arm in enumerate(arms, 1)}
 
     @cached_property
+    def names(self) -> dict[str, str]:
+        """An arm → what readers call it."""
+        first = self.results.main.drop_duplicates("arm")
+        return {str(run["arm"]): full_name(run) for _, run in first.iterrows()}
+
+    @cached_property
     def arms(self) -> list[ArmEntry]:
         """Every arm of the study that was summarised, in plan order."""
         main = self.results.main
@@ -79,7 +86,7 @@ class Provenance:
         for name, part in main.groupby("arm", sort=False):
             first = part.iloc[0]
             runs = [self._run(row, parents[row["path"]]) for _, row in part.iterrows()]
-            labels = (first["display"], first["pair"], first["task"])
+            labels = (full_name(first), first["pair"], first["task"])
             shown.append(ArmEntry(self.arm_anchors[str(name)], str(name), *labels, runs))
         return shown
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
-from stagewise.analysis.claims.answers import OPEN, answers
+from stagewise.analysis.claims.answers import LACKING, answers
 from stagewise.analysis.claims.contrasts import Measured
 from stagewise.analysis.claims.numbers import is_signed, number
 from stagewise.analysis.claims.results import Results
@@ -35,27 +35,19 @@ SIGNS = {
     FAILS: "✗",
 }
 """A sign beside each verdict's colour, for those who do not see it."""
-SENTENCES = {
-    REPRODUCED: "The claim holds here.",
-    PARTIALLY: "The claim holds here in part.",
-    MIXED: "The effect is opposite in different pairs, or at different rates.",
-    NOT_REPRODUCED: "The claim does not hold here.",
-    INCONCLUSIVE: "This study does not settle the claim.",
-    NOT_TESTABLE: "This study cannot decide the claim.",
-    HOLDS: "The guard holds: what must not help does not.",
-    FAILS: "The guard fails: trust no verdict of this study before this is understood.",
-}
 
 
 @dataclass(frozen=True)
 class Strip:
-    """An interval as a picture, each place in percent of its width; ``null``: the tested value."""
+    """An interval as a picture, each place in percent of its width; ``null``: the tested value.
+    ``ends``: numbers at the axis's ends, the second with its unit."""
 
     null: float
     low: float
     high: float
     mean: float
     published: tuple[float, float] | None
+    ends: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -89,14 +81,20 @@ class ClaimEntry:
     source: str
     verdict: str
     sign: str
-    sentence: str
     answer: str
+    kind: str
+    chapter: str
     contrasts: list[ContrastEntry]
 
     @property
     def decided(self) -> bool:
         """Whether this study answers it."""
-        return self.verdict not in OPEN
+        return not self.kind
+
+    @property
+    def measured(self) -> bool:
+        """Whether any of its contrasts has a value."""
+        return any(contrast.effect for contrast in self.contrasts)
 
     @property
     def headlines(self) -> list[ContrastEntry]:
@@ -114,7 +112,8 @@ def claims_shown(
 ) -> list[ClaimEntry]:
     """Every claim of ``claims.csv`` with what the page says of it."""
     shown = []
-    told = {answer.claim: answer.sentence for answer in answers(claims)}
+    told = {answer.claim: answer for answer in answers(claims, results.book)}
+    chapters = {claim.id: claim.chapter for claim in results.book.claims}
     for claim, rows in by_claim(claims):
         first = rows.iloc[0]
         contrasts = []
@@ -124,8 +123,9 @@ def claims_shown(
             contrasts.append(_contrast(row, measured, alike, provenance))
         verdict = first["claim_verdict"]
         texts = (first["paper"], first["title"], first["wording"], first["source"], verdict)
-        marks = (SIGNS.get(verdict, ""), SENTENCES.get(verdict, ""))
-        shown.append(ClaimEntry(str(claim), *texts, *marks, told[str(claim)], contrasts))
+        answer = told[str(claim)]
+        said = (SIGNS.get(verdict, ""), answer.sentence, answer.kind, chapters.get(str(claim), ""))
+        shown.append(ClaimEntry(str(claim), *texts, *said, contrasts))
     return shown
 
 
@@ -133,7 +133,7 @@ def _contrast(
     row: pd.Series, measured: Measured | None, alike: pd.DataFrame, provenance: Provenance
 ) -> ContrastEntry:
     anchors = provenance.arm_anchors
-    arms = [row[side] for side in ("treatment", "control") if row[side] in anchors]
+    arms = [row[side] for side in ("treatment", "control") if row[side] in provenance.names]
     return ContrastEntry(
         name=row["contrast"],
         pair=row["pair"],
@@ -142,9 +142,11 @@ def _contrast(
         numbers=_numbers(row) if row["n"] else {},
         strip=_strip(row, alike) if pd.notna(row["low"]) else None,
         verdict=row["verdict"],
-        reason=row["reason"],
+        reason="it was not run" if row["reason"].startswith(LACKING) else row["reason"],
         note=row["note"],
-        arms=Markup(" against ").join(provenance.link(arm, [anchors[arm]]) for arm in arms),
+        arms=Markup(" against ").join(
+            provenance.link(provenance.names[arm], [anchors[arm]]) for arm in arms
+        ),
         seeds=_single_differences(measured, provenance) if measured else {},
     )
 
@@ -165,10 +167,10 @@ def _numbers(row: pd.Series) -> dict[str, str]:
     if row["null"] != 0:
         found["Tested against"] = f"{row['null']:g}{unit.text}"
     if pd.notna(row["p_holm"]):
-        found["p (t, Holm)"] = _probability(row["p_holm"])
+        found["Chance (all tests counted)"] = _probability(row["p_holm"])
     if row["n"] > 1:
         least = _probability(row["p_sign_flip_minimum"])
-        found["p (sign flips)"] = f"{_probability(row['p_sign_flip'])}, least {least}"
+        found["Chance (signs turned)"] = f"{_probability(row['p_sign_flip'])}, least {least}"
     if compared and pd.notna(row["mde"]):
         found["Detectable"] = ("factor " if unit.log else "") + number(row["mde"], signed=False)
         found["Detectable"] += "" if unit.log else unit.text
@@ -199,6 +201,8 @@ def _strip(row: pd.Series, alike: pd.DataFrame) -> Strip:
     def place(value: float) -> float:
         return round(float(3 + 94 * (scaled(value, log) - least) / size), 1)
 
+    signed = is_signed(row["unit"], row["control"])
+    first, last = (math.exp(end) if log else end for end in (least, most))
     is_published = pd.notna(row["published_low"])
     return Strip(
         null=place(row["null"]),
@@ -208,6 +212,7 @@ def _strip(row: pd.Series, alike: pd.DataFrame) -> Strip:
         published=(place(row["published_low"]), place(row["published_high"]))
         if is_published
         else None,
+        ends=(number(first, 1, signed), number(last, 1, signed) + UNITS[row["unit"]].text),
     )
 
 

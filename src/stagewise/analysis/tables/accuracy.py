@@ -5,6 +5,7 @@ import pandas as pd
 from stagewise.analysis.claims.contrasts import against_baseline
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.labels import COMPRESSION, TASKS, by_arm, display
+from stagewise.analysis.tables.best import best_arms
 from stagewise.analysis.tables.cells import costs, difference_columns, interval, loss, spread
 from stagewise.analysis.tables.table import Table
 
@@ -53,4 +54,5 @@ def make(results: Results) -> Table:
         "interval. The ensemble stands for a network with exits.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
+        best=best_arms(rows for _, rows in main.groupby(["pair", "task"], sort=False)),
     )

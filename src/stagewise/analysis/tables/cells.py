@@ -54,6 +54,14 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def counts(values: pd.Series) -> str:
+    """``43.6 k (31.0 k to 60.2 k)``: the mean, and the range where seeds differ, as pruned shapes
+    do."""
+    least, most = values.min(), values.max()
+    around = f" ({count(least)} to {count(most)})" if count(least) != count(most) else ""
+    return count(values.mean()) + around
+
+
 def recorded(macs: float) -> str:
     """A count that older records lack."""
     return count(macs) if macs == macs else "not recorded"

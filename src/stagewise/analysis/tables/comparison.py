@@ -15,6 +15,7 @@ from stagewise.analysis.claims.comparison import (
 from stagewise.analysis.claims.families import COLUMNS
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.tables.best import best_arms
 from stagewise.analysis.tables.cells import costs, count, loss, spread
 from stagewise.analysis.tables.table import Table
 
@@ -44,7 +45,7 @@ def relative_macs(pair: PairComparison) -> pd.Series:
 
 
 def make(results: Results) -> Table:
-    """Every method of the pairs that have at least three, and the student alone."""
+    """Every method of each pair and task, and the student alone."""
     asked = settings(results.study.config)
     data, shown = [], []
     for pair in comparisons(results):
@@ -56,7 +57,9 @@ def make(results: Results) -> Table:
             members = {name: found.reindex([arm]).iloc[0] for name, found in families.items()}
             data.append(
                 {
-                    **first[["pair", "arm", "method", "weights"]],
+                    "pair": pair.pair,
+                    "task": pair.task,
+                    **first[["arm", "method", "weights"]],
                     "mean": test.mean(),
                     "sd": test.std(),
                     "n": len(part),
@@ -69,7 +72,7 @@ def make(results: Results) -> Table:
             )
             shown.append(
                 {
-                    "Pair": pair.pair,
+                    "Pair": pair.title,
                     "Method": pair.names[arm],
                     "Loss": loss(first),
                     "Test accuracy, %": spread(test),
@@ -99,7 +102,8 @@ def make(results: Results) -> Table:
         "thrown away. An arm that lacks a seed of the reference is no member.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
-        empty="No pair of this study has at least three methods.",
+        empty="This study has no methods to compare.",
+        best=best_arms(pair.rows for pair in comparisons(results)),
     )
 
 

@@ -3,11 +3,14 @@
 import pandas as pd
 
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.tables.cells import costs
+from stagewise.analysis.records.labels import TASKS, full_name
+from stagewise.analysis.tables.cells import count, counts
 from stagewise.analysis.tables.table import Table
 
 POSITION = 7
 """Place among the tables."""
+BUSY = 0.3
+"""Cores that others may take before a timing says so, as in ``measure/latency.py``."""
 
 
 def make(results: Results) -> Table:
@@ -15,28 +18,51 @@ def make(results: Results) -> Table:
     summary = results.summary
     # Early exits were timed after the exits before them.
     passed = summary.assign(macs=summary["cumulative_macs"].fillna(summary["macs"]))
-    taken = passed.groupby(["arm", "exit"], sort=False)[["parameters", "macs"]].mean()
+    seeds = passed.groupby(["arm", "exit"], sort=False)
+    taken = seeds[["parameters", "macs"]].mean()
+    named = results.main.drop_duplicates("arm").set_index("arm")
     data, shown = pd.DataFrame(), pd.DataFrame()
     if len(results.timed):
         data = results.timed.merge(taken, on=["arm", "exit"])
-        names = ["arm", "exit", "parameters", "macs"]
-        wide = data.pivot_table(
-            index=names, columns="batch", values="milliseconds", sort=False
-        ).sort_index(axis=1)
+        data = data[data["arm"].isin(named.index)]
+        told = data.assign(told=data.apply(_told, axis=1))
+        wide = told.pivot(index=["arm", "exit"], columns="batch", values="told")
+        wide = wide.reindex(pd.MultiIndex.from_frame(data[["arm", "exit"]].drop_duplicates()))
         shown = pd.DataFrame(
             {
-                "Arm": row["arm"],
-                "Exit": row["exit"],
-                **{f"Batch {batch}, ms": f"{row[batch]:.2f}" for batch in wide.columns},
-                **costs(row),
+                "Network": full_name(named.loc[arm]),
+                "Pair": named.loc[arm, "pair"],
+                "Task": TASKS[named.loc[arm, "task"]],
+                "Exit": output,
+                **{f"Batch {batch}, ms": row[batch] for batch in wide.columns},
+                "Parameters": counts(seeds.get_group((arm, output))["parameters"]),
+                "MACs": count(taken.loc[(arm, output), "macs"]),
             }
-            for row in wide.reset_index().to_dict("records")
+            for (arm, output), row in wide.iterrows()
         )
     return Table(
         "latency",
-        "Latency of a forward pass: median of repeated passes of one network of each arm; to an "
-        "early exit past those before it, whose MACs are among its own. Repeats and threads are "
-        "in the CSV.",
+        "Latency of a forward pass: median of repeated passes of one network, the first seed’s; to "
+        "an early exit past those before it, whose MACs are among its own. Where seeds were pruned "
+        "to different shapes, their range is told. In brackets: between which the middle eight "
+        f"tenths of the passes lie. Repeats and threads are in the CSV.{_busy(data)}",
         data,
         shown,
+    )
+
+
+def _told(row: pd.Series) -> str:
+    """``0.58 [0.55, 0.63]``: the median, and where the passes lie, as far as that was kept."""
+    around = f" [{row['low']:.2f}, {row['high']:.2f}]" if pd.notna(row.get("low")) else ""
+    return f"{row['milliseconds']:.2f}{around}"
+
+
+def _busy(data: pd.DataFrame) -> str:
+    """That other processes used the machine, where they did."""
+    if "others" not in data or not (data["others"] > BUSY).any():
+        return ""
+    busy = data[data["others"] > BUSY]
+    return (
+        f" The machine was busy: other processes took {busy['others'].max():.1f} cores meanwhile,"
+        f" and {len(busy)} of {len(data)} timings are slower than they need be."
     )

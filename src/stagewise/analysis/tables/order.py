@@ -54,6 +54,8 @@ class Order:
 def orders(results: Results) -> Iterator[Order]:
     """The pairs that have a published order."""
     for pair in comparisons(results):
+        if pair.task != "all":
+            continue
         order = _order(results, pair)
         if order:
             yield order

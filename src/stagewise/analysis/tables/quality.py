@@ -4,7 +4,7 @@ import pandas as pd
 
 from stagewise.analysis.claims.contrasts import against_baseline
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.records.labels import by_arm
+from stagewise.analysis.records.labels import TASKS, by_arm, full_name
 from stagewise.analysis.tables.cells import costs, difference_columns, interval, loss, spread
 from stagewise.analysis.tables.table import Table
 
@@ -47,7 +47,9 @@ def make(results: Results) -> Table:
         )
         shown.append(
             {
-                "Arm": first["arm"],
+                "Network": full_name(first),
+                "Pair": first["pair"],
+                "Task": TASKS[first["task"]],
                 "Loss": loss(first),
                 **texts,
                 "NLL minus baseline": interval(effect, 3),

@@ -1,9 +1,10 @@
 """The blocks of what is measured, judged and drawn."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from pydantic import StringConstraints
 
 from stagewise.study.config.blocks import (
     MOST,
@@ -126,6 +127,62 @@ class Comparison(Block):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Side(Block):
+    """One side of a contrast."""
+
+    arm: Text
+    """`step/name`, with `{pair}` for the pair."""
+    exit: Text = optional("main")
+    """Of a network with exits: `main` (the ensemble), `ensemble`, `last`, or a number."""
+    minus_exit: Text = optional("")
+    """Where given, the gain over this exit of the same run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnContrast(Block):
+    """Two arms, seed by seed, or one against a threshold."""
+
+    name: Text
+    """What is shown, such as `KD − CE`."""
+    role: Literal["headline", "secondary"] = "headline"
+    """Headline contrasts decide the claim, the others are shown beside them."""
+    rule: Literal["difference", "below", "above", "halved", "no_gain"] = "difference"
+    """How it is judged (`analysis/claims/rules.py`)."""
+    treatment: Side
+    """What is said to be better."""
+    control: Side | None = optional()
+    """What it is compared with."""
+    measure: Text = optional("test_accuracy")
+    """Accuracy, or a quantity of the gradient shock."""
+    unit: Literal["points", "ratio", "relative"] = optional("points")
+    """Of the effect."""
+    threshold: float | None = optional()
+    """Of the rule `above`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnClaim(Block):
+    """A claim of this study's own, judged by the same rules as those of the papers."""
+
+    id: Annotated[str, StringConstraints(pattern="^[A-Z][A-Za-z0-9]*$", max_length=20)]
+    """Its name, such as `X1`."""
+    title: Text
+    """In a few words."""
+    wording: Text
+    """What is claimed."""
+    holds: Text
+    """What was found where it holds, as a clause: `KD beat the student alone`."""
+    fails: Text
+    """The same where it does not."""
+    open: Text
+    """The question: `whether KD beats the student alone`."""
+    chapter: Literal["shock", "compression", "exits", "comparison", "all"] = "all"
+    """Chapter of the report in which it stands."""
+    contrasts: Annotated[tuple[OwnContrast, ...], MinLen(1), MaxLen(MOST)]
+    """What is compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table(Block):
     """Teachers' answers that are kept in `work/tables`."""
 
@@ -137,5 +194,8 @@ class Table(Block):
 class Figures(Block):
     """How figures are drawn."""
 
-    dpi: Annotated[int, Ge(40), Le(600)] = 150
+    dpi: Annotated[int, Ge(40), Le(600)] = 300
     """Pixels an inch of the PNG files."""
+    format: Literal["column", "page", "slide"] = optional("column")
+    """What they are drawn for: a column of a paper (3.6 inches), its whole width (7.2 inches), or a
+    slide (16:9, large type)."""

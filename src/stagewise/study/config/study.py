@@ -30,6 +30,7 @@ from stagewise.study.config.results import (
     Figures,
     Gate,
     GradCam,
+    OwnClaim,
     Strength,
     Table,
     Tune,
@@ -48,6 +49,8 @@ class Config(Block):
     """What reports call it."""
     claims_tested: Names = ()
     """Claims that this study's data can decide; all others are at most demonstrated."""
+    claims: Annotated[tuple[OwnClaim, ...], MaxLen(MOST)] = optional(())
+    """Claims of its own, which its data are to decide."""
     seeds: Annotated[tuple[Seed, ...], MinLen(1), MaxLen(MOST), Unique()] = (0, 1, 2, 3, 4, 5)
     """Seeds of all arms; each is a replicate of what `replicates` says."""
     replicates: Literal["students", "chains"] = "students"

@@ -50,6 +50,28 @@ def claim_problems(config: Config) -> Problems:
             yield unknown(key, claim, known)
 
 
+def own_claim_problems(config: Config) -> Problems:
+    """Names that are free; a control, or a threshold, where the rule needs one."""
+    taken = {*catalogue.claims(), *catalogue.split_claims()}
+    for index, claim in enumerate(config.claims):
+        if claim.id in taken:
+            yield f"claims.{index}.id: '{claim.id}' names another claim; choose another name"
+        taken.add(claim.id)
+        names = set()
+        for number, contrast in enumerate(claim.contrasts):
+            key = f"claims.{index}.contrasts.{number}"
+            if contrast.name in names:
+                yield f"{key}.name: '{contrast.name}' stands twice; choose another name"
+            names.add(contrast.name)
+            if contrast.rule == "above":
+                if contrast.threshold is None:
+                    yield f"{key}.threshold: the rule above needs one; say what it must exceed"
+            elif contrast.control is None:
+                yield f"{key}.control: the rule {contrast.rule} needs one; name an arm"
+        if not any(contrast.role == "headline" for contrast in claim.contrasts):
+            yield f"claims.{index}.contrasts: none is a headline, so nothing decides; make one so"
+
+
 def tuning_problems(config: Config) -> Problems:
     """Something to choose from, under names of its own; images to judge it on."""
     if not config.data.validation:
@@ -96,6 +118,7 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     stage_problems: ("training", "methods", "two_stage", "pruning", "recovery"),
     pruning_problems: ("pruning", "pairs", "two_stage", "recovery"),
     claim_problems: ("claims_tested",),
+    own_claim_problems: ("claims",),
     comparison_problems: ("comparison", "pairs", "distillation", "multi_exit"),
     tuning_problems: ("tune", "data"),
 }

@@ -1,0 +1,141 @@
+"""Accuracy over what an answer costs, for every network that solves a pair's task: true places, the
+line of those that nothing beats, and names beside them. For multiply-adds and for milliseconds."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import drawing
+from stagewise.analysis.figures.drawing import GREY
+from stagewise.analysis.records.labels import TASKS, short_name
+
+NEVER = ("none", "bn")
+"""Recoveries that train nothing: such networks are on the way, nobody would use them. Nor would
+they those of controls: pruned at random, or the teacher's network on the student's images."""
+MOST_NAMES = 12
+"""Networks of a panel that may all bear their names."""
+
+
+def networks(results: Results) -> pd.DataFrame:
+    """A row per arm and seed that could be used: on all classes, or, in a pair that is taught on
+    the target classes alone, on these."""
+    main = results.main
+    usable = (
+        main["common_rate"].isna()
+        & (main["criterion"] != "random")
+        & (main["step"] != "pretraining")
+    )
+    usable &= ~main["recovery"].isin(NEVER) & (main["task"] != "source")
+    teacher = (main["name"] == main["pair"]) | (main["name"] == main["pair"] + ".target")
+    usable &= (main["network"] != "teacher") | (teacher & (main["step"] == "teachers"))
+    rows = main[usable]
+    taught = rows[~rows["step"].isin(["teachers", "students"])]
+    second = {*taught["pair"]} - {*taught.loc[taught["task"] == "all", "pair"]}
+    task = rows["pair"].map(lambda pair: "target" if pair in second else "all")
+    return rows[rows["task"] == task]
+
+
+def draw(results: Results, costs: Mapping[str, float], unit: str) -> Figure:
+    """A panel per pair; ``costs``: arm → what an image costs, in ``unit``."""
+    rows = networks(results)
+    rows = rows[rows["arm"].isin(costs)]
+    if rows.empty:
+        return drawing.notice("this study has no network whose cost is known")
+    parts = [(str(pair), part) for pair, part in rows.groupby("pair", sort=False)]
+    figure, grid = drawing.panels([2.0] * len(parts), 0.2)
+    for axes, (pair, part) in zip(grid, parts, strict=True):
+        _panel(axes, part, costs)
+        task = part["task"].iloc[0]
+        axes.set_title(pair if task == "all" else f"{pair}, {TASKS[task]}")
+        axes.set_ylabel("test accuracy, %")
+        axes.set_xlabel(unit)
+    drawing.legend_below(figure, _handles(rows))
+    drawing.settle(figure)
+    for axes, (_, part) in zip(grid, parts, strict=True):
+        drawing.label_points(axes, _labels(part, costs, axes.get_ylim()[0]))
+    return figure
+
+
+def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Of name → (cost, accuracy) those that no cheaper one equals, the cheapest first."""
+    best, found = -np.inf, []
+    for name, (_, accuracy) in sorted(points.items(), key=lambda item: (item[1][0], -item[1][1])):
+        if accuracy > best:
+            best = accuracy
+            found.append(name)
+    return found
+
+
+def _points(part: pd.DataFrame, costs: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    means = part.groupby("arm", sort=False)["test_accuracy"].mean()
+    return {str(arm): (costs[str(arm)], float(mean)) for arm, mean in means.items()}
+
+
+def _panel(axes: Axes, part: pd.DataFrame, costs: Mapping[str, float]) -> None:
+    points = _points(part, costs)
+    line = frontier(points)
+    lowest = drawing.floor([accuracy for _, accuracy in points.values()])
+    highest = max(accuracy for _, accuracy in points.values())
+    air = 0.12 * max(highest - lowest, 1.0)
+    axes.plot(*zip(*(points[arm] for arm in line), strict=True), color=GREY, lw=1, zorder=0.8)
+    for arm, seeds in part.groupby("arm", sort=False):
+        x, y = points[str(arm)]
+        colour, marker = drawing.arm_look(seeds.iloc[0])
+        size = {"*": 9.0, "X": 5.5, "P": 5.5}.get(marker, 4.5)
+        if y < lowest:
+            axes.plot([x], [lowest - air], "v", color=colour, markersize=4, clip_on=False)
+            continue
+        _, low, high = drawing.mean_interval(seeds["test_accuracy"])
+        ends = [max(low, lowest - air), min(high, highest + 2 * air)]
+        axes.plot([x, x], ends, color=colour, lw=0.9, alpha=0.45, zorder=1)
+        axes.plot([x], [y], marker, color=colour, markersize=size, mew=0.9)
+    axes.set_xscale("log")
+    low, high = (end for end in (min(costs[a] for a in points), max(costs[a] for a in points)))
+    axes.set_xlim(low / (high / low) ** 0.14 / 1.1, high * (high / low) ** 0.14 * 1.1)
+    axes.set_ylim(lowest - air, min(highest + 2 * air, max(100.3, highest + air)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 60 * low else (1,)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(which="minor", length=0)
+
+
+def _labels(
+    part: pd.DataFrame, costs: Mapping[str, float], lowest: float
+) -> list[tuple[float, float, str]]:
+    """Names: all where they are few; else of the line, the teacher, the student alone and KD."""
+    points, first = _points(part, costs), part.drop_duplicates("arm").set_index("arm", drop=False)
+    line = set(frontier(points))
+    found = []
+    for arm, (x, y) in points.items():
+        run = first.loc[arm]
+        plain = run["network"] == "student" and run["recipe"] == "one_stage"
+        known = plain and (run["method"] == "kd" or (run["chain"] == "" and run["method"] == "ce"))
+        known &= run["recovery"] in ("", "kd")
+        if len(points) <= MOST_NAMES or arm in line or known or run["step"] == "teachers":
+            low = y < lowest
+            name = f"{short_name(run)} {y:.1f}" if low else short_name(run)
+            found.append((x, max(y, lowest), name))
+    return found
+
+
+def _handles(rows: pd.DataFrame) -> list[Line2D]:
+    """A mark for each method; those with room for a name beside each point have no need of one."""
+    first = rows.drop_duplicates("arm")
+    if first.groupby("pair").size().max() <= MOST_NAMES:
+        return []
+    names: dict[str, str] = {}
+    for _, run in first.iterrows():
+        label = drawing.look_label(run)
+        if label not in names or run["chain"] == "":
+            names[label] = short_name(run, shape=False)
+    handles = []
+    for label, name in names.items():
+        colour, marker = drawing.look(label)
+        handles.append(Line2D([], [], ls="", marker=marker, color=colour, label=name))
+    return handles

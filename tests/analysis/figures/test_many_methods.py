@@ -1,0 +1,171 @@
+"""A ninth and a twentieth method: no text is cut, no colour changes, in every format."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+import pytest
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from stagewise import catalogue
+from stagewise.analysis.claims.results import Results
+from stagewise.analysis.figures import accuracy, drawing, tradeoff
+from stagewise.analysis.records.evaluation import evaluate
+from stagewise.analysis.records.study import Study
+from stagewise.analysis.records.summary import summarise
+
+METHODS = (
+    *("kd", "fitnet", "crd", "dkd", "at", "sp", "vid", "rkd", "pkt", "ab", "ft", "fsp", "nst"),
+    *("afd", "cc", "tskd", "wttm", "mlkd", "dist", "reviewkd"),
+)
+LONG = "a variant with a rather long name that somebody chose"
+
+
+def level(arm: str) -> float:
+    """One of the methods fails badly."""
+    if arm.startswith("teachers"):
+        return 93.0
+    label = arm.rsplit(".", maxsplit=1)[-1]
+    return 20.0 if label == "crd" else 85.0 + METHODS.index(label) / 4 * (label in METHODS)
+
+
+def level_of(arm: str) -> float:
+    label = arm.rsplit(".", maxsplit=1)[-1]
+    return level(arm) if label in METHODS or arm.startswith("teachers") else 85.0
+
+
+@pytest.fixture(scope="module")
+def studies(
+    study_writer: Callable[..., Study], tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, Results]:
+    """Studies of so many methods, timed."""
+    found = {}
+    for count in (8, 9, 20):
+        config: dict[str, Any] = {
+            "pairs": {
+                "wide": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}}
+            },
+            "distillation": {"pairs": ["wide"], "methods": list(METHODS[:count])},
+            **{"methods": {}, "multi_exit": {}, "two_stage": {"pairs": []}, "pruning": []},
+            "claims_tested": [],
+        }
+        folder = tmp_path_factory.mktemp(f"methods{count}")
+        study = study_writer(folder, level_of, seeds=(0, 1), **config)
+        runs = study.runs
+        runs.loc[runs["method"] == "fitnet", "display"] = LONG
+        results = Results(study, summarise(study, evaluate(study)))
+        arms = results.main.drop_duplicates("arm")
+        times = {"arm": arms["arm"], "exit": arms["exit"], "batch": 1, "milliseconds": 0.5}
+        found[count] = replace(results, latency=pd.DataFrame(times))
+    return found
+
+
+def shown(figure: Figure) -> Iterator[Artist]:
+    """Axes with what they draw, and the texts of a figure: what has a box."""
+    ticks = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            marks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+            ticks |= {label for mark in marks for label in (mark.label1, mark.label2)}
+            if axes.get_visible() and axes.axison:
+                yield axis
+    for text in figure.findobj(Text):
+        hidden = text.axes and not text.axes.get_visible()
+        if text.get_visible() and text.get_text().strip() and text not in ticks and not hidden:
+            yield text
+
+
+def cut(figure: Figure) -> list[str]:
+    """What of a figure does not lie on its canvas."""
+    drawing.settle(figure)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    canvas = figure.bbox.padded(1)
+    found = []
+    for artist in shown(figure):
+        box = artist.get_tightbbox(renderer)
+        if box is None or box.width == 0:
+            continue
+        inside = canvas.x0 <= box.x0 <= box.x1 <= canvas.x1
+        if not (inside and canvas.y0 <= box.y0 <= box.y1 <= canvas.y1):
+            found.append(f"{artist}: {box}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("count", "form"), [(9, "column"), *((20, form) for form in drawing.FORMATS)]
+)
+def test_no_text_is_cut(studies: dict[int, Results], count: int, form: str) -> None:
+    with drawing.style(form):
+        for name, path in catalogue.figures().items():
+            figure = import_module(catalogue.module_name(path)).draw(studies[count])
+            assert not cut(figure), name
+            ratio = drawing.FORMATS[form].ratio
+            across, high = figure.get_size_inches()
+            assert not ratio or across / high == pytest.approx(ratio), name
+
+
+def test_a_text_that_is_cut_is_found() -> None:
+    with drawing.style():
+        figure = Figure(figsize=(2, 1))
+        figure.text(0.9, 0.5, "too long for its place")
+        assert cut(figure)
+
+
+def colours(figure: Figure) -> dict[str, str]:
+    """Method → its colour, of the figure of accuracies."""
+    [axes] = [axes for axes in figure.axes if axes.get_visible()]
+    labels = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+    names = {tick: label.get_text() for tick, label in labels}
+    found = {}
+    for line in axes.lines:
+        place = line.get_ydata()[0]
+        if len(line.get_ydata()) == 1 and place in names:
+            found[names[place]] = f"{to_hex(line.get_color())} {line.get_marker()}"
+    return found
+
+
+def test_no_look_changes_where_methods_are_added(studies: dict[int, Results]) -> None:
+    eight, nine, twenty = (colours(accuracy.draw(studies[count])) for count in (8, 9, 20))
+    assert len(eight) == 8 + 3
+    assert eight.items() <= nine.items() <= twenty.items()
+    assert len({*twenty.values()}) == len(twenty) - 1  # one lies outside, as an arrow
+
+
+def test_one_very_bad_method_does_not_flatten_the_others(studies: dict[int, Results]) -> None:
+    """85 to 93 %, and one of 20 %."""
+    for draw in (accuracy.draw, lambda r: tradeoff.draw(r, macs(r), "MACs")):
+        [axes] = [axes for axes in draw(studies[20]).axes if axes.get_visible()]
+        limits = axes.get_xlim() if draw is accuracy.draw else axes.get_ylim()
+        assert limits[0] > 70
+        told = " ".join(text.get_text() for text in axes.texts)
+        assert any(f"{value:.1f}" in told for value in (19.5, 20.0, 20.5, 19.75, 20.25, 21.0))
+
+
+def macs(results: Results) -> dict[str, float]:
+    return dict(results.main.groupby("arm")["macs"].mean())
+
+
+def test_points_stand_at_their_true_cost(studies: dict[int, Results]) -> None:
+    results = studies[9]
+    costs = {arm: 1.0 + number for number, arm in enumerate(macs(results))}
+    [axes] = [axes for axes in tradeoff.draw(results, costs, "x").axes if axes.get_visible()]
+    marks = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
+    drawn = sorted(float(line.get_xdata()[0]) for line in marks)
+    used = tradeoff.networks(results)["arm"].unique()
+    assert drawn == sorted(costs[arm] for arm in used)
+
+
+def test_the_line_joins_what_nothing_cheaper_equals() -> None:
+    points = {"a": (1.0, 90.0), "b": (2.0, 89.0), "c": (2.0, 92.0), "d": (3.0, 92.0), "e": (9, 93)}
+    assert tradeoff.frontier(points) == ["a", "c", "e"]
+
+
+def test_an_unknown_method_has_a_look_by_its_name_alone() -> None:
+    assert drawing.look("nobody_wrote_it_yet") == drawing.look("nobody_wrote_it_yet")
+    assert len({drawing.look(f"variant_{number}") for number in range(20)}) == 20

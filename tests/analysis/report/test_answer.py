@@ -1,0 +1,152 @@
+"""The answer of a study, made by rule from its tables."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from stagewise.analysis.report.answer import advise
+
+ALONE, KD, OTO, CE = (
+    "students/p.baseline",
+    "distillation/p.kd",
+    "multi_exit/p.oto",
+    "multi_exit/p.ce",
+)
+Rows = dict[str, dict[str, Any]]
+
+
+def compared(gains: dict[str, tuple[float, float, float, float]], n: int = 6) -> pd.DataFrame:
+    """A comparison: arm → gain over the student alone with its p, the same over KD."""
+    rows = [
+        {
+            **{"pair": "p", "task": "all", "arm": arm, "mean": 80 + alone, "n": n},
+            **{"baseline_mean": alone, "baseline_p_adjusted": p_alone},
+            **{"kd_mean": kd, "kd_low": kd - 1, "kd_high": kd + 1, "kd_p_adjusted": p_kd},
+        }
+        for arm, (alone, p_alone, kd, p_kd) in gains.items()
+    ]
+    return pd.DataFrame([*rows, {"pair": "p", "task": "all", "arm": ALONE, "mean": 80, "n": n}])
+
+
+def accuracy(means: dict[str, float], n: int = 6) -> pd.DataFrame:
+    rows = [
+        {"pair": "p", "task": "all", "arm": arm, "mean": mean, "sd": 1.0, "n": n, "macs": 1e6}
+        for arm, mean in means.items()
+    ]
+    return pd.DataFrame(rows).assign(**dict.fromkeys(("difference", "low", "high"), float("nan")))
+
+
+def pruned(levels: dict[str, tuple[float, float]], n: int = 6) -> pd.DataFrame:
+    """A chain: ``3× kd`` → mean on test and on validation; ``dense kd`` and the student, too."""
+    rows = []
+    for name, (test, validation) in levels.items():
+        shape, _, recovery = name.partition(" ")
+        dense = shape in ("dense", "student")
+        rows.append(
+            {
+                **{"pair": "p", "chain": "baseline", "arm": f"recovery/{name}", "mean": test},
+                "criterion": {"dense": "dense", "student": ""}.get(shape, "l2"),
+                "ratio": 1.0 if dense else float(shape[0]),
+                "recovery": "" if shape == "student" else recovery,
+                **{"validation_mean": validation, "sd": 1.0, "n": n, "macs": 1e6},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def told(comparison: pd.DataFrame, pruning: pd.DataFrame | None = None, n: int = 6) -> str:
+    means = dict(zip(comparison["arm"], comparison["mean"], strict=True)) if len(comparison) else {}
+    tables = {
+        "accuracy": accuracy({"teachers/p": 90.0, ALONE: 80.0, **means}, n),
+        "comparison": comparison,
+        "pruning": pd.DataFrame() if pruning is None else pruning,
+    }
+    return " ".join(advise(tables, ["p"]).sentences)
+
+
+@pytest.mark.parametrize(
+    ("gains", "answer"),
+    [
+        ({KD: (3, 0.03, 0, 1), OTO: (4, 0.03, 1, 0.2)}, "Use KD: 3.0 points above the student"),
+        ({KD: (3, 0.03, 0, 1), OTO: (5, 0.03, 2, 0.03)}, "Use OtO: 5.0 points above"),
+        ({KD: (1, 0.2, 0, 1), OTO: (4, 0.03, 3, 0.06)}, "Use OtO: 4.0 points above"),
+        ({KD: (1, 0.2, 0, 1)}, "No method is shown to beat the student alone; KD leads by 1.0"),
+        # Better than KD, which is worse than nothing.
+        ({KD: (-9, 0.03, 0, 1), OTO: (0.1, 0.9, 9.1, 0.03)}, "No method is shown to beat the"),
+    ],
+)
+def test_a_method_is_advised_where_it_is_shown_to_help(gains: Any, answer: str) -> None:
+    assert told(compared(gains)).startswith(answer)
+
+
+def test_exits_that_add_nothing_are_named_and_those_without_a_teacher_are_no_method() -> None:
+    vain = "Exits are not shown to add anything to KD."
+    gains = {KD: (3, 0.03, 0, 1), OTO: (4, 0.03, 1, 0.2), CE: (-1, 0.2, -4, 0.03)}
+    assert vain in told(compared(gains))
+    assert vain not in told(compared({**gains, OTO: (6, 0.03, 3, 0.03)}))
+    assert vain not in told(compared({KD: gains[KD], CE: gains[CE]}))
+    assert vain not in told(compared(gains, n=3)), "three seeds show nothing, so not this either"
+
+
+@pytest.mark.parametrize(
+    ("levels", "answer"),
+    [
+        (
+            {"2× kd": (91, 91), "3× kd": (90, 89.1)},
+            "Prune 3× and recover with KD: 0.0 points",
+        ),
+        (
+            {"2× kd": (91, 91), "3× kd": (90, 88.9)},
+            "Prune 2× and recover with KD: 1.0 points",
+        ),
+        # Validation images choose what test images tell.
+        ({"2× kd": (91, 89.2), "2× scratch_kd": (80, 89.9)}, "Prune 2× and train that shape from"),
+        ({"2× kd": (70, 70), "4× kd": (60, 60)}, "Prune 2× and recover with KD: 20.0 points below"),
+        ({"2× ce": (92, 92)}, "Prune 2× and recover with the labels alone"),
+    ],
+)
+def test_the_smallest_shape_that_lies_near_is_advised(levels: Any, answer: str) -> None:
+    chain = pruned({"student": (85, 85), "dense kd": (90, 90), **levels})
+    assert told(pd.DataFrame(), chain).startswith(answer)
+
+
+def test_controls_and_what_was_not_trained_again_are_not_advised() -> None:
+    chain = pruned({"student": (85, 85), "2× kd": (84, 84), "4× none": (99, 99)})
+    random = pruned({"4× kd": (99, 99)}).assign(criterion="random")
+    sentence = told(pd.DataFrame(), pd.concat([chain, random]))
+    assert sentence == "Prune 2× and recover with KD: 1.0 points below the unpruned student."
+
+
+def test_few_seeds_are_called_a_hint() -> None:
+    assert "2 seeds give a hint" in told(compared({KD: (3, 0.5, 0, 1)}, n=2), n=2)
+    assert "hint" not in told(compared({KD: (3, 0.03, 0, 1)}))
+    assert told(pd.DataFrame()).startswith("This study compares no methods")
+
+
+def test_the_tiles_are_of_the_network_that_is_advised() -> None:
+    chain = pruned({"student": (85, 85), "dense kd": (90, 90), "3× kd": (90, 90)})
+    tables = {"accuracy": accuracy({"teachers/p": 95.0, ALONE: 85.0}), "pruning": chain}
+    tables["accuracy"].loc[0, "macs"] = 6e6
+    tables["latency"] = pd.DataFrame(
+        {"arm": ["teachers/p", "recovery/3× kd"] * 2, "batch": [1, 1, 128, 128]}
+    ).assign(milliseconds=[2.0, 0.5, 90.0, 70.0])
+    accurate, cheap, fast = advise(tables, ["p"]).tiles
+    half = 2.5705818 / 6**0.5  # t of 5 degrees of freedom
+    interval = f"95 % interval {90 - half:.1f} to {90 + half:.1f}; teacher 95.0"
+    assert accurate.lines == [("pruned 3×", "90.0 %", interval)]
+    assert cheap.lines == [("pruned 3×", "1.0 M", "6.0× fewer than the teacher")]
+    assert fast.lines == [("pruned 3×", "0.50 ms", "teacher 2.00 ms")]
+
+
+def test_results_of_before_the_comparison_are_read_by_their_intervals() -> None:
+    table = accuracy({"teachers/p": 95.0, ALONE: 85.0, KD: 88.0, OTO: 87.0})
+    table["difference"] = [float("nan"), float("nan"), 3.0, 2.0]
+    table["low"], table["high"] = table["difference"] - 1, table["difference"] + 1
+    found = advise({"accuracy": table, "pruning": pd.DataFrame()}, ["p"])
+    assert found.sentences[0].startswith("Use KD: 3.0 points")
+    assert found.sentences[1] == "Exits are not shown to add anything to KD."
+    wide = table.assign(low=-9.0)
+    assert (
+        advise({"accuracy": wide, "pruning": pd.DataFrame()}, ["p"]).sentences[0].startswith("No ")
+    )
