@@ -1,0 +1,57 @@
+"""Does the gradient shock cost accuracy? The correlation of the two within arms, over their seeds.
+
+Between arms both follow the recipe and its learning rate, so that they would go together without
+one being the other's cause. Within an arm only the seed differs. Runs of several arms are pooled
+after each arm's own mean is taken from both: Pearson's partial correlation given the arm, with
+Fisher's interval for as many degrees of freedom as that leaves (Fisher 1924).
+"""
+
+from dataclasses import dataclass
+from math import atanh, sqrt, tanh
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from stagewise.analysis.claims.statistics import ALPHA, NAN
+
+SEEDS = 3
+"""Least runs of an arm that counts."""
+
+
+@dataclass(frozen=True)
+class Within:
+    """Correlation ``r`` within ``arms`` arms of ``n`` runs in all, and its 95 % interval; NaN where
+    there is none."""
+
+    arms: int
+    n: int
+    r: float = NAN
+    low: float = NAN
+    high: float = NAN
+
+
+def within_arms(runs: pd.DataFrame, measure: str, *, log: bool) -> Within:
+    """Of ``measure``, or its logarithm, and ``test_accuracy``, in the runs that have both.
+
+    ``runs``: a row per run with its ``arm``. Arms of fewer than three such runs, or whose measure
+    is the same in all, do not count.
+    """
+    known = runs[np.isfinite(runs[measure]) & ((runs[measure] > 0) | (not log))]
+    values = np.log(known[measure]) if log else known[measure]
+    both = pd.DataFrame(
+        {"arm": known["arm"], "x": values.to_numpy(), "y": known["test_accuracy"].to_numpy()}
+    )
+    grouped = both.groupby("arm", sort=False)
+    both = both[(grouped["x"].transform("size") >= SEEDS) & (grouped["x"].transform("std") > 0)]
+    centred = both[["x", "y"]] - both.groupby("arm", sort=False)[["x", "y"]].transform("mean")
+    arms, n = both["arm"].nunique(), len(both)
+    spread = np.sqrt((centred**2).sum())
+    if not arms or not spread["y"] > 0:
+        return Within(arms, n)
+    r = float((centred["x"] * centred["y"]).sum() / (spread["x"] * spread["y"]))
+    freedom = n - arms - 2  # n - 3 of one arm
+    if freedom < 1 or abs(r) > 1 - 1e-12:  # Fisher's transform has no interval there
+        return Within(arms, n, r)
+    half = float(stats.norm.ppf(1 - ALPHA / 2)) / sqrt(freedom)
+    return Within(arms, n, r, tanh(atanh(r) - half), tanh(atanh(r) + half))
