@@ -137,8 +137,8 @@ def criteria() -> dict[str, Path]:
 def criterion_fact(name: str, constant: str) -> Any:
     """A constant of a criterion's file; None where it has none.
 
-    ``GRADIENTS``: it asks for the loss's. ``ISOMORPHIC``: groups are ranked by kind. ``RECIPE``: by
-    which its students are first trained.
+    ``GRADIENTS``: it asks for the loss's. ``ISOMORPHIC``: groups are ranked by kind. ``UNIFORM``:
+    each is ranked by itself. ``RECIPE``: by which its students are first trained.
     """
     return _literal(_tree(criteria()[name]), constant)
 

@@ -104,6 +104,7 @@ NAIVE = {
     "l1": lambda given, group: relative(mean_over_layers(given, group, 1)),
     "l2": lambda given, group: relative(mean_over_layers(given, group, 2)),
     "isomorphic": lambda given, group: relative(mean_over_layers(given, group, 2)),
+    "uniform": lambda given, group: relative(mean_over_layers(given, group, 2)),
     "bn_scale": lambda given, group: relative(mean_over_layers(given, group, 1, norms_only=True)),
     "taylor": lambda given, group: relative(mean_over_layers(given, group, 1, slope=True)),
     "lamp": lambda given, group: lamp(mean_over_layers(given, group, 2)),
@@ -199,6 +200,21 @@ def test_one_shot_scores_lose_what_is_gone(given: Given) -> None:
     assert scores.weakest_first(root, [0, 1, 2]) == sorted(
         range(3), key=scores(group).tolist().__getitem__
     )
+
+
+@pytest.mark.parametrize(("name", "width"), [("resnet14", 16), ("vgg8", 16)])
+def test_uniform_thinning_takes_the_same_share_of_every_group(name: str, width: int) -> None:
+    shape = Architecture(name, {"width": width}, 4, 1, 12)
+    network = build(shape, 3)
+    dense = {n: t.shape[0] for n, t in network.state_dict().items() if t.dim() == 4}
+    with torch.no_grad():  # one stage's norms are far below the others'
+        for parameter in network.get_submodule("stage2").parameters():
+            parameter.mul_(0.01)
+    prune(
+        network, shape, criterion="uniform", ratio=3.0, limits=Limits(1, 0.1), tolerance=0.1, seed=0
+    )
+    kept = [network.state_dict()[n].shape[0] / count for n, count in dense.items()]
+    assert max(kept) - min(kept) <= 2 / width, kept
 
 
 def test_isomorphic_ranking_takes_the_same_share_of_each_kind_of_group() -> None:

@@ -40,7 +40,7 @@ def prune(
     one_shot: bool = False,
     data: TaskData | None = None,
 ) -> tuple[Architecture, dict[str, float]]:
-    """Prune ``network`` in place, all layers ranked together, to MACs/``ratio``.
+    """Prune ``network`` in place, layers ranked as the criterion says, to MACs/``ratio``.
 
     Class scores and the input stay whole. Channels are scored anew after every small step, or with
     ``one_shot`` once. ``data``: for a criterion that asks for gradients. Returns the pruned
@@ -92,7 +92,7 @@ class _Pruning:
             network,
             architecture.example(),
             scores,
-            global_pruning=True,
+            global_pruning=not scores.uniform,
             pruning_ratio=1.0,
             iterative_steps=STEPS,
             ignored_layers=limits.ignored(network),

@@ -27,6 +27,7 @@ class Scores:
     def __init__(self, criterion: str, *, one_shot: bool = False) -> None:
         module = importlib.import_module(catalogue.module_name(catalogue.criteria()[criterion]))
         self.importance = module.importance()
+        self.uniform = bool(catalogue.criterion_fact(criterion, "UNIFORM"))
         self.isomorphic = bool(catalogue.criterion_fact(criterion, "ISOMORPHIC"))
         self.one_shot = one_shot
         self.known: dict[nn.Module, Tensor] = {}

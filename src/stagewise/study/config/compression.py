@@ -45,8 +45,8 @@ class Pruning(Block):
     """The student that is pruned: the one alone, or the one of two stages."""
     criterion: Text = "l2"
     """File in `pruning/criteria/`: which channels go. `random`, `l1`, `l2`, `bn_scale`, `taylor`,
-    `lamp`, `isomorphic`, or `group_sl`, whose students first learn sparse channels, with the epochs
-    of a recovery."""
+    `lamp`, `isomorphic`, `uniform`, or `group_sl`, whose students first learn sparse channels, with
+    the epochs of a recovery."""
     ratios: Annotated[tuple[Ratio, ...], MinLen(1), MaxLen(MOST), Unique()]
     """So many times fewer multiply-adds, an arm for each."""
     recover: Annotated[tuple[Recovered, ...], Unique()] = ("ce", "kd", "two_stage_kd")
