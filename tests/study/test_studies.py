@@ -51,6 +51,21 @@ COUNTS: dict[str, dict[str, int]] = {
     },
     "crd-one-row": {"teachers": 1, "students": 3, "distillation": 3 * 11},
     "digits-methods": {"teachers": 6 * 4, "students": 6 * 2, "distillation": 6 * 24},
+    "digits-two-stage": {
+        "teachers": 6 * 2,  # on all classes, on the target's
+        "pretraining": 6,
+        "students": 6 * (3 + 3),  # alone, the teacher's network on the few; pretrained, three rates
+        "two_stage": 6 * (2 + 8) * 3,
+    },
+    "cifar100-cpu-two-stage": {
+        "teachers": 6 * 2,
+        "pretraining": 6,
+        "students": 6 * (3 + 2),
+        "two_stage": 6 * (2 + 8) * 2,
+        "pruning": 6 * (2 + 2 + 1 + 2),
+        # ten ways, nine of which have two rates; dense students of two chains
+        "recovery": 6 * (2 * (10 + 9) + 2 * 2 * 2 + 3 * 2 + 2 * 3 * 2 + 2 * 2 * 2),
+    },
     "digits-multi-exit": {
         "teachers": 6 * 2,
         "students": 6 * 2,
@@ -77,6 +92,8 @@ LAID_OVER = {
     "bf16": "../config",
     "digits-tune": "../config",
     "digits-methods-tune": "digits-methods",
+    "digits-two-stage-tune": "digits-two-stage",
+    "cifar100-cpu-two-stage-tune": "cifar100-cpu-two-stage",
     "digits-multi-exit-tune": "digits-multi-exit",
     "cifar100-cpu-table-tune": "cifar100-cpu-table",
     "cifar100-cpu-tune": "cifar100-cpu",
