@@ -80,6 +80,7 @@ def shown(figure: Figure) -> Iterator[Artist]:
 def cut(figure: Figure) -> list[str]:
     """What of a figure does not lie on its canvas."""
     drawing.settle(figure)
+    figure.draw_without_rendering()  # axes of a given shape take it when they are drawn
     renderer = FigureCanvasAgg(figure).get_renderer()
     canvas = figure.bbox.padded(1)
     found = []

@@ -20,6 +20,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
@@ -116,7 +117,7 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
 def settle(figure: Figure) -> None:
     """Lay out once, for good, and round: the solver's last digits differ from run to run. A format
     of a given shape gets it by room that is added, so that nothing is cut."""
-    if figure.get_layout_engine() is None:
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
         return
     ratio = _FORMAT.get().ratio
     if ratio:

@@ -43,7 +43,7 @@ def draw(results: Results) -> Figure:
     figure, grid = drawing.panels([1.75] * len(chapters), 0)
     for axes, (title, (fact, steps, picture)) in zip(grid, chapters.items(), strict=True):
         part = runs[runs["step"].isin(steps)]
-        axes.set(xlim=(0, 10 * WIDTH), ylim=(-4.1, 10.4), aspect=1)
+        axes.set(xlim=(0, 10 * WIDTH), ylim=(-4.1, 9.6), aspect=1)
         axes.set_axis_off()
         picture(axes, part)
         if part.empty:
@@ -54,11 +54,9 @@ def draw(results: Results) -> Figure:
             fact = _list(part["display"])
         lines = textwrap.wrap(fact, 66)[:3] if len(fact) < 190 else [_counted(part)]
         axes.text(0.3, -0.9, "\n".join(lines), fontsize=7, va="top", linespacing=1.2)
-        axes.set_title(title, y=0.94)
+        axes.set_title(title)
         if len(part):
-            axes.set_title(
-                f"{len(part)} runs", loc="right", y=0.94, fontsize=7, fontweight="normal"
-            )
+            axes.set_title(f"{len(part)} runs", loc="right", fontsize=7, fontweight="normal")
     return figure
 
 
