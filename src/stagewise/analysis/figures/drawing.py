@@ -1,5 +1,6 @@
 """What the figures share: formats, colours, labels that fit, and bytes that depend on data only."""
 
+import textwrap
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
@@ -115,7 +117,7 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
 def settle(figure: Figure) -> None:
     """Lay out once, for good, and round: the solver's last digits differ from run to run. A format
     of a given shape gets it by room that is added, so that nothing is cut."""
-    if figure.get_layout_engine() is None:
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
         return
     ratio = _FORMAT.get().ratio
     if ratio:
@@ -289,7 +291,8 @@ def label_points(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None
             steps = max(2, int(np.hypot(*(end - start)) / (6 * dot)))
             for x, y in np.linspace(start, end, steps):
                 taken.append(Bbox.from_extents(x - dot, y - dot, x + dot, y + dot))
-    for x, y, text in sorted(labels, key=lambda label: -label[1]):
+    for x, y, name in sorted(labels, key=lambda label: -label[1]):
+        text = textwrap.fill(name, LONGEST + 4)
         best: tuple[float, Annotation | None, Bbox | None] = (np.inf, None, None)
         for number, (dx, dy) in enumerate(DIRECTIONS):
             side = "left" if dx > 1 else "right" if dx < -1 else "center"
@@ -300,7 +303,7 @@ def label_points(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None
             box = note.get_window_extent(renderer)
             covered = sum(_overlap(box, other) for other in taken)
             outside = box.width * box.height - _overlap(box, inside)
-            cost = covered + 4 * outside + number * 1e-3
+            cost = covered + 50 * outside + number * 1e-3
             if cost < best[0]:
                 if best[1] is not None:
                     best[1].remove()

@@ -55,7 +55,7 @@ def draw(results: Results) -> Figure:
         return drawing.notice("this study has none of the networks shown")
     columns = round(COLUMNS * drawing.width() / WIDTH)
     lines = [-(-len(arms) // columns) for _, arms in panels]
-    figure = Figure(figsize=(drawing.width(), 1.42 * sum(lines) + 0.2))
+    figure = Figure(figsize=(drawing.width(), 1.42 * sum(lines) + 0.4))
     grid = figure.subplots(sum(lines), columns, squeeze=False, sharex=True, sharey=True)
     for axes in grid.flat:
         axes.set_axis_off()

@@ -108,7 +108,8 @@ def _panel(axes: Axes, part: pd.DataFrame, costs: Mapping[str, float]) -> None:
 def _labels(
     part: pd.DataFrame, costs: Mapping[str, float], lowest: float
 ) -> list[tuple[float, float, str]]:
-    """Names: all where they are few; else of the line, the teacher, the student alone and KD."""
+    """Names: all where they are few; else of the line, the teacher, the student alone, KD, and of
+    what lies below the axis."""
     points, first = _points(part, costs), part.drop_duplicates("arm").set_index("arm", drop=False)
     line = set(frontier(points))
     found = []
@@ -117,8 +118,8 @@ def _labels(
         plain = run["network"] == "student" and run["recipe"] == "one_stage"
         known = plain and (run["method"] == "kd" or (run["chain"] == "" and run["method"] == "ce"))
         known &= run["recovery"] in ("", "kd")
-        if len(points) <= MOST_NAMES or arm in line or known or run["step"] == "teachers":
-            low = y < lowest
+        low = y < lowest
+        if len(points) <= MOST_NAMES or arm in line or known or low or run["step"] == "teachers":
             name = f"{short_name(run)} {y:.1f}" if low else short_name(run)
             found.append((x, max(y, lowest), name))
     return found
