@@ -15,7 +15,7 @@ import stagewise
 from stagewise.analysis.records.logits import read_logits
 from stagewise.errors import UserError
 from stagewise.files import read_json, write_json
-from stagewise.ship.classifier import Classifier, load
+from stagewise.ship.classifier import Classifier, Picture, load
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,13 @@ def test_a_picture_may_be_given_in_any_form(
     digit.save(tmp_path / "digit.png")
     stored = (tmp_path / "digit.png").read_bytes()
     opened = Image.open(io.BytesIO(stored))
-    given = [tmp_path / "digit.png", str(tmp_path / "digit.png"), stored, opened, np.array(digit)]
+    given: list[Picture] = [
+        tmp_path / "digit.png",
+        str(tmp_path / "digit.png"),
+        stored,
+        opened,
+        np.array(digit),
+    ]
     first, *others = load(runs["plain"])(*given)
     assert all(other == first for other in others)
 
@@ -91,7 +97,7 @@ def changed(run: Path, to: Path, **changes: object) -> Path:
 
 def test_a_record_that_does_not_fit_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     taken = read_json(runs["plain"] / "record.json")["input"]
-    bad = {
+    bad: dict[str, dict[str, object]] = {
         "does not say how pictures are normalised": {"input": None},
         "of other .classes, channels, pixels.": {"input": {**taken, "size": 9}},
         "of other .classes": {"input": {**taken, "mean": [0.1, 0.2]}},

@@ -21,7 +21,7 @@ from stagewise.ship.classifier import load
 from stagewise.ship.export import Wanted, export_run
 from stagewise.ship.files import KEY
 
-QUICK = {"repeats": 3, "batch": 2}
+BATCH = 2
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def shipped(
     """A run with exits, in eight bits too, and a pruned one whose graph starts from pixels."""
     out = tmp_path_factory.mktemp("ship") / "out"
     exits = request.param == "exits"
-    wanted = Wanted(int8=exits, pixels=not exits, **QUICK)
+    wanted = Wanted(int8=exits, pixels=not exits, repeats=3, batch=BATCH)
     return Shipped(runs[request.param], out, export_run(runs[request.param], out, prepared, wanted))
 
 
@@ -110,7 +110,7 @@ def test_metadata_tell_all_that_predicting_needs_and_nothing_of_this_machine(
 
 def test_batches_of_any_size_are_taken(shipped: Shipped) -> None:
     batches = {row["batch"] for row in shipped.sheet["latency"]}
-    assert batches == {1, QUICK["batch"]}
+    assert batches == {1, BATCH}
     for row in shipped.sheet["latency"]:
         assert 0 < row["low"] <= row["median"] <= row["high"]
 

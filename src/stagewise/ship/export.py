@@ -162,11 +162,13 @@ class _Shipment:
         """The whole network, then a file an exit."""
         images = self.data.train.images
         chosen = torch.linspace(0, len(images) - 1, min(SHOWN, len(images))).long()
-        shown = [(part,) for part in self._given(images[chosen]).split(BATCH)]
+        shown: list[tuple[Tensor, ...]] = [
+            (part,) for part in self._given(images[chosen]).split(BATCH)
+        ]
         program = traced(self.whole, (shown[0][0][:2],))
         write_torch(program, self.out / "model.pt2", self._told())
         self._write_onnx(self.whole, "model", shown, None)
-        seen: list[tuple[Tensor, ...]] = [*shown]
+        seen = shown
         for number, part in enumerate(self.parts, 1):
             self._write_onnx(part.eval(), f"exit-{number}", seen, number)
             seen = [part(*given)[1:] for given in seen]

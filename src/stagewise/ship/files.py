@@ -60,7 +60,7 @@ def write_onnx(program: ExportedProgram, path: Path, told: dict[str, Any]) -> No
 
 def _names(program: ExportedProgram) -> tuple[Sequence[str], Sequence[str]]:
     signature = program.graph_signature
-    return signature.user_inputs, signature.user_outputs  # type: ignore[return-value]
+    return signature.user_inputs, signature.user_outputs
 
 
 def write_int8(source: Path, path: Path, seen: Iterable[Given], told: dict[str, Any]) -> None:
@@ -101,7 +101,8 @@ def _told(model: onnx.ModelProto, told: dict[str, Any]) -> bytes:
     for noted in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input):
         del noted.metadata_props[:]
     onnx.helper.set_model_props(model, {KEY: json.dumps(told)})
-    return model.SerializeToString(deterministic=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 def _write(path: Path, content: bytes) -> None:

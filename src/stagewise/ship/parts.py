@@ -14,6 +14,9 @@ from stagewise.models.features import Network
 class Scale(nn.Module):
     """Pixels from 0 to 255 → what a network takes; to be the first node of a graph."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
