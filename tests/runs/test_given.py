@@ -1,6 +1,7 @@
 """A teacher that was trained elsewhere serves unchanged; a wrong file gets one clear error."""
 
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from stagewise.data.prepare import prepare
 from stagewise.errors import UserError
 from stagewise.files import sha256_file
 from stagewise.models.foreign import torchvision as ours
-from stagewise.models.store import load_network, save_network
+from stagewise.models.foreign.base import Foreign
+from stagewise.models.store import Architecture, build, load_network, save_network
 from stagewise.runs.given import Seen, given_teacher, make_given
 from stagewise.study.config.pairs import Teacher
 
@@ -179,3 +181,24 @@ def test_every_family_is_built(name: str) -> None:
     assert features.logits.shape == (2, 7)
     assert features.pooled.shape == (2, network.classifier.in_features)
     assert all(tensor.is_meta for tensor in network.state_dict().values())
+
+
+def test_a_network_of_timm_takes_its_weights() -> None:
+    timm = pytest.importorskip("timm")
+    theirs = timm.create_model("test_vit", num_classes=4).eval()
+    own = build(Architecture("timm:test_vit", {"input_size": 160}, 4, 3, 160), seed=0).eval()
+    assert isinstance(own, Foreign)
+    own.take(theirs.state_dict())
+    images = torch.rand(2, 3, 160, 160)
+    with torch.no_grad():
+        assert torch.allclose(own(images).logits, theirs(images), atol=1e-5)
+    with pytest.raises(UserError, match="timm has no such network"):
+        build(Architecture("timm:nothing", {"input_size": 224}, 4, 3, 32), seed=0)
+
+
+def test_where_timm_is_not_installed_the_message_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match=r"timm is not installed; .* 'stagewise\[timm\]'"):
+        build(Architecture("timm:test_vit", {"input_size": 160}, 4, 3, 160), seed=0)

@@ -34,7 +34,9 @@ class Foreign(Network):
             raise UserError("this network does not end in a linear layer; choose another")
         self.head = linear[-1]
         """Name of the last layer in the library's network."""
-        self.classifier = nn.Linear(self.body.get_submodule(self.head).in_features, classes)
+        last = self.body.get_submodule(self.head)
+        assert isinstance(last, nn.Linear)
+        self.classifier = nn.Linear(last.in_features, classes)
         self.body.set_submodule(self.head, nn.Identity())
         self.register_buffer("scale", torch.ones(1, 3, 1, 1))
         self.register_buffer("shift", torch.zeros(1, 3, 1, 1))

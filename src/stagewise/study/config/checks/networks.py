@@ -61,12 +61,12 @@ def teacher_problems(config: Config) -> Problems:
                 )
         yield from _given_problems(config, pair, config.pairs[pair].teacher)
     for lesson in lessons(config):
-        entry, needs = above(config, lesson), sound_needs(config, lesson.label)
+        teacher, needs = above(config, lesson), sound_needs(config, lesson.label)
         inside = needs and (needs.teacher_taps or needs.blocks or needs.teacher_part)
-        if entry and catalogue.is_foreign(entry.network) and inside:
+        if teacher and catalogue.is_foreign(teacher.network) and inside:
             yield (
                 f"{lesson.key}: '{lesson.label}' looks at what is inside its teacher, and"
-                f" '{entry.network}' of pair '{lesson.pair}' shows its logits and pooled vectors"
+                f" '{teacher.network}' of pair '{lesson.pair}' shows its logits and pooled vectors"
                 " only; choose another method, such as kd, or a teacher of the zoo"
             )
 
