@@ -39,7 +39,7 @@ IMAGES = 50_000
 shown."""
 EPOCHS = 240
 """Of a run."""
-RATE = 0.001
+RATE = 0.00001
 """The rate is low, so that random images do not make a loss diverge; speed does not depend on
 it."""
 

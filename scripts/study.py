@@ -41,6 +41,7 @@ def main() -> int:
         from stagewise.data.making import make_data
         from stagewise.runs.executor import Machine, execute, unfinished
         from stagewise.runs.fits import misfits
+        from stagewise.runs.given import make_given
         from stagewise.runs.imagenet import make_start
         from stagewise.training.devices import torch_device
         from stagewise.training.trainer import OutOfTime
@@ -55,6 +56,8 @@ def main() -> int:
         if not weights.exists():
             mirrors, size = plan.config.two_stage.mirrors, image_size(plan.config)
             make_start(network, size, weights, cache=Path("work/downloads"), mirrors=mirrors)
+    for folder, teacher in plan.given().items():
+        make_given(teacher, data, Path(folder) / "model.safetensors")
     machine = Machine(scripts, device, arguments.jobs, deadline)
     steps = arguments.steps or STEPS
     found = unfinished(plan, data, machine)

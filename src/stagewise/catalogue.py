@@ -162,6 +162,43 @@ def networks() -> dict[str, Path]:
     return found
 
 
+def libraries() -> dict[str, Path]:
+    """Library → the file that makes its networks ours."""
+    return _members("models/foreign", "base")
+
+
+def network_file(name: str) -> Path | None:
+    """A network's file: one of the zoo's, or of the library whose ``NAMES`` have it (any, where the
+    file has no list); None where there is no such network."""
+    library, colon, own = name.partition(":")
+    if not colon:
+        return networks().get(name)
+    file = libraries().get(library)
+    known = _literal(_tree(file), "NAMES") if file else None
+    return file if known is None or own in known.split() else None
+
+
+def named_like(name: str) -> list[str]:
+    """The networks that a name that there is not may have meant."""
+    library, colon, _ = name.partition(":")
+    if not colon:
+        return [*networks()]
+    file = libraries().get(library)
+    names = (_literal(_tree(file), "NAMES") or "").split() if file else libraries()
+    return [f"{library}:{own}" for own in names] if file else [f"{each}:…" for each in names]
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a network is another library's."""
+    return ":" in name
+
+
+def _network_tree(name: str) -> ast.Module:
+    file = network_file(name)
+    assert file is not None, name
+    return _tree(file)
+
+
 def _positioned(room: str) -> dict[str, Path]:
     """The files of a room that have a ``POSITION``, in that order; the others help them."""
     places = {name: _literal(_tree(path), "POSITION") for name, path in _files(room).items()}
@@ -266,7 +303,7 @@ def recipe_options(name: str) -> dict[str, Any]:
 
 def network_options(name: str) -> dict[str, Any]:
     """Option → default of a network: the keyword-only parameters of its file's ``build``."""
-    build = _function(_tree(networks()[name]), "build")
+    build = _function(_network_tree(name), "build")
     return _keywords(build) if build else {}
 
 
@@ -284,13 +321,13 @@ def network_fact(name: str, constant: str) -> Any:
     least image size. ``WIDEST``: channels of a layer wider than these. ``UNPRUNABLE``: why pruning
     cannot take it. ``IMAGENET``: torchvision's weights for it. ``SOURCE``: paper and code.
     """
-    value = _literal(_tree(networks()[name]), constant)
+    value = _literal(_network_tree(name), constant)
     return value.get(name) if isinstance(value, dict) else value
 
 
 def stages(network: str) -> int:
     """Stages of a network; 0 where it is unknown, or does not say."""
-    widths = network_fact(network, "WIDTHS") if network in networks() else None
+    widths = network_fact(network, "WIDTHS") if network_file(network) else None
     return len(widths) - 1 if widths else 0
 
 

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -44,6 +45,7 @@ from stagewise.study.gradcam import compared
 from stagewise.study.memory import USUAL_MB, memory_mb
 from stagewise.study.plan import make_plan
 from stagewise.study.planned import STEPS, run_path
+from stagewise.study.regimes import given_folder
 from stagewise.study.warnings import find_warnings
 from stagewise.process.warm import VARIABLE
 
@@ -94,7 +96,7 @@ if LOST and workflow.is_main_process:
 def require_fits():
     """Raises where a method does not fit its networks; what was found to fit is not built again."""
     found = matches(PLAN)
-    if not found:
+    if not (found or PLAN.given()):
         return
     try:
         data_size(SETTINGS, Path(f"data/{STUDY}/summary.json"))

@@ -43,6 +43,36 @@ rule prepare:
         " --out {output.data} --summary {output.summary} > {log} 2>&1"
 
 
+GIVEN = PLAN.given()
+
+
+rule given_teacher:
+    """Turn the user's own weights of a teacher into ours, checked."""
+    input:
+        data=f"data/{STUDY}/prepared.safetensors",
+        weights=lambda wildcards: os.path.expanduser(
+            GIVEN[given_folder(STUDY, wildcards.pair)].weights
+        ),
+    output:
+        f"data/{STUDY}/teachers/{{pair}}/model.safetensors",
+    log:
+        f"logs/{STUDY}/given/{{pair}}.log",
+    wildcard_constraints:
+        pair="|".join(map(re.escape, SETTINGS.pairs)),
+    resources:
+        mem_mb=4000,
+    params:
+        teacher=lambda wildcards: canonical_json(
+            asdict(GIVEN[given_folder(STUDY, wildcards.pair)])
+        ),
+        code=code("given.py"),
+    message:
+        "Own weights of the teacher of {wildcards.pair}"
+    shell:
+        f"python {SCRIPTS}/given.py"
+        " --teacher {params.teacher:q} --data {input.data} --out {output} > {log} 2>&1"
+
+
 rule imagenet_weights:
     """Fetch torchvision's ImageNet weights; make them a start for runs (regime imagenet)."""
     output:

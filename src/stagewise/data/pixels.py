@@ -53,7 +53,7 @@ def read_pixels(place: Path | bytes, size: int) -> Images:
     Raises:
         Exception: nearly any, with a reason, where this is no image or its range is not known.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     source = io.BytesIO(place) if isinstance(place, bytes) else place
     try:
@@ -61,9 +61,20 @@ def read_pixels(place: Path | bytes, size: int) -> Images:
     except UnidentifiedImageError:
         raise ValueError("no picture in a format that is read") from None
     with opened as image:
-        turn = _turn(image)
-        plain = _eight_bits(image)
-        upright = (plain if turn is None else plain.transpose(turn)).convert("RGB")
+        return fitted(image, size)
+
+
+def fitted(image: "Image.Image", size: int) -> Images:
+    """(3, size, size) of a picture, turned upright, scaled and cropped to the centre.
+
+    Raises:
+        ValueError: its range is not known.
+    """
+    from PIL import Image, ImageOps
+
+    turn = _turn(image)
+    plain = _eight_bits(image)
+    upright = (plain if turn is None else plain.transpose(turn)).convert("RGB")
     if upright.size != (size, size):
         upright = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
     return np.asarray(upright).transpose(2, 0, 1)

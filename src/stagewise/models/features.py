@@ -156,7 +156,11 @@ class Network(nn.Module):
 
     def exit_maps(self, taps: dict[str, Tensor]) -> list[Tensor]:
         """What the exits of the stages get: (B, C, H, W) each, shallow to deep."""
-        return [taps[stage] for stage in self.running]
+        return [self.exit_map(stage, taps) for stage in self.running]
+
+    def exit_map(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
+        """What an exit of a stage gets: (B, C, H, W)."""
+        return taps[stage]
 
     def after(self, stage: str, x: Tensor) -> Tensor:
         """What the layer behind a stage (or ``stem``) gets of its output; here, all of it."""
@@ -222,5 +226,14 @@ class Network(nn.Module):
 
     def resumed(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
         """The pooled vector (B, C) of a branch."""
-        x = self.after(stage, taps[stage])
-        return self.pool(self.through(self.stages, x)[0])
+        return self.pool(self.go_on(stage, self.stages, taps)[0])
+
+    def left_behind(self, stage: str) -> tuple[str, ...]:
+        """The taps of a stage that what follows it needs."""
+        return (stage,)
+
+    def go_on(
+        self, stage: str, names: Iterable[str], taps: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What ``through`` returns of the named stages, from the taps that ``stage`` left."""
+        return self.through(names, self.after(stage, taps[stage]))

@@ -120,7 +120,8 @@ def skeleton(architecture: Architecture) -> Network:
 
 
 def _backbone(architecture: Architecture) -> Network:
-    path = catalogue.networks()[architecture.network]
+    path = catalogue.network_file(architecture.network)
+    assert path is not None, architecture.network
     factory = importlib.import_module(catalogue.module_name(path)).build
     backbone: Network = factory(
         architecture.network, architecture.classes, architecture.channels, **architecture.options
@@ -227,7 +228,7 @@ def load_network(path: Path | str) -> tuple[Network, Architecture]:
         UserError: the file is broken, names an unknown network, or its weights do not fit.
     """
     architecture = load_architecture(path)
-    if architecture.network not in catalogue.networks():
+    if not catalogue.network_file(architecture.network):
         raise UserError(
             f"{path}: states an unknown network '{architecture.network:.40}'; delete it and run"
             " again, or use the version of this project that wrote it"

@@ -83,9 +83,9 @@ class WideResNet(Network):
         """Torch's weights, zero bias."""
         nn.init.zeros_(layer.bias)
 
-    def exit_maps(self, taps: dict[str, Tensor]) -> list[Tensor]:
-        """The stages' outputs behind batch norm and ReLU."""
-        return [relu(taps[f"{stage}.pre"]) for stage in self.running]
+    def exit_map(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
+        """The stage's output behind batch norm and ReLU."""
+        return relu(taps[f"{stage}.pre"])
 
     def forward(self, images: Tensor) -> Features:
         """(B, channels, H, W) normalised images → features."""
@@ -117,9 +117,15 @@ class WideResNet(Network):
             taps |= {name: raw, f"{name}.pre": pre}
         return relu(pre), taps
 
-    def resumed(self, stage: str, taps: dict[str, Tensor]) -> Tensor:
-        """The pooled vector (B, C) of a branch."""
-        return self.pool(self.through_stages(self.stages, taps[stage], taps[f"{stage}.pre"])[0])
+    def left_behind(self, stage: str) -> tuple[str, ...]:
+        """A stage's raw output, and that behind batch norm."""
+        return stage, f"{stage}.pre"
+
+    def go_on(
+        self, stage: str, names: Iterable[str], taps: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What ``through_stages`` returns, from the taps that ``stage`` left."""
+        return self.through_stages(names, *(taps[name] for name in self.left_behind(stage)))
 
     def further_stage(self, last: nn.ModuleList, channels: int) -> nn.ModuleList:
         """Blocks like the last stage's that keep its map's shape."""

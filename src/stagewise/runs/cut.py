@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 
 from stagewise.analysis.records.logits import SPLITS
-from stagewise.analysis.records.run_files import LARGEST_RECORD, RunFiles
+from stagewise.analysis.records.run_files import LARGEST_RECORD
 from stagewise.errors import UserError
 from stagewise.files import read_json, sha256_file, write_json
 from stagewise.models.cost import costs
 from stagewise.models.exits import MultiExit
 from stagewise.models.features import Network
-from stagewise.models.store import Architecture, cut_at, load_network, save_network
+from stagewise.models.store import Architecture, cut_at, save_network
+from stagewise.runs.finished import finished
 from stagewise.runs.folder import accuracies, write_logits
 
 
@@ -32,14 +33,8 @@ def cut_run(run: Path, number: int, out: Path) -> list[dict[str, str | int]]:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out: {out} is there already; name a new folder")
-    files, weights = RunFiles(run), run / "model.safetensors"
-    record, checksum = files.record, sha256_file(weights)
-    if checksum != record.model_sha256:
-        raise UserError(
-            f"{weights}: is not the file that the run's record.json tells of; delete {run} and run"
-            " again"
-        )
-    network, architecture = load_network(weights)
+    files, network, architecture = finished(run)
+    record = files.record
     if not isinstance(network, MultiExit):
         raise UserError(f"{run}: its network has no exits to cut it at; name a run of multi_exit")
     if not 1 <= number <= len(network.places):
@@ -73,7 +68,12 @@ def cut_run(run: Path, number: int, out: Path) -> list[dict[str, str | int]]:
                 "validation_accuracy": accuracy.get("validation"),
                 "test_accuracy": accuracy["test"],
             },
-            "cut": {"run": str(run), "exit": number, "stage": stage, "model_sha256": checksum},
+            "cut": {
+                "run": str(run),
+                "exit": number,
+                "stage": stage,
+                "model_sha256": record.model_sha256,
+            },
         },
     )
     return found

@@ -7,6 +7,7 @@ only its own file knows, and building it there finds out.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -16,6 +17,7 @@ from stagewise.methods.base import Setup, make_method
 from stagewise.models.features import Features, Network
 from stagewise.models.store import Architecture, build
 from stagewise.recipes.base import check_turns, make_phases
+from stagewise.runs.given import Seen, given_teacher
 from stagewise.runs.reachable import unreachable
 from stagewise.runs.start import make_part, planned
 from stagewise.study.images import DataSize
@@ -28,8 +30,9 @@ Shown = tuple[Network, Features]
 
 
 def misfits(plan: Plan, data: DataSize) -> Iterator[str]:
-    """A line for each ratio that cannot be reached, and for each arm whose method does not fit its
-    networks: the key or arm, why, and the mend."""
+    """A line for each ratio that cannot be reached, for each arm whose method does not fit its
+    networks, and for each teacher whose given weights are not what the study says: the key or arm,
+    why, and the mend."""
     yield from unreachable(plan.config, data)
     networks = _Networks(data)
     for run in matches(plan):
@@ -40,6 +43,11 @@ def misfits(plan: Plan, data: DataSize) -> Iterator[str]:
                 _build(plan, run, run.spec, networks)
         except UserError as error:
             yield f"{run.arm}: {error}"
+    for folder, teacher in plan.given().items():
+        try:
+            given_teacher(teacher, Seen(data.classes["all"], data.channels, data.size))
+        except UserError as error:
+            yield f"pairs.{Path(folder).name}.teacher: {error}"
 
 
 def _build(plan: Plan, run: PlannedRun, spec: TrainSpec, networks: "_Networks") -> None:

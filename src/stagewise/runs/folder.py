@@ -64,6 +64,7 @@ def write_run(
         "model_sha256": sha256_file(out / "model.safetensors"),
         "code": code,
         "classes": data.classes,
+        "input": taken(data),
         "costs": costs(network, architecture),
         "file_bytes": (out / "model.safetensors").stat().st_size,
         "final": {
@@ -78,6 +79,14 @@ def write_run(
         },
     }
     write_json(out / "record.json", record | ({"pruning": pruning} if pruning else {}))
+
+
+def taken(data: TaskData) -> dict[str, Any]:
+    """What the network takes: the shape of an image, and how its pixels, from 0 to 1, are
+    normalised."""
+    channels, size = data.shape
+    mean, std = data.mean.flatten().tolist(), data.std.flatten().tolist()
+    return {"channels": channels, "size": size, "mean": mean, "std": std}
 
 
 def write_logits(out: Path, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:

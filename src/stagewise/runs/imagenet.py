@@ -9,10 +9,7 @@ normalised by their own mean and deviation, not by ImageNet's.
 
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
-from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 
-import torch
 from torch import Tensor
 
 from stagewise import catalogue
@@ -23,6 +20,7 @@ from stagewise.models.features import Network
 from stagewise.models.resnet_imagenet import NativeResNet
 from stagewise.models.store import Architecture, build, save_network
 from stagewise.models.vgg import VGG
+from stagewise.runs.state_dicts import only_tensors, unpickled
 
 HOST = "https://download.pytorch.org/models"
 CLASSES = 1000
@@ -32,6 +30,7 @@ WEIGHTS: dict[str, tuple[str, str, str]] = {
     if (weights := catalogue.network_fact(name, "IMAGENET"))
 }
 """Network → torchvision's weights (``IMAGENET`` of its file)."""
+MEND = "fetch it again"
 LARGEST = 600_000_000
 """Bytes; more is none of torchvision's files."""
 
@@ -63,28 +62,9 @@ def read(path: Path, sha256: str = "") -> dict[str, Tensor]:
     """
     found = sha256_file(path)
     if not found.startswith(sha256):
-        raise UserError(f"{path}: has SHA-256 {found}, not {sha256}; fetch it again")
-    if _is_packed(path):
-        raise UserError(f"{path}: is compressed, which torchvision's files are not; fetch it again")
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, UnpicklingError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{path}: no weights of torchvision ({reason}); fetch it again") from None
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise UserError(f"{path}: holds more than named tensors; fetch it again")
-    return tensors
-
-
-def _is_packed(path: Path) -> bool:
-    """Whether a zip's members are compressed: a few bytes could become any number of them."""
-    if not is_zipfile(path):
-        return False
-    try:
-        with ZipFile(path) as archive:
-            return any(member.compress_type != ZIP_STORED for member in archive.infolist())
-    except (BadZipFile, ValueError, RuntimeError):  # torch says what is wrong with it
-        return False
+        raise UserError(f"{path}: has SHA-256 {found}, not {sha256}; {MEND}")
+    content = unpickled(path, "weights of torchvision", MEND)
+    return only_tensors(content, path, MEND)
 
 
 def converted(

@@ -104,6 +104,7 @@ STARTS: dict[str, Callable[[TrainSpec, Inputs, TaskData], Built]] = {
     "parent": from_parent,
     "features": from_features,
     "shape": from_shape,
+    "given": from_parent,
 }
 
 

@@ -28,6 +28,9 @@ from stagewise.training.table import TableFolder
 from stagewise.training.teachers import table_key, teacher_for
 from stagewise.training.trainer import Diverged, Trainer
 
+NO_HISTORY = "epoch,validation_accuracy\n"
+"""``history.csv`` of a run without an epoch."""
+
 
 def train_run(
     spec: TrainSpec,
@@ -115,9 +118,9 @@ def train_run(
         seconds = time.perf_counter() - started
         for name, observer in observers.items():
             write_text(out / f"{name}.csv", csv_text(observer.rows))
-        write_text(out / "history.csv", csv_text(history))
+        write_text(out / "history.csv", csv_text(history) if history else NO_HISTORY)
         entry, part = trained_part(spec, method)
-        loss = math.nan if diverged else history[-1]["train_loss"]
+        loss = history[-1]["train_loss"] if history and not diverged else math.nan
         effort = training_effort(network, method, weights, teacher, batches, phases)
         write_run(
             out,

@@ -1,8 +1,10 @@
 """Which of a study's methods may not fit their networks, and ratios not be reached by pruning them,
 so are built once before it starts."""
 
+from pathlib import Path
+
 from stagewise import catalogue
-from stagewise.files import canonical_json, sha256_text
+from stagewise.files import canonical_json, sha256_file, sha256_text
 from stagewise.study.planned import Plan, PlannedRun
 from stagewise.study.spec import PruneSpec
 
@@ -31,4 +33,9 @@ def match_key(plan: Plan, found: list[PlannedRun]) -> str:
     for run in found:
         teacher = plan.runs.get(run.parents.get("teacher", ""))
         rows.append([run.arm, run.spec.written(), teacher.spec.written() if teacher else {}])
-    return sha256_text(canonical_json([rows, plan.config.data.as_dict()]))
+    given = [
+        [folder, each.as_dict(), sha256_file(Path(each.weights).expanduser())]
+        for folder, each in plan.given().items()
+    ]
+    content = [rows, plan.config.data.as_dict(), *([given] if given else [])]
+    return sha256_text(canonical_json(content))

@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from stagewise.study.config import Config
+from stagewise.study.config.pairs import Teacher
+from stagewise.study.regimes import given_folder
 from stagewise.study.spec import Spec
 
 STEPS = (
@@ -30,9 +32,9 @@ class PlannedRun:
     """One run: ``arm`` (step/name) and ``seed`` name it.
 
     ``parents`` maps a role (``teacher``, ``init``) to the parent's path, a run's or a folder of
-    ImageNet weights; ``reference`` is the path of the teacher that fidelity is measured against,
-    whether or not the run learns from it; ``partner`` is that of a run with which it answers as an
-    ensemble, where it does.
+    weights from elsewhere; ``reference`` is the path of the teacher that fidelity is measured
+    against, whether or not the run learns from it; ``partner`` is that of a run with which it
+    answers as an ensemble, where it does.
     """
 
     study: str
@@ -83,12 +85,19 @@ class Plan:
 
     def weights(self) -> dict[str, str]:
         """Folders of ImageNet weights that runs start from, each with its network."""
+        others = {*self.runs, *self.given()}
         return {
             path: run.spec.network["network"]
             for run in self.runs.values()
             for path in run.parents.values()
-            if path not in self.runs
+            if path not in others
         }
+
+    def given(self) -> dict[str, Teacher]:
+        """Folders of teachers whose weights are the user's."""
+        pairs = self.config.pairs.items()
+        found = {given_folder(self.config.study, pair): each.teacher for pair, each in pairs}
+        return {folder: teacher for folder, teacher in found.items() if teacher.weights}
 
     def rows(self) -> list[dict[str, Any]]:
         """The plan as plain rows for tables; records are compared with ``spec``."""

@@ -27,3 +27,8 @@ def weights_folder(network: str, image_size: int) -> str:
     """Folder of ``network``'s ImageNet weights, relative to the project; as a run's folder it holds
     a ``model.safetensors``."""
     return f"data/weights/{network}-{image_size}px"
+
+
+def given_folder(study: str, pair: str) -> str:
+    """Folder of a pair's teacher with weights of the user's, as they were turned into ours."""
+    return f"data/{study}/teachers/{pair}"

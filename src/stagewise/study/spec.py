@@ -21,8 +21,9 @@ Rate = Annotated[float, Gt(0), Le(10)]
 Entry = dict[str, Any]
 """A member of the catalogue and its options: ``{"network": name, option: value, …}``."""
 
-REESTIMATION = "reestimate_batch_norm"
-"""The recipe that moves no weight, so that a rate has no effect."""
+REESTIMATION, AS_IS = "reestimate_batch_norm", "as_is"
+STILL = (REESTIMATION, AS_IS)
+"""The recipes that move no weight, so that a rate has no effect."""
 
 
 def stated(default: Any) -> Any:
@@ -198,7 +199,7 @@ class TrainSpec(Written):
         method = self.method["method"]
         files = [catalogue.methods()[method], catalogue.recipes()[self.recipe["recipe"]]]
         if self.network:
-            files.append(catalogue.networks()[self.network["network"]])
+            files += filter(None, [catalogue.network_file(self.network["network"])])
         if part := catalogue.method_needs(method).teacher_part:
             files.append(catalogue.methods()[part])
         files += [catalogue.observers()[name] for name in self.observers]

@@ -20,12 +20,24 @@ SHOCK_COLUMNS = ("step", "g_backbone", "displacement", "probe_accuracy")
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What a network takes: images of ``channels`` and ``size``, whose pixels, from 0 to 1, less
+    ``mean`` are divided by ``std``, by channel."""
+
+    channels: int
+    size: int
+    mean: list[float]
+    std: list[float]
+
+
+@dataclass(frozen=True)
 class Record:
     """``record.json``, as far as results need it: it is the same for equal runs.
 
     ``spec``: as the run was told. ``costs``: output → its parameters and MACs, and cumulative ones
     (``_costs``). ``protocol``: how it was trained. ``pruning``: of a run that pruned, else empty.
     ``parents``: role → SHA-256 of the parent's weights.
+    ``classes``: their names, and ``taken``; records of before these were kept have none.
     ``test_accuracy``, ``validation_accuracy``: of the ensemble where there are exits, percent; NaN
     where it is not known.
     """
@@ -42,6 +54,8 @@ class Record:
     model_sha256: str
     data_sha256: str
     parents: dict[str, str]
+    classes: list[str]
+    taken: Taken | None
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,8 @@ class RunFiles:
             model_sha256=content["model_sha256"],
             data_sha256=content.get("data_sha256", ""),
             parents={role: parent["sha256"] for role, parent in content.get("parents", {}).items()},
+            classes=content.get("classes", []),
+            taken=Taken(**content["input"]) if "input" in content else None,
         )
 
     @cached_property

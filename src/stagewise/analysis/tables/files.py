@@ -13,7 +13,7 @@ from stagewise.analysis.tables.latex import document, latex
 from stagewise.analysis.tables.missing import missing_line, missing_table
 from stagewise.analysis.tables.table import Table
 from stagewise.files import write_text
-from stagewise.study.spec import REESTIMATION
+from stagewise.study.spec import STILL
 
 
 def markdown(shown: pd.DataFrame) -> str:
@@ -36,7 +36,7 @@ def trained_arms(results: Results) -> pd.DataFrame:
     """A row per arm that was trained at a rate of its own: arm, step, name, and whether that was
     ``tuned``, that is, is one of the config's ``learning_rates``."""
     trained = results.summary.query("epochs > 0 and lr.notna() and common_rate.isna()")
-    trained = trained[trained["recipe"] != REESTIMATION].drop_duplicates("arm")
+    trained = trained[~trained["recipe"].isin(STILL)].drop_duplicates("arm")
     runs = results.study.runs
     trained = trained[~trained["arm"].isin(runs.loc[runs["partner"] != "", "arm"])]
     listed = trained["arm"].isin(results.study.config.get("learning_rates", {}))

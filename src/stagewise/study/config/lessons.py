@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from stagewise import catalogue
 from stagewise.declarations import Needs
 from stagewise.errors import UserError
+from stagewise.study.config.pairs import NetworkEntry
 from stagewise.study.config.study import Config
 from stagewise.study.regimes import REGIMES
 
@@ -57,3 +58,13 @@ def sound_needs(config: Config, label: str) -> Needs | None:
         return catalogue.method_needs(name) if name in catalogue.methods() else None
     except UserError:
         return None
+
+
+def above(config: Config, lesson: Lesson) -> NetworkEntry | None:
+    """Who teaches: the pair's teacher, or the last of its assistants; None where there is no such
+    pair."""
+    if lesson.pair not in config.pairs:
+        return None
+    pair = config.pairs[lesson.pair]
+    assisted = config.method(lesson.label).teacher == "assistant" and pair.assistants
+    return pair.assistants[-1] if assisted else pair.teacher

@@ -1,9 +1,9 @@
 """The block ``pairs``: who teaches whom."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from annotated_types import MaxLen
+from annotated_types import Ge, Le, MaxLen
 
 from stagewise.study.config.blocks import Block, Open, Overrides, Text, optional, optional_mapping
 
@@ -13,7 +13,29 @@ class NetworkEntry(Open):
     """A network of the zoo; further keys are options of its `build` function, such as `width`."""
 
     network: Text
-    """Its name, as in docs/zoo.md."""
+    """Its name, as in docs/zoo.md; a teacher may be another library's: `torchvision:resnet50`."""
+
+
+Channels = Annotated[tuple[Annotated[float, Ge(0), Le(1)], ...], MaxLen(16)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher(NetworkEntry):
+    """The network that teaches: trained here, or with weights of your own."""
+
+    weights: Text = optional("")
+    """A file with its weights: `torch.save(network.state_dict(), …)`, or safetensors. Then it is
+    not trained here."""
+    sha256: Text = optional("")
+    """Of that file; one of torch's is opened only where this says that it is the one you mean."""
+    head: Literal["kept", "new"] = optional("kept")
+    """`new`: the file's last layer is for other classes; a new one, and the rest, are trained as
+    teachers are."""
+    mean: Channels = optional(())
+    """What pixels from 0 to 1 were normalised by in another library's network; ImageNet's where not
+    said."""
+    std: Channels = optional(())
+    """The same, the deviation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +51,7 @@ class Assistant(NetworkEntry):
 class Pair(Block):
     """A teacher, its student, and maybe assistants between them."""
 
-    teacher: NetworkEntry
+    teacher: Teacher
     """The network that teaches."""
     student: NetworkEntry
     """The network that learns."""

@@ -20,7 +20,7 @@ def students(config: Config) -> Iterator[PlannedRun]:
     for pair, entry in config.pairs.items():
         arm = f"students/{pair}.baseline"
         yield from _alone(config, arm, pair, entry.student, budget, "student alone")
-        if same and data.student_images_per_class:
+        if same and data.student_images_per_class and not entry.teacher.weights:
             yield from _alone(config, f"students/{pair}.large", pair, entry.teacher, budget)
     on_target = REGIMES[block.regime].task == "target" and data.target_images_per_class
     for pair in block.pairs if same and on_target else ():

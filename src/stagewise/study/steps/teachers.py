@@ -8,8 +8,8 @@ from stagewise.study.config import Config
 from stagewise.study.config.lessons import Lesson, lessons
 from stagewise.study.config.pairs import NetworkEntry
 from stagewise.study.planned import PlannedRun
-from stagewise.study.regimes import REGIMES
-from stagewise.study.spec import Entry, Images
+from stagewise.study.regimes import REGIMES, given_folder
+from stagewise.study.spec import AS_IS, Entry, Images
 from stagewise.study.steps.arms import (
     ONE_STAGE,
     imagenet_start,
@@ -38,6 +38,12 @@ TRAINED_WHOLE = {
 }
 """``teacher_exits`` of a method → its teacher, where that is not the plain one with exits on its
 frozen backbone."""
+
+GIVEN: dict[str, tuple[str, Entry]] = {
+    "kept": ("given", {"recipe": AS_IS}),
+    "new": ("features", ONE_STAGE),
+}
+"""``head`` of a teacher with weights of the user's → start and recipe of its run."""
 
 SUFFIX = {"all": "", "target": ".target"}
 """What the names of a task's teachers end in."""
@@ -107,7 +113,10 @@ def _path(config: Config, lesson: Lesson) -> str:
 def _teacher(config: Config, pair: str, task: str) -> Iterator[PlannedRun]:
     """A pair's teacher on the classes of a task."""
     arm, entry = _teacher_arm(pair, task), config.pairs[pair].teacher
-    init, start = imagenet_start(config, pair, entry)
+    init, start, recipe = *imagenet_start(config, pair, entry), ONE_STAGE
+    if entry.weights:
+        init, recipe = GIVEN[entry.head]
+        start = {"init": given_folder(config.study, pair)}
     yield from trained(
         config,
         arm,
@@ -116,7 +125,7 @@ def _teacher(config: Config, pair: str, task: str) -> Iterator[PlannedRun]:
         init=init,
         network=network_entry(entry),
         method="ce",
-        recipe=ONE_STAGE,
+        recipe=recipe,
         training=training(config, arm, config.teachers.training),
         parents=start,
         labels={"pair": pair, "task": task, "network": "teacher", "display": "teacher"},

@@ -17,7 +17,11 @@ from stagewise.study.config.checks.data import (
 )
 from stagewise.study.config.checks.exits import head_problems, placing_problems
 from stagewise.study.config.checks.methods import method_problems
-from stagewise.study.config.checks.networks import network_problems, regime_problems
+from stagewise.study.config.checks.networks import (
+    network_problems,
+    regime_problems,
+    teacher_problems,
+)
 from stagewise.study.config.checks.places import (
     arm_problems,
     assistant_problems,
@@ -107,6 +111,7 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     training_problems: ("training", "distillation", "pruning", *OVERRIDING),
     network_problems: ("pairs", "data"),
     regime_problems: ("two_stage", "pairs", "data"),
+    teacher_problems: ("data", *TAUGHT),
     method_problems: ("methods", "pairs"),
     place_problems: TAUGHT,
     exit_problems: TAUGHT,

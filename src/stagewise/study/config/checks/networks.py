@@ -1,11 +1,13 @@
 """Networks, their options, the images and the weights that they start from."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from stagewise import catalogue
+from stagewise.study.config.lessons import above, lessons, sound_needs
 from stagewise.study.config.options import Problems, unknown
-from stagewise.study.config.pairs import NetworkEntry
+from stagewise.study.config.pairs import NetworkEntry, Teacher
 from stagewise.study.config.source import image_size, known_fact
 from stagewise.study.config.study import Config
 from stagewise.study.regimes import REGIMES
@@ -27,8 +29,8 @@ def network_problems(config: Config) -> Problems:
     size = image_size(config)
     for key, entry in (found for pair in config.pairs for found in _entries(config, pair)):
         name = entry.network
-        if name not in catalogue.networks():
-            yield unknown(f"{key}.network", name, catalogue.networks())
+        if not catalogue.network_file(name):
+            yield unknown(f"{key}.network", name, catalogue.named_like(name))
             continue
         yield from _option_problems(key, entry.options, catalogue.network_options(name))
         smallest = catalogue.network_fact(name, "SMALLEST") or 1
@@ -46,6 +48,53 @@ def _option_problems(key: str, given: Mapping[str, Any], known: Mapping[str, Any
             yield unknown(key, option, known)
         elif not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
             yield f"{key}.{option}: {value!r:.200} must be a whole number from 1 to {largest}"
+
+
+def teacher_problems(config: Config) -> Problems:
+    """Networks of other libraries that do more than teach by their logits; weights of teachers."""
+    for pair in config.pairs:
+        for key, entry in _entries(config, pair):
+            if catalogue.is_foreign(entry.network) and not isinstance(entry, Teacher):
+                yield (
+                    f"{key}.network: '{entry.network}' can only be a teacher; take one of"
+                    f" {', '.join(catalogue.networks())}"
+                )
+        yield from _given_problems(config, pair, config.pairs[pair].teacher)
+    for lesson in lessons(config):
+        teacher, needs = above(config, lesson), sound_needs(config, lesson.label)
+        inside = needs and (needs.teacher_taps or needs.blocks or needs.teacher_part)
+        if teacher and catalogue.is_foreign(teacher.network) and inside:
+            yield (
+                f"{lesson.key}: '{lesson.label}' looks at what is inside its teacher, and"
+                f" '{teacher.network}' of pair '{lesson.pair}' shows its logits and pooled vectors"
+                " only; choose another method, such as kd, or a teacher of the zoo"
+            )
+
+
+def _given_problems(config: Config, pair: str, teacher: Teacher) -> Problems:
+    """Weights that are there, and settings that belong to them."""
+    key, foreign = f"pairs.{pair}.teacher", catalogue.is_foreign(teacher.network)
+    if foreign and known_fact(config, "CHANNELS") == 1:
+        yield (
+            f"{key}.network: '{teacher.network}' takes colour images, and those of"
+            f" '{config.data.source}' are grey; take a network of the zoo"
+        )
+    for name in ("sha256", "head", "mean", "std"):
+        if name in teacher.as_dict() and not teacher.weights:
+            yield f"{key}.{name}: is of weights that are given, and none are; add {key}.weights"
+    for name, values in (("mean", teacher.mean), ("std", teacher.std)):
+        if values and (not foreign or len(values) != 3 or (name == "std" and 0 in values)):
+            yield (
+                f"{key}.{name}: {[*values]} must be three numbers, not 0, of a network of another"
+                " library; correct or remove it"
+            )
+    if teacher.weights and not Path(teacher.weights).expanduser().is_file():
+        yield f"{key}.weights: '{teacher.weights}' is no file; correct it"
+    if teacher.weights and pair in config.two_stage.pairs:
+        yield (
+            f"{key}.weights: two_stage trains teachers of its own, on some of the classes; remove"
+            f" '{pair}' from two_stage.pairs, or the weights"
+        )
 
 
 def regime_problems(config: Config) -> Problems:

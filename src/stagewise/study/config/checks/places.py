@@ -2,7 +2,7 @@
 
 from stagewise import catalogue
 from stagewise.errors import UserError
-from stagewise.study.config.lessons import Lesson, lessons, methods_named, sound_needs
+from stagewise.study.config.lessons import above, lessons, methods_named, sound_needs
 from stagewise.study.config.options import Problems, unknown
 from stagewise.study.config.pairs import NetworkEntry
 from stagewise.study.config.study import Config
@@ -106,12 +106,10 @@ def channel_problems(config: Config) -> Problems:
     """Networks of other channels, where a method compares them one by one."""
     for lesson in lessons(config):
         needs = sound_needs(config, lesson.label)
-        if not (needs and needs.same_channels and lesson.pair in config.pairs):
+        teacher = above(config, lesson)
+        if not (needs and needs.same_channels and teacher):
             continue
-        own, theirs = (
-            _channels(config.pairs[lesson.pair].student),
-            _channels(_above(config, lesson)),
-        )
+        own, theirs = _channels(config.pairs[lesson.pair].student), _channels(teacher)
         depth = min(len(own), len(theirs))
         if own[-depth:] != theirs[-depth:]:
             yield (
@@ -120,13 +118,6 @@ def channel_problems(config: Config) -> Problems:
                 f" the teacher's {_listed(theirs)}; choose a student of the teacher's kind and"
                 " width"
             )
-
-
-def _above(config: Config, lesson: Lesson) -> NetworkEntry:
-    """Who teaches: the pair's teacher, or the last of its assistants."""
-    pair = config.pairs[lesson.pair]
-    assisted = config.method(lesson.label).teacher == "assistant" and pair.assistants
-    return pair.assistants[-1] if assisted else pair.teacher
 
 
 def _channels(entry: NetworkEntry) -> list[int]:
