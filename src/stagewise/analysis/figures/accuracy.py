@@ -31,7 +31,9 @@ def draw(results: Results) -> Figure:
         (str(pair), str(task), list(part.groupby("arm", sort=False)))
         for (pair, task), part in main.groupby(["pair", "task"], sort=False)
     ]
-    heights = [0.25 * (len(arms) + sum(map(_lines, arms)) / 3 + 1.6) for *_, arms in panels]
+    heights = [
+        0.25 * (len(arms) + sum(_lines(part) for _, part in arms) / 3 + 1.6) for *_, arms in panels
+    ]
     figure, grid = drawing.panels(heights, 0.1)
     for axes, (pair, task, arms) in zip(grid, panels, strict=True):
         seeds = main.loc[(main["pair"] == pair) & (main["task"] == task)]
@@ -54,6 +56,6 @@ def draw(results: Results) -> Figure:
     return figure
 
 
-def _lines(arm: tuple[str, pd.DataFrame]) -> int:
+def _lines(arm: pd.DataFrame) -> int:
     """Lines of an arm's name beyond the first."""
-    return len(textwrap.wrap(display(arm[1].iloc[0]), LINE)) - 1
+    return len(textwrap.wrap(display(arm.iloc[0]), LINE)) - 1

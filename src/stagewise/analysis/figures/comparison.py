@@ -102,7 +102,7 @@ def _outside(axes: Axes, y: float, mean: float, colour: str) -> None:
     place = left if mean < left else right
     side = 1 if mean < left else -1
     axes.plot([place], [y], "<" if side > 0 else ">", color=colour, markersize=4, clip_on=False)
-    text = {"textcoords": "offset points", "va": "center", "fontsize": 6.5}
+    text: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 6.5}
     across = "left" if side > 0 else "right"
     axes.annotate(number(mean, 1), (place, y), (6 * side, 0), ha=across, **text)
 

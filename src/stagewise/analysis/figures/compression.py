@@ -1,5 +1,7 @@
 """The figure of accuracy against MACs: dense, pruned and recovered networks of each chain."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -90,7 +92,7 @@ def _operating_points(axes: Axes, dense: pd.DataFrame, part: pd.DataFrame) -> No
             mean = float(arm["test_accuracy"].mean())
             below += [f"{mean:.0f}"] if mean < floor else []
         if below:
-            place = {"textcoords": "offset points", "va": "center", "fontsize": 7}
+            place: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7}
             axes.annotate(", ".join(dict.fromkeys(below)), (centre, floor), (7, 0), **place)
     axes.set_xscale("log")
     axes.set_xticks(list(ticks), list(ticks.values()))

@@ -20,4 +20,5 @@ def draw(results: Results) -> Figure:
     """A panel per pair."""
     rows = tradeoff.networks(results)
     macs = rows.groupby("arm")["macs"].mean() / 1e6
-    return tradeoff.draw(results, macs.to_dict(), "million multiply-adds an image")
+    costs = {str(arm): float(value) for arm, value in macs.items()}
+    return tradeoff.draw(results, costs, "million multiply-adds an image")

@@ -237,7 +237,7 @@ def row_of_seeds(axes: Axes, y: float, values: pd.Series, look: tuple[str, str])
     mean, low, high = mean_interval(values)
     if mean < left:
         axes.plot([left], [y], "<", color=colour, markersize=4, clip_on=False)
-        place = {"textcoords": "offset points", "va": "center", "fontsize": 7}
+        place: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7}
         axes.annotate(f"{mean:.1f}", (left, y), (6, 0), color=INK, **place)
         return
     spread = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
@@ -256,11 +256,11 @@ def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     for columns in range(min(5, len(handles)), 0, -1):
         legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
         figure.draw_without_rendering()
-        size = legend.get_window_extent().size / figure.dpi
-        if size[0] <= across - 0.05 or columns == 1:
+        box = legend.get_window_extent()
+        if box.width / figure.dpi <= across - 0.05 or columns == 1:
             break
         legend.remove()
-    figure.set_figheight(figure.get_size_inches()[1] + size[1])
+    figure.set_figheight(figure.get_size_inches()[1] + box.height / figure.dpi)
 
 
 DIRECTIONS = tuple(
@@ -312,12 +312,12 @@ def label_points(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None
                 note.remove()
             if covered + outside < 1e-6:
                 break
-        _, note, box = best
-        assert note is not None
-        assert box is not None
-        note.set_in_layout(False)
-        taken.append(box)
-        across, up = note.xyann
+        _, chosen, place = best
+        assert chosen is not None
+        assert place is not None
+        chosen.set_in_layout(False)
+        taken.append(place)
+        across, up = chosen.xyann
         if np.hypot(across, up) > 13:
             axes.annotate(
                 "",

@@ -36,8 +36,8 @@ def draw(results: Results) -> Figure:
     parts = list(with_exits.groupby("pair", sort=False))
     figure, grid = drawing.panels([2.5] * len(parts), 0.1)
     for axes, (pair, part) in zip(grid, parts, strict=True):
-        for _, arm in part.groupby("arm", sort=False):
-            _arm(axes, arm)
+        for _, rows in part.groupby("arm", sort=False):
+            _arm(axes, rows)
         for arm, (marker, face, _) in SINGLE.items():
             single = results.main[results.main["arm"] == arm.format(pair=pair)]
             if len(single):

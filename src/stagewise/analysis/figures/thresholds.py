@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -44,7 +45,7 @@ def draw(results: Results) -> Figure:
         own = [each for each in found if each.run["pair"] == pair]
         for arm, runs in groupby(own, key=lambda each: each.run["arm"]):
             seeds = list(runs)
-            colour = drawing.arm_look(seeds[0].run)[0]
+            colour = drawing.arm_look(pd.Series(seeds[0].run))[0]
             looks[str(seeds[0].run["display"])] = colour
             _curve(axes, seeds, colour)
             _whole(axes, results, arm, colour)

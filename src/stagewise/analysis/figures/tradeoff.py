@@ -110,11 +110,12 @@ def _labels(
 ) -> list[tuple[float, float, str]]:
     """Names: all where they are few; else of the line, the teacher, the student alone, KD, and of
     what lies below the axis."""
-    points, first = _points(part, costs), part.drop_duplicates("arm").set_index("arm", drop=False)
+    points, first = _points(part, costs), part.drop_duplicates("arm")
+    runs = {str(run["arm"]): run for _, run in first.iterrows()}
     line = set(frontier(points))
     found = []
     for arm, (x, y) in points.items():
-        run = first.loc[arm]
+        run = runs[arm]
         plain = run["network"] == "student" and run["recipe"] == "one_stage"
         known = plain and (run["method"] == "kd" or (run["chain"] == "" and run["method"] == "ce"))
         known &= run["recovery"] in ("", "kd")

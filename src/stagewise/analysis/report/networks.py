@@ -112,7 +112,7 @@ def network_table(results: Results, first: pd.DataFrame, provenance: Provenance)
             }
         )
     frame = pd.DataFrame(rows)
-    order = ["Network", *(heading for heading in frame if heading != "Network")]
+    order = ["Network", *(str(heading) for heading in frame if heading != "Network")]
     same = [h for h in order[1:-1] if len(frame) > 1 and frame[h].nunique() == 1]
     headings = [heading for heading in order if heading not in same]
     told = [f"{h}: {frame[h].iloc[0]}" for h in same if frame[h].iloc[0] != "–"]

@@ -66,5 +66,7 @@ def plain(frame: pd.DataFrame, name: str, caption: str = "") -> PageTable:
     named = next((heading for heading in NAMING if heading in frame), None)
     headings = [str(heading) for heading in frame.columns if heading != named]
     headings = [named, *headings] if named else headings
-    rows = [[escape(cell) for cell in row] for row in frame[headings].to_numpy(dtype=object)]
+    rows: list[list[object]] = [
+        [escape(cell) for cell in row] for row in frame[headings].to_numpy(dtype=object)
+    ]
     return PageTable(name, caption, headings, rows, [], False)

@@ -28,18 +28,23 @@ def make(results: Results) -> Table:
         told = data.assign(told=data.apply(_told, axis=1))
         wide = told.pivot(index=["arm", "exit"], columns="batch", values="told")
         wide = wide.reindex(pd.MultiIndex.from_frame(data[["arm", "exit"]].drop_duplicates()))
-        shown = pd.DataFrame(
-            {
-                "Network": full_name(named.loc[arm]),
-                "Pair": named.loc[arm, "pair"],
-                "Task": TASKS[named.loc[arm, "task"]],
-                "Exit": output,
-                **{f"Batch {batch}, ms": row[batch] for batch in wide.columns},
-                "Parameters": counts(seeds.get_group((arm, output))["parameters"]),
-                "MACs": count(taken.loc[(arm, output), "macs"]),
-            }
-            for (arm, output), row in wide.iterrows()
-        )
+        rows = []
+        for key in wide.index.to_list():
+            arm, output = str(key[0]), str(key[1])
+            network, row = named.loc[arm], wide.loc[[key]].iloc[0]
+            same = passed[(passed["arm"] == arm) & (passed["exit"] == output)]
+            rows.append(
+                {
+                    "Network": full_name(pd.Series(network)),
+                    "Pair": network["pair"],
+                    "Task": TASKS[str(network["task"])],
+                    "Exit": output,
+                    **{f"Batch {batch}, ms": row[batch] for batch in wide.columns},
+                    "Parameters": counts(same["parameters"]),
+                    "MACs": count(float(same["macs"].mean())),
+                }
+            )
+        shown = pd.DataFrame(rows)
     return Table(
         "latency",
         "Latency of a forward pass: median of repeated passes of one network, the first seed’s; to "
