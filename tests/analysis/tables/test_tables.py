@@ -230,3 +230,24 @@ def test_latency_of_an_operating_point_is_that_of_the_exits_passed(results: Resu
     latency = make_table("latency", replace(results, latency=pd.DataFrame(rows))).data
     macs = results.summary[results.summary["arm"] == arm].groupby("exit")["cumulative_macs"].mean()
     assert dict(zip(latency["exit"], latency["macs"], strict=True)) == macs[[*exits]].to_dict()
+
+
+def test_the_clock_stands_beside_the_network_that_was_timed(results: Results) -> None:
+    """Seeds that were pruned to other shapes are a range, not a mean that no network has."""
+    arm = "students/vgg.baseline"
+    latency = pd.DataFrame({"arm": [arm], "batch": [1], "milliseconds": [0.5]})
+    own = results.summary["arm"] == arm
+    plain = make_table("latency", replace(results, latency=latency))
+    assert "MACs of all seeds" not in plain.shown
+    runs = results.study.runs
+    seeds = {path: n for n, path in enumerate(runs.loc[runs["arm"] == arm, "path"])}
+    assert len(seeds) > 1
+    more = results.summary["path"].map(seeds).fillna(0)
+    summary = results.summary.assign(
+        macs=results.summary["macs"] + more * 10**6, cumulative_macs=float("nan")
+    )
+    table = make_table("latency", replace(results, latency=latency, summary=summary))
+    (row,) = table.data.to_dict("records")
+    assert row["macs"] == row["macs_low"] == results.summary.loc[own, "macs"].iloc[0]
+    assert row["macs_high"] - row["macs_low"] == (len(seeds) - 1) * 10**6
+    assert " to " in table.shown["MACs of all seeds"].iloc[0]
