@@ -57,14 +57,11 @@ def test_a_study_without_validation_ends_with_its_verdicts(
     write_tables(results, make_tables(results), tmp_path / "tables")
     page = render(results, claims, published / "figures", tmp_path / "report.html")
     for text in ((tmp_path / "tables/study.md").read_text(), page):
-        assert (
-            "ates: not judged, as no images were held out." in text
-            or "gates were not judged" in text
-        )
+        assert "not judged, as no images were held out." in text
         assert "No images were held out, and nothing was chosen" in text
         for untrue in ("chosen on validation", "made on validation", "gates are passed", "nan"):
             assert untrue not in text, untrue
-    assert "The study’s gates were not judged" in page
+    assert "This was not judged" in page
     notice = " ".join(text.get_text() for text in learning.draw(results).texts)
     assert "holds out no validation images" in notice
 

@@ -8,6 +8,7 @@ import csv
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,7 +53,9 @@ def numbers(study: str, label: str) -> dict[Row, tuple[float, float]]:
     exits = "sepatt" if needs.teacher_part == "exits_ce" else None
     teacher = network(seed=1, exits=exits, image_size=SIZE) if needs.teacher else None
     torch.manual_seed(0)
-    few = {"negatives": 32} if needs.remembers else {}
+    few: dict[str, Any] = {"negatives": 32} if needs.remembers else {}
+    if weights := entry.options.get("exit_weights"):
+        few["exit_weights"] = weights[: len(student.stages)]  # the studies' networks have more
     method = make(name, student, teacher, data, **{**entry.method_options(), **few})
     for module in (method, student, teacher, method.teacher_part):
         if module is not None:

@@ -93,7 +93,8 @@ def test_whatever_goes_first_the_target_is_met_or_refused_beforehand(name: str) 
             descent = wander(known, ratio, 0.05, seed)
             assert descent.window.low <= descent.macs <= descent.window.high, (ratio, seed)
     assert refused != [1.5, 2, 3, 4, 8, 16]
-    assert 16 in refused
+    most = known.macs(known.channels) / known.macs(known.least)
+    assert 16 in refused or 1.05 * most >= 16
 
 
 def test_without_a_look_ahead_some_orders_would_miss() -> None:

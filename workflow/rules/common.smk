@@ -393,3 +393,24 @@ def other_summary(wildcards):
             f"{CONFIG_NAME}: equivalence.study: {other} is not there; run that study first"
         )
     return other
+
+
+# Claims of the study's own are no part of the plan: a change of them touches verdicts alone.
+OWN_CLAIMS = (
+    f"--own {shlex.quote(canonical_json(PLAIN['claims']))}" if PLAIN.get("claims") else ""
+)
+# Figure → what it is drawn from beside the summary; the others are untouched by a change of it.
+FIGURE_DATA = {
+    "differences": packaged("papers/claims.yaml"),
+    "order": packaged("papers/published_values.csv"),
+    "speed": results("latency.csv"),
+}
+
+
+def figure_data(wildcards):
+    return FIGURE_DATA.get(wildcards.figure, [])
+
+
+def figure_options(wildcards):
+    options = {"differences": OWN_CLAIMS, "speed": f"--latency {results('latency.csv')}"}
+    return options.get(wildcards.figure, "")

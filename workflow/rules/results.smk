@@ -3,27 +3,6 @@ TEMPLATES = sorted(map(str, Path(packaged("analysis/report/templates")).iterdir(
 TABLES = list(catalogue.tables())
 # Tables are found by their files, so no import of a script names them.
 TABLE_MODULES = [catalogue.module_name(path) for path in catalogue.tables().values()]
-OWN_CLAIMS = canonical_json(PLAIN["claims"]) if PLAIN.get("claims") else ""
-# Figure → what it is drawn from beside the summary; the others are untouched by a change of it.
-FIGURE_DATA = {
-    "differences": packaged("papers/claims.yaml"),
-    "order": packaged("papers/published_values.csv"),
-    "speed": results("latency.csv"),
-}
-
-
-def figure_data(wildcards):
-    return FIGURE_DATA.get(wildcards.figure, [])
-
-
-def figure_options(wildcards):
-    options = {
-        "differences": f"--own {shlex.quote(OWN_CLAIMS)}",
-        "speed": f"--latency {results('latency.csv')}",
-    }
-    return options.get(wildcards.figure, "")
-
-
 # Not a parameter itself: Snakemake would print all of it, twice, where a key changes.
 PLANNED = canonical_json(
     {k: v for k, v in PLAIN.items() if k not in ("figures", "table", "claims")}
@@ -263,7 +242,7 @@ rule judge:
         "Verdicts"
     shell:
         f"python {SCRIPTS}/claims.py"
-        " --plan {input.plan} --summary {input.summary} --own {params.own:q} --out {output}"
+        " --plan {input.plan} --summary {input.summary} {params.own} --out {output}"
         " > {log} 2>&1"
 
 
@@ -301,7 +280,7 @@ rule write_report:
         f"python {SCRIPTS}/report.py"
         " --plan {input.plan} --summary {input.summary}"
         " --claims {input.claims} --figures {params.figures} --latency {input.latency}"
-        " --own {params.own:q} {params.gradcam} --out {output} > {log} 2>&1"
+        " {params.own} {params.gradcam} --out {output} > {log} 2>&1"
 
 
 rule compare_studies:

@@ -76,9 +76,17 @@ def _claim(book: ClaimBook, rows: pd.DataFrame) -> Claim:
     try:
         return book.named(str(first["claim"]))
     except StopIteration:
-        texts = [str(first[key]) for key in ("claim", "paper", "title", "wording", "source")]
-        told = (f"it holds that {first['title']}", f"it does not hold that {first['title']}")
-        return Claim(*texts, *told, f"whether {first['title']}", ())
+        return Claim(
+            id=str(first["claim"]),
+            paper=str(first["paper"]),
+            title=str(first["title"]),
+            wording=str(first["wording"]),
+            source=str(first["source"]),
+            holds=f"it holds that {first['title']}",
+            fails=f"it does not hold that {first['title']}",
+            open=f"whether {first['title']}",
+            contrasts=(),
+        )
 
 
 def _kind(verdict: str, main: pd.DataFrame) -> str:
