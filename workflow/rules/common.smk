@@ -397,7 +397,9 @@ def other_summary(wildcards):
 
 # Claims of the study's own are no part of the plan: a change of them touches verdicts alone.
 OWN_CLAIMS = (
-    f"--own {shlex.quote(canonical_json(PLAIN['claims']))}" if PLAIN.get("claims") else ""
+    f"--own {shlex.quote(canonical_json(PLAIN['claims']))}"
+    if PLAIN.get("claims")
+    else ""
 )
 # Figure → what it is drawn from beside the summary; the others are untouched by a change of it.
 FIGURE_DATA = {
@@ -412,5 +414,8 @@ def figure_data(wildcards):
 
 
 def figure_options(wildcards):
-    options = {"differences": OWN_CLAIMS, "speed": f"--latency {results('latency.csv')}"}
+    options = {
+        "differences": OWN_CLAIMS,
+        "speed": f"--latency {results('latency.csv')}",
+    }
     return options.get(wildcards.figure, "")
