@@ -128,7 +128,7 @@ def test_a_pulled_clone_is_idle_and_an_edit_reruns_what_it_should(clone: Project
     assert runs(said(clone, "snakemake", "--dry-run")) == RECOVERIES
     clone.run("git", "checkout", "--quiet", "config.yaml")
     # its own library counts, whatever environment is active
-    clone.replace("src/stagewise/methods/oto.py", "if len(exits) >", "if 0 + len(exits) >")
+    clone.replace("src/stagewise/methods/oto.py", "if len(partners) !=", "if 0 + len(partners) !=")
     planned = said(clone, "env", "--unset=PYTHONPATH", "snakemake", "--dry-run")
     assert runs(planned) == {"Multi-exit resnet.oto, seed 0"}
 
