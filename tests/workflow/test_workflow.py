@@ -99,7 +99,9 @@ def test_another_seed_adds_runs_and_repeats_none(project):
 
 
 def test_an_edit_of_one_method_reruns_only_its_runs(project):
-    project.replace("src/stagewise/methods/oto.py", "if len(partners) !=", "if 0 + len(partners) !=")
+    project.replace(
+        "src/stagewise/methods/oto.py", "if len(partners) !=", "if 0 + len(partners) !="
+    )
     training = {line for line in project.planned() if "seed" in line}
     assert training == {"Multi-exit resnet.oto, seed 0"}
 
