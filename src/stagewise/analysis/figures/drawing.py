@@ -252,7 +252,8 @@ def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     its own."""
     if not handles:
         return
-    across = float(figure.get_size_inches()[0])
+    across, height = (float(size) for size in figure.get_size_inches())
+    figure.set_figheight(height + 20)  # a legend of many does not fit before its height is known
     for columns in range(min(5, len(handles)), 0, -1):
         legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
         figure.draw_without_rendering()
@@ -260,7 +261,7 @@ def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
         if box.width / figure.dpi <= across - 0.05 or columns == 1:
             break
         legend.remove()
-    figure.set_figheight(figure.get_size_inches()[1] + box.height / figure.dpi)
+    figure.set_figheight(height + box.height / figure.dpi)
 
 
 DIRECTIONS = tuple(
