@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import architecture, copied, make, network, task_data
+from helpers import ROOT, architecture, copied, make, network, task_data
 from torch import nn
 
 from stagewise.catalogue import method_needs, method_recipe, method_weights, methods
@@ -10,8 +10,9 @@ from stagewise.data.batches import TrainingBatches
 from stagewise.methods.base import DistillationMethod
 from stagewise.models.cost import layer_macs
 from stagewise.models.features import Network
-from stagewise.models.store import build
+from stagewise.models.store import Architecture, build
 from stagewise.recipes.base import Phase, make_phases
+from stagewise.study.config import load_config
 from stagewise.study.spec import Training
 from stagewise.training.cost import MultiplyAdds, training_effort
 
@@ -67,6 +68,35 @@ def test_the_teacher_answers_every_view() -> None:
     assert found["teacher_macs"] == 3 * IMAGES * counted.count > 0
     views = effort("hsakd", phases)["teacher_macs"]
     assert views == method_needs("hsakd").views * found["teacher_macs"]
+
+
+@pytest.mark.parametrize(
+    ("study", "pixels"), [("digits-two-stage", 16), ("cifar100-cpu-two-stage", 32)]
+)
+def test_what_stage_one_saves_is_given_back(study: str, pixels: int) -> None:
+    """The refunded arm takes as many multiply-adds as one stage, its teacher's answers included, as
+    near as whole epochs come; the arm of equal epochs takes less."""
+    config = load_config(ROOT / f"config/{study}.yaml")
+    [pair] = config.pairs.values()
+    student, teacher = (
+        build(Architecture(each.network, each.options, 15, 1, pixels), 0)
+        for each in (pair.student, pair.teacher)
+    )
+    data = task_data(IMAGES, size=pixels, classes=15)
+    batches = TrainingBatches(data, seed=0, settings=Training(batch_size=BATCH))
+    method = make("kd", student, teacher, data)
+
+    def macs(label: str, recipe: str) -> int:
+        epochs = config.trained(config.two_stage.training, config.method(label).training).epochs
+        phases = make_phases({"recipe": recipe}, epochs=epochs, lr=0.1)
+        weights = method_weights("kd")
+        found = training_effort(student, method, weights, teacher, batches, phases)
+        return found["training_macs"] + found["teacher_macs"]
+
+    one = macs("kd", "one_stage")
+    epoch = one / config.trained(config.two_stage.training).epochs
+    assert macs("two_stage_refunded", "two_stage") == pytest.approx(one, abs=epoch / 2)
+    assert macs("kd", "two_stage") < one - epoch / 2
 
 
 def test_products_and_transposed_convolutions_count() -> None:
