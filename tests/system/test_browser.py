@@ -69,6 +69,14 @@ def test_the_report_is_accessible_and_fits(visit, size, scheme):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != background
 
 
+@pytest.mark.parametrize(("width", "screens"), [(1280, 8), (500, 14)])
+def test_the_folded_page_is_short_and_no_wider_than_its_window(visit, width, screens):
+    page, _ = visit()
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollHeight") <= screens * 900
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_the_report_asks_nobody_and_has_no_errors(visit, report):
     page, heard = visit()
     page.click("button[data-do=unfold]")

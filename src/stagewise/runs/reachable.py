@@ -41,9 +41,8 @@ def shape_of(config: Config, block: Pruning, data: DataSize) -> Architecture:
 
 def limits_of(config: Config, block: Pruning) -> Limits:
     """What a block leaves of every layer."""
-    block_of_all = config.recovery
-    own = (block.round_to, block.keep)
-    return Limits(block_of_all.min_channels, block_of_all.min_share, *own)
+    usual = config.recovery
+    return Limits(usual.min_channels, usual.min_share, block.round_to, block.keep)
 
 
 def reach_of(architecture: Architecture, limits: Limits) -> Reach:

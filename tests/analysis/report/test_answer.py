@@ -1,11 +1,13 @@
 """The answer of a study, made by rule from its tables."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
 
-from stagewise.analysis.report.answer import advise
+from stagewise.analysis.records.labels import RECOVERED
+from stagewise.analysis.report.answer import WAYS, advise
+from stagewise.study.config.compression import Recovered
 
 ALONE, KD, OTO, CE = (
     "students/p.baseline",
@@ -14,6 +16,13 @@ ALONE, KD, OTO, CE = (
     "multi_exit/p.ce",
 )
 Rows = dict[str, dict[str, Any]]
+
+
+def test_every_recovery_has_its_words() -> None:
+    """One without would never be advised."""
+    ways = {*get_args(Recovered)}
+    assert {*WAYS} == ways - {"bn"}
+    assert ways <= {*RECOVERED}
 
 
 def compared(gains: dict[str, tuple[float, float, float, float]], n: int = 6) -> pd.DataFrame:

@@ -5,7 +5,6 @@ import itertools
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -403,20 +402,3 @@ def test_the_page_can_be_used_without_eyes_or_mouse(page: str) -> None:
         assert "<button" not in summary
     for inside in re.findall(r"<dl[^>]*>(.*?)</dl>", page, flags=re.S):
         assert {*re.findall(r"<(\w+)", inside)} <= {"div", "dt", "dd", "span", "b", "i", "a"}
-
-
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs a browser")
-@pytest.mark.parametrize(("width", "screens"), [(1280, 8), (500, 14)])
-def test_the_folded_page_is_short_and_no_wider_than_its_window(
-    page: str, tmp_path: Path, width: int, screens: int
-) -> None:
-    told = "<script>document.title = [document.documentElement.scrollHeight,"
-    told += " document.documentElement.scrollWidth - innerWidth].join(' ')</script></body>"
-    file = tmp_path / "page.html"
-    file.write_text(page.replace("</body>", told))
-    command = ["chromium", "--headless", "--no-sandbox", f"--window-size={width},900", "--dump-dom"]
-    done = subprocess.run([*command, file.as_uri()], capture_output=True, text=True, check=True)
-    found = re.search(r"<title>(\d+) (-?\d+)</title>", done.stdout)
-    assert found
-    assert int(found[1]) <= screens * 900
-    assert int(found[2]) <= 0

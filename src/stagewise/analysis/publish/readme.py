@@ -46,10 +46,10 @@ shapes or places always say the same.
 
 
 def contrast_table(claims: pd.DataFrame) -> str:
-    """A row for each contrast that the study has, with the smallest effect that it could detect
-    (80 % power, two-sided 5 %) and the published one."""
+    """A row for each contrast, with the smallest effect that the study could detect (80 % power,
+    two-sided 5 %) and the published one; of those whose networks it lacks, with the reason."""
     rows = []
-    for _, row in claims[claims["n"] > 0].iterrows():
+    for _, row in claims.iterrows():
         published = [number(row[f"published_{end}"]) for end in ("low", "high")]
         compared = bool(row["control"]) and pd.notna(row["mde"])
         rows.append(
@@ -57,7 +57,7 @@ def contrast_table(claims: pd.DataFrame) -> str:
                 "Claim": row["claim"],
                 "Pair": row["pair"],
                 "Contrast": row["contrast"],
-                "Effect": effect(row),
+                "Effect": effect(row) if row["n"] else "–",
                 "Detectable": _detectable(row) if compared else "–",
                 "Published": " to ".join(published) if pd.notna(row["published_low"]) else "–",
                 "Verdict": ": ".join(filter(None, (row["verdict"], row["reason"]))),

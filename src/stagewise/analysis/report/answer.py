@@ -32,7 +32,13 @@ MOST = 2
 WAYS = {
     "ce": "recover with the labels alone",
     "kd": "recover with KD",
+    "two_stage_ce": "recover with the labels alone, in two stages",
     "two_stage_kd": "recover with two-stage KD",
+    "rewound_ce": "recover with the labels alone at a rewound rate",
+    "rewound_kd": "recover with KD at a rewound rate",
+    "self_kd": "recover with KD from the unpruned student",
+    "scratch_ce": "train that shape from scratch with the labels alone",
+    "scratch_ce_macs": "train that shape from scratch with the labels alone, for as long in MACs",
     "scratch_kd": "train that shape from scratch with KD",
 }
 """Recovery that trains → what one does."""

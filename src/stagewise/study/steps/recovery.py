@@ -81,26 +81,17 @@ def recovered(
             if way.recipe["recipe"] == REESTIMATION and family:
                 continue
             teacher = taught_by(config, chain.pair, chain.task, way.method)
-            yield from trained(
+            yield from _chained(
                 config,
+                chain,
                 f"{arm}.{family}" if family else arm,
-                config.seeds,
-                data=Images(task=chain.task, images="few"),
                 init="shape" if way.anew else "parent",
-                network=network_entry(config.pairs[chain.pair].student),
                 method=way.method,
                 recipe=way.recipe,
                 training=_training(config, chain, way, ratio, arm, given),
-                parents={
-                    "init": same_seed(config, source),
-                    "teacher": same_seed(config, chain.dense) if way.by_dense else teacher,
-                },
-                reference=teacher_path(config, chain.pair, chain.task),
+                source=source,
+                teacher=same_seed(config, chain.dense) if way.by_dense else teacher,
                 labels={
-                    "pair": chain.pair,
-                    "task": chain.task,
-                    "network": "student",
-                    "chain": chain.name,
                     "criterion": criterion,
                     "ratio": ratio,
                     "recovery": name,
@@ -114,27 +105,53 @@ def sparse(config: Config, chain: Chain, recipe: str) -> Iterator[PlannedRun]:
     epochs of a recovery and no weight decay."""
     arm = f"recovery/{chain.pair}.{chain.name}.dense.{recipe}"
     overrides = [config.recovery.training, config.method("ce").training, {"weight_decay": 0.0}]
+    shown = {"criterion": "dense", "ratio": 1.0, "recovery": recipe}
+    yield from _chained(
+        config,
+        chain,
+        arm,
+        init="parent",
+        method="ce",
+        recipe={"recipe": recipe},
+        training=training(config, arm, *overrides),
+        source=chain.dense,
+        labels={**shown, "display": "dense student, made sparse"},
+    )
+
+
+def _chained(
+    config: Config,
+    chain: Chain,
+    arm: str,
+    *,
+    init: str,
+    method: str,
+    recipe: Entry,
+    training: Training,
+    source: str,
+    teacher: str = "",
+    labels: dict[str, Any],
+) -> Iterator[PlannedRun]:
+    """The runs of an arm that goes on from the networks of the arm ``source``."""
+    teachers = {"teacher": teacher} if teacher else {}
     yield from trained(
         config,
         arm,
         config.seeds,
         data=Images(task=chain.task, images="few"),
-        init="parent",
+        init=init,
         network=network_entry(config.pairs[chain.pair].student),
-        method="ce",
-        recipe={"recipe": recipe},
-        training=training(config, arm, *overrides),
-        parents={"init": same_seed(config, chain.dense)},
+        method=method,
+        recipe=recipe,
+        training=training,
+        parents={"init": same_seed(config, source), **teachers},
         reference=teacher_path(config, chain.pair, chain.task),
         labels={
             "pair": chain.pair,
             "task": chain.task,
             "network": "student",
             "chain": chain.name,
-            "criterion": "dense",
-            "ratio": 1.0,
-            "recovery": recipe,
-            "display": "dense student, made sparse",
+            **labels,
         },
     )
 
