@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help install reproduce tune forecast test test-system lint lock rulegraph container readme zoo method-docs config-docs bench pull-records clean-work
+.PHONY: help install reproduce ship tune forecast test test-system lint lock rulegraph container readme zoo method-docs config-docs bench pull-records clean-work
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,9 @@ install: .venv/installed  ## Make .venv from the hash-checked lock
 reproduce: install  ## Run the default study; ends with the verdicts and where the report is
 	snakemake
 	@python scripts/headline.py --claims results/digits/claims.csv --report results/digits/report.html
+
+ship: install  ## From images and a target to a verdict and files that run anywhere: make ship STUDY=config/ship.yaml
+	@python scripts/ship.py $(if $(filter config.yaml,$(STUDY)),config/ship.yaml,$(STUDY))
 
 tune: install  ## Choose the default study's learning rates on validation, until none is at its grid's edge
 	python scripts/tune.py config.yaml config/digits-tune.yaml

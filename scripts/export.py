@@ -1,6 +1,7 @@
 """Write files of a run's network that run anywhere, checked and timed: python scripts/export.py RUN
 [--int8]."""
 
+import re
 from pathlib import Path
 
 from stagewise.errors import UserError
@@ -17,6 +18,9 @@ def main() -> None:
     options.add_argument(
         "--pixels", action="store_true", help="graphs take uint8 and normalise themselves"
     )
+    options.add_argument(
+        "--frame", metavar="HxW", help="a file more, frame.onnx, that takes uint8 frames so large"
+    )
     options.add_argument("--batch", type=int, default=32, help="images a call that is timed")
     options.add_argument("--repeats", type=int, default=30, help="calls that are timed")
     options.add_argument("--licence", default="", help="of the weights, for the model card")
@@ -29,13 +33,27 @@ def main() -> None:
             from stagewise.ship.export import Wanted, export_run
     except ModuleNotFoundError as error:
         raise UserError(f"{error}; the extra has it: pip install 'stagewise[ship]'") from None
-    wanted = {name: getattr(arguments, name) for name in Wanted.__dataclass_fields__}
+    given = ("int8", "pixels", "batch", "repeats", "licence")
+    wanted = {name: getattr(arguments, name) for name in given}
+    wanted["frame"] = _frame(arguments.frame) if arguments.frame else None
     out = arguments.out or arguments.run / "ship"
     for row in export_run(arguments.run, out, arguments.data, Wanted(**wanted))["files"]:
         print(
             f"{out / row['file']}: {row['bytes']:,} bytes, {row['test_accuracy']:.2f} % right,"
             f" {row['same']:.2f} % of the answers as in PyTorch"
         )
+
+
+def _frame(text: str) -> tuple[int, int]:
+    """Height and width.
+
+    Raises:
+        UserError: it says something else.
+    """
+    if not re.fullmatch("[1-9][0-9]{0,3}x[1-9][0-9]{0,3}", text):
+        raise UserError(f"--frame: '{text:.40}' is no height and width; give them like 480x640")
+    height, width = map(int, text.split("x"))
+    return height, width
 
 
 if __name__ == "__main__":

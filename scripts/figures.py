@@ -17,6 +17,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
     known = catalogue.figures()
     arguments.add_argument("--name", choices=[*known, "all"], default="all", help="which figure")
+    arguments.add_argument("--candidates", type=Path, help="candidates.csv, of a target")
     arguments.add_argument("--gradcam", type=Path, help="gradcam.csv, where maps were compared")
     arguments.add_argument("--dpi", type=int, default=300, help="of the PNGs")
     arguments.add_argument(
@@ -24,7 +25,9 @@ def main() -> None:
     )
     arguments.add_argument("--latency", type=Path, help="latency.csv, where it was measured")
     args = arguments.parse_args()
-    results = read_results(args.plan, args.root, args.summary, args.latency, args.own, args.gradcam)
+    results = read_results(
+        args.plan, args.root, args.summary, args.latency, args.own, args.gradcam, args.candidates
+    )
     names = list(known) if args.name == "all" else [args.name]
     write_figures(results, args.out, names, args.dpi, args.format)
 

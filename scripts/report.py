@@ -17,10 +17,13 @@ def main() -> None:
     arguments.add_argument("--claims", type=Path, required=True, help="from claims.py")
     arguments.add_argument("--figures", type=Path, required=True, help="folder of figures.py")
     arguments.add_argument("--latency", type=Path, help="latency.csv, where it was measured")
+    arguments.add_argument("--candidates", type=Path, help="candidates.csv, of a target")
     arguments.add_argument("--gradcam", type=Path, help="gradcam.csv, where maps were compared")
     arguments.add_argument("--out", type=Path, required=True, help="report.html to write")
     args = arguments.parse_args()
-    results = read_results(args.plan, args.root, args.summary, args.latency, args.own, args.gradcam)
+    results = read_results(
+        args.plan, args.root, args.summary, args.latency, args.own, args.gradcam, args.candidates
+    )
     claims = read_claims(args.claims)
     write_text(args.out, render(results, claims, args.figures, args.out))
 

@@ -15,11 +15,19 @@ def main() -> None:
     """Read plan, ``summary.csv`` and what else is given; write the tables' folder."""
     arguments = results_parser(__doc__)
     arguments.add_argument("--latency", type=Path, help="latency.csv, where it was measured")
+    arguments.add_argument("--candidates", type=Path, help="candidates.csv, of a target")
     arguments.add_argument("--gradcam", type=Path, help="gradcam.csv, where maps were compared")
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
     arguments.add_argument("--guide", type=Path, help="README.md of the results to write")
     args = arguments.parse_args()
-    results = read_results(args.plan, args.root, args.summary, args.latency, gradcam=args.gradcam)
+    results = read_results(
+        args.plan,
+        args.root,
+        args.summary,
+        args.latency,
+        gradcam=args.gradcam,
+        candidates=args.candidates,
+    )
     tables = make_tables(results)
     write_tables(results, tables, args.out)
     if args.guide:

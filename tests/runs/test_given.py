@@ -1,6 +1,7 @@
 """A teacher that was trained elsewhere serves unchanged; a wrong file gets one clear error."""
 
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from stagewise.files import sha256_file
 from stagewise.models.foreign import torchvision as ours
 from stagewise.models.foreign.base import Foreign
 from stagewise.models.store import Architecture, build, load_network, save_network
+from stagewise.runs import imagenet
 from stagewise.runs.given import Seen, given_teacher, make_given
 from stagewise.study.config.pairs import Teacher
 
@@ -202,3 +204,27 @@ def test_where_timm_is_not_installed_the_message_names_the_extra(
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UserError, match=r"timm is not installed; .* 'stagewise\[timm\]'"):
         build(Architecture("timm:test_vit", {"input_size": 160}, 4, 3, 160), seed=0)
+
+
+def test_torchvisions_own_weights_are_fetched_and_get_a_new_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a mirror here, under a name that ends as torchvision's do."""
+    theirs = elsewhere(1000)
+    torch.save(theirs.state_dict(), tmp_path / "some.pth")
+    name = f"resnet18-{sha256_file(tmp_path / 'some.pth')[:8]}.pth"
+    (tmp_path / "some.pth").rename(tmp_path / name)
+    monkeypatch.setattr(imagenet, "_address", lambda network: f"{tmp_path}/none/{name}")
+    hosted = {"weights": "torchvision", "head": "new"}
+    network, _ = given_teacher(entry(**hosted, mirrors=(str(tmp_path),)), SEEN)
+    assert isinstance(network, Foreign)
+    assert torch.equal(network.body.conv1.weight, theirs.conv1.weight)
+    assert network.classifier.out_features == SEEN.classes
+    (tmp_path / name).write_bytes(b"another")
+    with pytest.raises(UserError, match=r"has SHA-256 .* fetch it again"):
+        given_teacher(entry(**hosted, mirrors=(str(tmp_path),)), SEEN)
+
+
+def test_torchvisions_addresses_name_a_checksum() -> None:
+    for name in ("resnet50", "vgg11", "convnext_tiny"):
+        assert re.fullmatch(r"https://.*/\w+-[0-9a-f]{8}\.pth", imagenet._address(name))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from helpers import ROOT, loaded
@@ -20,6 +21,7 @@ from stagewise.files import read_json, sha256_file
 from stagewise.ship.classifier import load
 from stagewise.ship.export import Wanted, export_run
 from stagewise.ship.files import KEY
+from stagewise.ship.parts import Frame, Scale
 
 BATCH = 2
 
@@ -195,3 +197,30 @@ def test_the_script_exports_twice_into_one_folder(
     monkeypatch.setattr(sys, "argv", [*command, "--batch", "0"])
     with pytest.raises(SystemExit, match="--batch: 0 is not from 1 to 4,096"):
         runpy.run_path(path, run_name="__main__")
+
+
+@pytest.mark.parametrize("size", [(40, 23), (23, 40), (30, 30)])
+def test_a_cameras_frames_are_scaled_in_the_graph_as_pillow_does(
+    size: tuple[int, int], runs: dict[str, Path], prepared: Path, tmp_path: Path
+) -> None:
+    sheet = export_run(runs["plain"], tmp_path / "out", prepared, Wanted(repeats=1, frame=size))
+    [row] = [row for row in sheet["files"] if row["file"] == "frame.onnx"]
+    assert row["same"] >= 90
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "frame.onnx")
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 256, (4, 1, *size), dtype=np.uint8)
+    (found,) = session.run(None, {"images": frames})
+    classifier = load(runs["plain"])
+    pixels = np.stack([classifier.pixels(frame[0]) for frame in frames])
+    by_hand = Frame(*size, pixels.shape[-1], Scale([0.0], [1 / 255]))
+    assert np.abs(by_hand(torch.from_numpy(frames)).numpy() - pixels).max() <= 1
+    with torch.inference_mode():
+        expected = classifier.network(classifier.normalise(torch.from_numpy(pixels))).answer
+    assert np.abs(found - expected.numpy()).max() < 0.1 * expected.std()
+
+
+@pytest.mark.parametrize("text", ["480", "0x640", "480x", "ax b", "99999x1"])
+def test_a_frame_has_a_height_and_a_width(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["export.py", "run", "--frame", text])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / "scripts/export.py"), run_name="__main__")

@@ -65,6 +65,15 @@ def test_tuning_leaves_it_alone(tmp_path: Path) -> None:
         ({"input_size": 0}, r"pairs\.p\.teacher\.input_size: 0 must be a whole number"),
         ({"weights": "none.pth"}, r"pairs\.p\.teacher\.weights: 'none\.pth' is no file"),
         ({"weights": None}, r"pairs\.p\.teacher\.sha256: is of weights .*; add pairs\.p\.teacher"),
+        (
+            {"weights": "torchvision", "sha256": None},
+            r"pairs\.p\.teacher\.head: .* ImageNet's classes; add head: new",
+        ),
+        (
+            {"weights": "torchvision", "sha256": None, "network": "resnet14", "head": "new"},
+            r"pairs\.p\.teacher\.weights: torchvision has none for 'resnet14'",
+        ),
+        ({"mirrors": ["/a"]}, r"pairs\.p\.teacher\.mirrors: nothing is fetched"),
         ({"head": "old"}, r"pairs\.p\.teacher\.head"),
         ({"std": [0.1, 0.2, 0.0]}, r"pairs\.p\.teacher\.std: .* must be three numbers, not 0"),
         ({"network": "resnet14", "mean": [0.1]}, r"pairs\.p\.teacher\.mean: .* three numbers"),

@@ -376,13 +376,21 @@ def compared_models(wildcards):
     return [f"{path}/model.safetensors" for path in paths]
 
 
+# A target is searched for first; its candidates, laid over the config, are then trained.
+SEARCHED = not SETTINGS.target or bool(SETTINGS.target.candidates)
+CANDIDATES = results("candidates.csv") if SETTINGS.target else []
+WITH_CANDIDATES = f"--candidates {CANDIDATES}" if CANDIDATES else ""
+
+
 def final_files():
-    """What a study ends with: its report, or a tuning study's choice."""
+    """What a study ends with: its report, or a tuning study's choice, or a target's candidates."""
+    if not SEARCHED:
+        return [results("search.yaml")]
     if SETTINGS.tune:
         return [results(f) for f in ("choice.csv", "learning_rates.yaml", "wider.yaml")]
-    return [results("report.html")] + (
-        [results("equivalence.csv")] if SETTINGS.equivalence else []
-    )
+    more = [results("equivalence.csv")] if SETTINGS.equivalence else []
+    more += [results("ship/ship.json")] if SETTINGS.target else []
+    return [results("report.html"), *more]
 
 
 def other_summary(wildcards):
@@ -406,6 +414,7 @@ FIGURE_DATA = {
     "differences": packaged("papers/claims.yaml"),
     "order": packaged("papers/published_values.csv"),
     "speed": results("latency.csv"),
+    "target": CANDIDATES,
 }
 
 
@@ -417,5 +426,6 @@ def figure_options(wildcards):
     options = {
         "differences": OWN_CLAIMS,
         "speed": f"--latency {results('latency.csv')}",
+        "target": WITH_CANDIDATES,
     }
     return options.get(wildcards.figure, "")

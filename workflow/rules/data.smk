@@ -46,13 +46,17 @@ rule prepare:
 GIVEN = PLAN.given()
 
 
+def own_file(wildcards):
+    """The user's file with a teacher's weights; none where torchvision's are fetched."""
+    teacher = GIVEN[given_folder(STUDY, wildcards.pair)]
+    return [] if teacher.hosted else os.path.expanduser(teacher.weights)
+
+
 rule given_teacher:
     """Turn the user's own weights of a teacher into ours, checked."""
     input:
         data=f"data/{STUDY}/prepared.safetensors",
-        weights=lambda wildcards: os.path.expanduser(
-            GIVEN[given_folder(STUDY, wildcards.pair)].weights
-        ),
+        weights=own_file,
     output:
         f"data/{STUDY}/teachers/{{pair}}/model.safetensors",
     log:

@@ -139,6 +139,7 @@ rule make_tables:
         summary=rules.summarise.output.summary,
         latency=rules.measure_latency.output,
         gradcam=MAPS,
+        candidates=CANDIDATES,
         published=packaged("papers/published_values.csv"),
     output:
         *[
@@ -162,13 +163,14 @@ rule make_tables:
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         gradcam=WITH_MAPS,
+        candidates=WITH_CANDIDATES,
         code=code("tables.py", *TABLE_MODULES),
     message:
         "Tables"
     shell:
         f"python {SCRIPTS}/tables.py"
         " --plan {input.plan} --summary {input.summary}"
-        " --latency {input.latency} {params.gradcam}"
+        " --latency {input.latency} {params.gradcam} {params.candidates}"
         " --out {params.folder} --guide {output.guide} > {log} 2>&1"
 
 
@@ -254,6 +256,7 @@ rule write_report:
         claims=rules.judge.output,
         latency=rules.measure_latency.output,
         gradcam=MAPS,
+        candidates=CANDIDATES,
         tables=rules.make_tables.output,
         figures=expand(results("figures/{figure}.svg"), figure=FIGURES),
         page=packaged("analysis/report/report.yaml"),
@@ -272,6 +275,7 @@ rule write_report:
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         captions=[caption(name, PLAIN) for name in FIGURES],
         gradcam=WITH_MAPS,
+        candidates=WITH_CANDIDATES,
         own=OWN_CLAIMS,
         code=code("report.py", *TABLE_MODULES),
     message:
@@ -280,7 +284,7 @@ rule write_report:
         f"python {SCRIPTS}/report.py"
         " --plan {input.plan} --summary {input.summary}"
         " --claims {input.claims} --figures {params.figures} --latency {input.latency}"
-        " {params.own} {params.gradcam} --out {output} > {log} 2>&1"
+        " {params.own} {params.gradcam} {params.candidates} --out {output} > {log} 2>&1"
 
 
 rule compare_studies:

@@ -12,8 +12,11 @@ from stagewise.errors import UserError
 from stagewise.models.features import Network
 from stagewise.models.foreign.base import MEAN, STD, Foreign
 from stagewise.models.store import Architecture, build, save_network
+from stagewise.runs.imagenet import hosted
 from stagewise.runs.state_dicts import own_tensors
 from stagewise.study.config.pairs import Teacher
+
+DOWNLOADS = Path("work/downloads")
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,21 @@ class Seen:
     std: tuple[float, ...] = ()
 
 
-def given_teacher(teacher: Teacher, seen: Seen) -> tuple[Network, Architecture]:
-    """The network with the file's weights; with ``head: new`` its classifier is new.
+def given_teacher(
+    teacher: Teacher, seen: Seen, cache: Path = DOWNLOADS
+) -> tuple[Network, Architecture]:
+    """The network with the file's weights; with ``head: new`` its classifier is new. Torchvision's
+    own file is fetched into ``cache``.
 
     Raises:
         UserError: the file is broken, or of another network or other classes.
     """
     name, path = teacher.network, Path(teacher.weights).expanduser()
-    tensors = own_tensors(path, teacher.sha256)
+    tensors = (
+        hosted(name, cache, teacher.mirrors)
+        if teacher.hosted
+        else own_tensors(path, teacher.sha256)
+    )
     options = catalogue.network_options(name) | teacher.options
     architecture = Architecture(name, options, seen.classes, seen.channels, seen.size)
     network = build(architecture, seed=0)

@@ -32,7 +32,9 @@ WEIGHTS: dict[str, tuple[str, str, str]] = {
 """Network → torchvision's weights (``IMAGENET`` of its file)."""
 MEND = "fetch it again"
 LARGEST = 600_000_000
-"""Bytes; more is none of torchvision's files."""
+"""Bytes; more is none of torchvision's files for the networks that start from them."""
+LARGEST_HOSTED = 3_000_000_000
+"""The same, for any of its networks."""
 
 
 def fetch(network: str, cache: Path, mirrors: Sequence[str] = ()) -> dict[str, Tensor]:
@@ -52,6 +54,29 @@ def fetch(network: str, cache: Path, mirrors: Sequence[str] = ()) -> dict[str, T
     return first_good(
         places, cache, lambda path: read(path, sha256), LARGEST, key="two_stage.mirrors"
     )
+
+
+def hosted(network: str, cache: Path, mirrors: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Torchvision's own tensors of ``torchvision:<name>``, checked by the start of the SHA-256 that
+    its file's name ends in: from its host, or from the first good mirror.
+
+    Raises:
+        UserError: no place has the right file.
+    """
+    address = _address(network.partition(":")[2])
+    file = address.rpartition("/")[2]
+    sha256 = file.removesuffix(".pth").rpartition("-")[2]
+    places = [address, *(f"{place.rstrip('/')}/{file}" for place in mirrors)]
+    return first_good(
+        places, cache, lambda path: read(path, sha256), LARGEST_HOSTED, key="teacher.mirrors"
+    )
+
+
+def _address(name: str) -> str:
+    """Where torchvision keeps its best weights of a network."""
+    from torchvision.models import get_model_weights
+
+    return str(get_model_weights(name).DEFAULT.url)
 
 
 def read(path: Path, sha256: str = "") -> dict[str, Tensor]:

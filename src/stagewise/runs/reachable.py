@@ -19,8 +19,7 @@ from stagewise.study.steps.pruning import chain_of
 
 def unreachable(config: Config, data: DataSize) -> Iterator[str]:
     """A line for each ratio that no choice of channels reaches: key, value, why, and the mend."""
-    for index, block in enumerate(config.pruning):
-        key = f"pruning.{index}"
+    for key, block in config.prunings:
         try:
             reach = reach_of(shape_of(config, block, data), limits_of(config, block))
         except UserError as error:

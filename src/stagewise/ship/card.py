@@ -30,6 +30,5 @@ def card(sheet: dict[str, Any], taken: Taken) -> str:
 
 
 def predict_script(parts: Sequence[str]) -> str:
-    """``predict.py``: the files of ``parts``, each of which goes on where the one before ended."""
-    names = json.dumps([f"{part}.onnx" for part in parts])
-    return _templates().get_template("predict.py.j2").render(files=names)
+    """``predict.py`` for a chain of files, each of which goes on where the one before ended."""
+    return _templates().get_template("predict.py.j2").render(files=json.dumps([*parts]))

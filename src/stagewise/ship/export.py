@@ -12,19 +12,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
 
 from stagewise.analysis.records.logits import Logits
 from stagewise.analysis.records.run_files import Record, RunFiles
 from stagewise.data.batches import TaskData, load_task
+from stagewise.data.pixels import fitted
 from stagewise.errors import UserError
 from stagewise.files import sha256_file, write_json, write_text
 from stagewise.models.exits import MultiExit
 from stagewise.ship.card import card, predict_script
-from stagewise.ship.classifier import Classifier, load
+from stagewise.ship.classifier import Classifier, coloured, load
 from stagewise.ship.engines import BATCH, Engine, answers, onnx_engine, race, torch_engine
 from stagewise.ship.files import traced, write_int8, write_onnx, write_torch
-from stagewise.ship.parts import Scale, Whole, chain
+from stagewise.ship.parts import Frame, Scale, Whole, chain
 from stagewise.ship.thresholds import NEVER, Thresholds, exit_thresholds
 from stagewise.study.spec import Images
 from stagewise.training.trainer import predict
@@ -33,6 +36,10 @@ CPU = torch.device("cpu")
 SHOWN = 512
 """Training images on which ranges for eight bits are measured."""
 RESIZE = "upright by EXIF, RGB, scaled and cropped to the centre (Pillow's ImageOps.fit, bilinear)"
+FRAME = "frame.onnx"
+"""Takes a camera's pictures as they are."""
+FRAMES = 20_000_000
+"""Pixels of the frames on which that is checked."""
 SHEET = "ship.json"
 """All numbers; written last."""
 
@@ -41,13 +48,18 @@ SHEET = "ship.json"
 class Wanted:
     """``int8``: files in eight bits too. ``pixels``: graphs start from uint8, and normalise
     themselves. ``batch``: images of a call whose time is measured, beside 1; ``repeats`` calls.
-    ``licence``: of the weights, in words."""
+    ``frame``: height and width of a camera's pictures, for a graph that scales them itself.
+    ``licence``: of the weights, in words. ``kind``: ending of the files that ``predict.py`` uses.
+    ``verdict``: on the target that the network was chosen for, if any."""
 
     int8: bool = False
     pixels: bool = False
     batch: int = 32
     repeats: int = 30
+    frame: tuple[int, int] | None = None
     licence: str = ""
+    kind: str = "onnx"
+    verdict: str = ""
 
 
 def export_run(run: Path, out: Path, data_file: Path | None, wanted: Wanted) -> dict[str, Any]:
@@ -94,6 +106,11 @@ def _empty(out: Path) -> None:
         file.unlink(missing_ok=True)
 
 
+def _as_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(C, H, W) as Pillow takes it."""
+    return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+
+
 class _Shipment:
     """One export on its way."""
 
@@ -131,8 +148,10 @@ class _Shipment:
             "latency": [*self._times(names)],
             "exits": self.exits,
             "licence": self.wanted.licence,
+            **({"verdict": self.wanted.verdict} if self.wanted.verdict else {}),
         }
-        write_text(self.out / "predict.py", predict_script(names or ["model"]))
+        shown = [f"{name}.{self.wanted.kind}" for name in names or ["model"]]
+        write_text(self.out / "predict.py", predict_script(shown))
         write_text(self.out / "README.md", card(sheet, self.classifier.taken))
         write_json(self.out / SHEET, sheet)
         return sheet
@@ -165,6 +184,8 @@ class _Shipment:
         shown: list[tuple[Tensor, ...]] = [
             (part,) for part in self._given(images[chosen]).split(BATCH)
         ]
+        if self.wanted.frame:
+            self._write_frame(*self.wanted.frame)
         program = traced(self.whole, (shown[0][0][:2],))
         write_torch(program, self.out / "model.pt2", self._told())
         self._write_onnx(self.whole, "model", shown, None)
@@ -172,6 +193,15 @@ class _Shipment:
         for number, part in enumerate(self.parts, 1):
             self._write_onnx(part.eval(), f"exit-{number}", seen, number)
             seen = [part(*given)[1:] for given in seen]
+
+    def _write_frame(self, height: int, width: int) -> None:
+        """The whole network behind a first node that takes a camera's frames."""
+        taken = self.classifier.taken
+        scale = Frame(height, width, taken.size, Scale(taken.mean, taken.std))
+        module = Whole(self.classifier.network, scale).eval()
+        frames = torch.zeros(2, taken.channels, height, width, dtype=torch.uint8)
+        told = {**self._told(), "input": "frames", "frame": [height, width]}
+        write_onnx(traced(module, (frames,)), self.out / FRAME, told)
 
     def _write_onnx(
         self, module: nn.Module, name: str, shown: list[tuple[Tensor, ...]], number: int | None
@@ -190,6 +220,8 @@ class _Shipment:
         loaded = torch.export.load(self.out / "model.pt2").module()
         found = answers(torch_engine(loaded, self.threads), test)
         yield self._check("model.pt2", found[0], reference.mean(0))
+        if self.wanted.frame:
+            yield self._check_frame(*self.wanted.frame)
         self.exits: dict[str, Any] = {}
         for kind in self.kinds:
             (found,) = answers(self._engine([f"model.{kind}"]), test)
@@ -201,6 +233,23 @@ class _Shipment:
                 for name, own, theirs in zip(exits, found, reference, strict=True):
                     yield self._check(f"{name}.{kind}", own, theirs)
 
+    def _check_frame(self, height: int, width: int) -> dict[str, Any]:
+        """The same of test images enlarged to frames, beside Pillow's scaling of these."""
+        side, taken = min(height, width), self.classifier.taken
+        pictures = self.data.test.images[: FRAMES // (height * width) + 1]
+        large = interpolate(pictures.float(), (side, side), mode="nearest").to(torch.uint8)
+        left, top = (width - side) // 2, (height - side) // 2
+        around = (left, width - side - left, top, height - side - top)
+        frames = pad(large, around)
+        pixels = [
+            fitted(Image.fromarray(_as_picture(frame)), taken.size) for frame in frames.numpy()
+        ]
+        seen = torch.from_numpy(np.stack([coloured(p, taken.channels) for p in pixels]))
+        with torch.inference_mode():
+            reference = self.classifier.network(self.classifier.normalise(seen)).answer.numpy()
+        (found,) = answers(self._engine([FRAME]), frames)
+        return self._check(FRAME, found, reference)
+
     def _engine(self, files: list[str], threads: int | None = None) -> Engine:
         return onnx_engine([self.out / file for file in files], threads or self.threads)
 
@@ -209,12 +258,12 @@ class _Shipment:
     ) -> dict[str, Any]:
         """``difference``: the largest of all logits. ``same``: percent of the images that get the
         same answer."""
-        said, path = found.argmax(1), self.out / file
+        said, path, labels = found.argmax(1), self.out / file, self.data.test.labels.numpy()
         return {
             "file": file,
             "bytes": path.stat().st_size,
             "sha256": sha256_file(path),
-            "test_accuracy": 100 * float((said == self.data.test.labels.numpy()).mean()),
+            "test_accuracy": 100 * float((said == labels[: len(said)]).mean()),
             "same": 100 * float((said == reference.argmax(1)).mean()),
             "difference": float(np.abs(found - reference).max()),
         }

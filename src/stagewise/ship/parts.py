@@ -4,7 +4,9 @@ a chain of modules, each from what the one before left to the logits of its exit
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from stagewise.models.exits import MultiExit
@@ -25,6 +27,36 @@ class Scale(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, C, S, S) uint8 → the same in float32, normalised."""
         return (pixels.float() / 255 - self.mean) / self.std
+
+
+class Frame(nn.Module):
+    """Pixels of a camera's frames → what a network takes: the centre, scaled as Pillow does it (to
+    a level of 256), normalised. Both passes of the scaling are matrices, so that every runtime
+    gives the same."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, height: int, width: int, size: int, scale: Scale) -> None:
+        super().__init__()
+        side = min(height, width)
+        self.scale = scale
+        self.register_buffer("rows", _resampling(height, side, size))
+        self.register_buffer("columns", _resampling(width, side, size))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, C, H, W) uint8 → (B, C, S, S)."""
+        across = (frames.float() @ self.columns.T).round()
+        return self.scale((self.rows @ across).round().clamp(0, 255))
+
+
+def _resampling(length: int, side: int, size: int) -> Tensor:
+    """(size, length): Pillow's bilinear resampling of the middle ``side`` of a line of pixels."""
+    begin = (length - side) / 2
+    ones = Image.fromarray(np.eye(length, dtype=np.float32))
+    box = (begin, 0, begin + side, length)
+    made = ones.resize((size, length), Image.Resampling.BILINEAR, box=box)
+    return torch.from_numpy(np.array(made).T.copy())
 
 
 class Whole(nn.Module):

@@ -119,7 +119,7 @@ def _assistants(plan: Plan) -> Iterator[str]:
 
 def _recovery(plan: Plan) -> Iterator[str]:
     """Budgets of a method that hold in recovery too, where all arms should have the same."""
-    for label in ("ce", "kd") if plan.config.pruning else ():
+    for label in ("ce", "kd") if plan.config.prunings else ():
         if "epochs" in plan.config.method(label).training:
             yield (
                 f"methods.{label}.training.epochs: holds in recovery too, whose arms then have"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from stagewise.analysis.claims.contrasts import Contrasts, measure_contrasts
 from stagewise.analysis.claims.gate import Gate, study_gate
+from stagewise.analysis.records.candidates import read_candidates
 from stagewise.analysis.records.csv_files import TEXT, read_csv
 from stagewise.analysis.records.gradcam import read_gradcam
 from stagewise.analysis.records.labels import LABELS
@@ -29,14 +30,15 @@ LATENCY = ("arm", "batch", "milliseconds")
 class Results:
     """``summary``: a row per run and exit. ``latency``: a row per arm, exit (old ones lack it) and
     batch size, where it was measured. ``gradcam``: a row per student and exit, where maps were
-    compared, and ``pictures``, the file of some. What several of those who read it need is computed
-    here, once."""
+    compared, and ``pictures``, the file of some. ``candidates``: a row per file that may ship,
+    where the study has a target. What several of those who read it need is computed here, once."""
 
     study: Study
     summary: pd.DataFrame
     latency: pd.DataFrame | None = None
     gradcam: pd.DataFrame | None = None
     pictures: Path | None = None
+    candidates: pd.DataFrame | None = None
 
     @cached_property
     def main(self) -> pd.DataFrame:
@@ -104,6 +106,7 @@ def read_results(
     latency: Path | str | None = None,
     own: str = "",
     gradcam: Path | None = None,
+    candidates: Path | None = None,
 ) -> Results:
     """Results from their files; ``own``: the claims of the study's own, as JSON: the plan has none,
     so that a change of them makes nothing else anew. Pictures of Grad-CAM maps lie beside
@@ -119,10 +122,11 @@ def read_results(
     if problem := _unlike(table, study.runs):
         raise UserError(f"{summary}: {problem} {plan}; delete it and run again")
     times = _read_latency(latency) if latency else None
+    tried = read_candidates(candidates, study.runs) if candidates else None
     if gradcam is None:
-        return Results(study, table, times)
+        return Results(study, table, times, candidates=tried)
     maps = read_gradcam(gradcam, study.runs)
-    return Results(study, table, times, maps, gradcam.with_suffix(".npz"))
+    return Results(study, table, times, maps, gradcam.with_suffix(".npz"), tried)
 
 
 def _read_latency(file: Path | str) -> pd.DataFrame:

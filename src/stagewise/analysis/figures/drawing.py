@@ -22,6 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Annotation
+from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
@@ -245,6 +246,14 @@ def row_of_seeds(axes: Axes, y: float, values: pd.Series, look: tuple[str, str])
     axes.plot([low, high], [y, y], color=colour, linewidth=1.8)
     size = 9 if marker == "*" else 6
     axes.plot([mean], [y], marker, color=colour, markersize=size, mec=PAPER, mew=0.5)
+
+
+def plain_log(axes: Axes, span: float) -> None:
+    """Plain numbers on a logarithmic x axis, whose ends are a factor of ``span`` apart."""
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 60 else (1,)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(which="minor", length=0)
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
@@ -99,10 +98,7 @@ def _panel(axes: Axes, part: pd.DataFrame, costs: Mapping[str, float]) -> None:
     low, high = (end for end in (min(costs[a] for a in points), max(costs[a] for a in points)))
     axes.set_xlim(low / (high / low) ** 0.14 / 1.1, high * (high / low) ** 0.14 * 1.1)
     axes.set_ylim(lowest - air, min(highest + 2 * air, max(100.3, highest + air)))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 60 * low else (1,)))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(which="minor", length=0)
+    drawing.plain_log(axes, high / low)
 
 
 def _labels(

@@ -15,11 +15,12 @@ from stagewise import catalogue
 from stagewise.analysis.claims.answers import KINDS
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.rules import FAILS
+from stagewise.analysis.claims.target import judge_target
 from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.drawing import BLUE, INK, NOTICE
 from stagewise.analysis.records import environment
 from stagewise.analysis.report import networks
-from stagewise.analysis.report.answer import advise
+from stagewise.analysis.report.answer import advise, target_advice
 from stagewise.analysis.report.page_tables import PageTable, page_table, plain
 from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.report.step_graph import draw_steps
@@ -77,6 +78,8 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
     made = make_tables(results)
     tables = [page_table(table, provenance) for table in made if len(table.shown)]
     pairs = [str(pair) for pair in study.config["pairs"]]
+    target = judge_target(results)
+    usual = {table.name: table.data for table in made}
     first = networks.first_runs(study)
     times = environment.timings(study)
     page = _templates().get_template("report.html.j2")
@@ -86,7 +89,7 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         missing=plain(missing_table(study), "Missing runs"),
         missing_line=missing_line(study),
         source=_source(study.config["data"]["source"]),
-        advice=advise({table.name: table.data for table in made}, pairs),
+        advice=target_advice(target) if target else advise(usual, pairs),
         front=[part for part in drawn if part.name in book["front"]],
         claims=shown,
         kinds={kind: [c for c in shown if c.kind == kind] for kind in KINDS},

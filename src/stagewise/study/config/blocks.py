@@ -44,6 +44,16 @@ def _once(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return value
 
 
+class OneOrMore:
+    """A list, or a single entry; ``listed`` makes it a list before it is read."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = handler(schema)
+        return {"anyOf": [found["items"], found]}
+
+
 class TrainingKeys:
     """The keys of ``training``, each optional."""
 

@@ -45,9 +45,9 @@ def lessons(config: Config) -> Iterator[Lesson]:
         for pair in steps[step].pairs:
             if key.startswith("two_stage.methods") or config.serves(label, pair):
                 yield Lesson(key, pair, label, task)
-    for index, block in enumerate(config.pruning):
+    for key, block in config.prunings:
         task = chain_task(config, block.chain)
-        yield Lesson(f"pruning.{index}", block.pair, "kd", task)  # a dense student learns by it
+        yield Lesson(key, block.pair, "kd", task)  # a dense student learns by it
 
 
 def sound_needs(config: Config, label: str) -> Needs | None:

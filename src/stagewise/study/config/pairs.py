@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MaxLen
 
-from stagewise.study.config.blocks import Block, Open, Overrides, Text, optional, optional_mapping
+from stagewise.study.config.blocks import (
+    Block,
+    Open,
+    Overrides,
+    Places,
+    Text,
+    optional,
+    optional_mapping,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +24,9 @@ class NetworkEntry(Open):
     """Its name, as in docs/zoo.md; a teacher may be another library's: `torchvision:resnet50`."""
 
 
+HOSTED = "torchvision"
+"""In the place of a file: torchvision's own weights."""
+
 Channels = Annotated[tuple[Annotated[float, Ge(0), Le(1)], ...], MaxLen(16)]
 
 
@@ -25,17 +36,26 @@ class Teacher(NetworkEntry):
 
     weights: Text = optional("")
     """A file with its weights: `torch.save(network.state_dict(), …)`, or safetensors. Then it is
-    not trained here."""
+    not trained here. `torchvision` for the ImageNet weights of a network of torchvision, which are
+    fetched."""
     sha256: Text = optional("")
     """Of that file; one of torch's is opened only where this says that it is the one you mean."""
     head: Literal["kept", "new"] = optional("kept")
     """`new`: the file's last layer is for other classes; a new one, and the rest, are trained as
     teachers are."""
+    mirrors: Places = optional(())
+    """Where else torchvision's file may come from: folders or base URLs that hold it under its own
+    name."""
     mean: Channels = optional(())
     """What pixels from 0 to 1 were normalised by in another library's network; ImageNet's where not
     said."""
     std: Channels = optional(())
     """The same, the deviation."""
+
+    @property
+    def hosted(self) -> bool:
+        """Whether its weights are torchvision's own."""
+        return self.weights == HOSTED
 
 
 @dataclass(frozen=True, kw_only=True)

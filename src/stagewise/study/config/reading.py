@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from stagewise.errors import UserError
 from stagewise.study.config.blocks import gathered, keys
 from stagewise.study.config.checks import problems
 from stagewise.study.config.messages import explained
+from stagewise.study.config.short import as_written, listed, short_problems, spread
 from stagewise.study.config.study import Config
 from stagewise.study.config.yaml_file import load_yaml
 
@@ -123,15 +125,17 @@ def _typed(raw: dict[str, Any]) -> tuple[Config, Iterator[str]]:
 
     As JSON, because there a list is a tuple and an object a block, and nothing else is converted.
     """
-    given = gathered(raw, Config)
+    whole = listed(raw)
+    given = gathered(whole, Config)
+    errors: list[ErrorDetails] = []
     try:
         config: Config = _adapter(Config).validate_json(json.dumps(given))
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        broken = {str(each["loc"][0]) for each in errors if each["loc"]}
-        config = _sound(given, broken)
-        return config, chain(explained(errors, raw, Config), problems(config))
-    return config, problems(config)
+        config = _sound(given, {str(each["loc"][0]) for each in errors if each["loc"]})
+    spread_out = spread(config)
+    found = chain(explained(errors, whole, Config), short_problems(raw), problems(spread_out))
+    return spread_out, (as_written(problem, config, raw) for problem in found)
 
 
 def _sound(given: dict[str, Any], broken: set[str]) -> Config:

@@ -141,6 +141,8 @@ def _value(found: dict[str, Any]) -> str:
     if "$ref" in found:
         return "block"
     kind = found["type"]
+    if "examples" in found:
+        return f"{WORDS[kind]} like `{found['examples'][0]}`"
     if kind == "array":
         least = f" of at least {found['minItems']}" if "minItems" in found else ""
         return f"list{least}: {_value(found['items'])}"

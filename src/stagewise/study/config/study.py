@@ -11,6 +11,7 @@ from stagewise.study.config.blocks import (
     Block,
     Label,
     Names,
+    OneOrMore,
     PairName,
     Seed,
     StudyName,
@@ -22,7 +23,7 @@ from stagewise.study.config.blocks import (
 from stagewise.study.config.compression import Pruning, Recovery
 from stagewise.study.config.data import Data
 from stagewise.study.config.methods import MethodEntry
-from stagewise.study.config.pairs import Pair
+from stagewise.study.config.pairs import NetworkEntry, Pair, Teacher
 from stagewise.study.config.results import (
     Comparison,
     Equivalence,
@@ -36,6 +37,7 @@ from stagewise.study.config.results import (
     Tune,
 )
 from stagewise.study.config.steps import Distillation, MultiExit, Students, Teachers, TwoStage
+from stagewise.study.config.target import Target
 from stagewise.study.spec import Rate, Training
 
 
@@ -59,8 +61,12 @@ class Config(Block):
     source, and which images are the few."""
     data: Data
     """Images, and how they are split."""
-    pairs: Annotated[dict[PairName, Pair], MinLen(1), MaxLen(MOST)]
+    pairs: Annotated[dict[PairName, Pair], MinLen(1), MaxLen(MOST)] = field(default_factory=dict)
     """Teachers and their students, by the name of the pair."""
+    teacher: Teacher | None = optional()
+    """Instead of `pairs`, where there is one teacher: the network that teaches."""
+    student: Annotated[tuple[NetworkEntry, ...], OneOrMore(), MaxLen(MOST)] = optional(())
+    """Its student, or a list of several; each makes a pair that is called as its network is."""
     training: Training = Training()
     """How all runs are trained, where their step does not say otherwise."""
     learning_rates: Annotated[dict[Text, Rate], MaxLen(100 * MOST)] = field(default_factory=dict)
@@ -95,6 +101,8 @@ class Config(Block):
     """What a verdict needs."""
     comparison: Comparison = optional(Comparison())
     """What is compared where a pair has many methods."""
+    target: Target | None = optional()
+    """What a network that ships must reach; see docs/ship.md."""
     tune: Tune | None = optional()
     """What a tuning study tries."""
     equivalence: Equivalence | None = optional()
@@ -103,6 +111,13 @@ class Config(Block):
     """Where teachers' answers are kept."""
     figures: Figures = Figures()
     """How figures are drawn."""
+
+    @property
+    def prunings(self) -> list[tuple[str, Pruning]]:
+        """Key and block of all that is pruned: of ``pruning``, and the candidates of a target."""
+        own = [(f"pruning.{index}", block) for index, block in enumerate(self.pruning)]
+        tried = self.target.prunings() if self.target else ()
+        return own + [("target.candidates", block) for block in tried]
 
     @property
     def teacher_seeds(self) -> tuple[int, ...]:

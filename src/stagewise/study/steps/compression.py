@@ -12,7 +12,7 @@ from stagewise.study.steps.recovery import recovered, sparse
 def compression(config: Config) -> Iterator[PlannedRun]:
     """Every chain's dense student given the same extra epochs once, then shape by shape."""
     done, sparse_done = set[Chain](), set[str]()
-    for block in config.pruning:
+    for _, block in config.prunings:
         chain = chain_of(config, block)
         dense, recipe = chain.dense, catalogue.criterion_fact(block.criterion, "RECIPE")
         if chain not in done:

@@ -31,6 +31,7 @@ from stagewise.study.config.checks.places import (
     stage_problems,
 )
 from stagewise.study.config.checks.pruning import pruning_problems
+from stagewise.study.config.checks.target import target_problems
 from stagewise.study.config.checks.training import training_problems
 from stagewise.study.config.options import Problems, unknown
 from stagewise.study.config.study import Config
@@ -126,5 +127,6 @@ CHECKS: dict[Callable[[Config], Problems], tuple[str, ...]] = {
     own_claim_problems: ("claims",),
     comparison_problems: ("comparison", "pairs", "distillation", "multi_exit"),
     tuning_problems: ("tune", "data"),
+    target_problems: ("target", "data", "pairs", "seeds"),
 }
 """Check → the blocks that it reads."""

@@ -7,7 +7,7 @@ from typing import Any
 from stagewise import catalogue
 from stagewise.study.config.lessons import above, lessons, sound_needs
 from stagewise.study.config.options import Problems, unknown
-from stagewise.study.config.pairs import NetworkEntry, Teacher
+from stagewise.study.config.pairs import HOSTED, NetworkEntry, Teacher
 from stagewise.study.config.source import image_size, known_fact
 from stagewise.study.config.study import Config
 from stagewise.study.regimes import REGIMES
@@ -88,12 +88,30 @@ def _given_problems(config: Config, pair: str, teacher: Teacher) -> Problems:
                 f"{key}.{name}: {[*values]} must be three numbers, not 0, of a network of another"
                 " library; correct or remove it"
             )
-    if teacher.weights and not Path(teacher.weights).expanduser().is_file():
+    if teacher.hosted:
+        yield from _hosted_problems(key, teacher)
+    elif teacher.weights and not Path(teacher.weights).expanduser().is_file():
         yield f"{key}.weights: '{teacher.weights}' is no file; correct it"
+    if teacher.mirrors and not teacher.hosted:
+        yield f"{key}.mirrors: nothing is fetched; remove them, or say weights: torchvision"
     if teacher.weights and pair in config.two_stage.pairs:
         yield (
             f"{key}.weights: two_stage trains teachers of its own, on some of the classes; remove"
             f" '{pair}' from two_stage.pairs, or the weights"
+        )
+
+
+def _hosted_problems(key: str, teacher: Teacher) -> Problems:
+    """Weights that torchvision has, for other classes than the study's."""
+    if not teacher.network.startswith(f"{HOSTED}:"):
+        yield (
+            f"{key}.weights: torchvision has none for '{teacher.network}'; name its network, such"
+            " as torchvision:resnet50, or a file"
+        )
+    if teacher.head != "new":
+        yield (
+            f"{key}.head: torchvision's weights are for ImageNet's classes; add head: new, and the"
+            " whole is trained on the study's"
         )
 
 

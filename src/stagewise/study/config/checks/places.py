@@ -160,7 +160,7 @@ def stage_problems(config: Config) -> Problems:
         if config.method(label).trained_by()["recipe"] != "one_stage":
             arms.append(("two_stage", config.two_stage.training, label))
     for label in ("ce", "kd"):
-        if any(f"two_stage_{label}" in block.recover for block in config.pruning):
+        if any(f"two_stage_{label}" in block.recover for _, block in config.prunings):
             arms.append(("recovery", config.recovery.training, label))
     budgets: dict[str, int] = {}
     for step, training, label in arms:

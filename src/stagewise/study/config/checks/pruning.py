@@ -9,8 +9,8 @@ def pruning_problems(config: Config) -> Problems:
     """Chains and criteria that exist, ratios that can be reached and have names of their own."""
     two_stage = config.two_stage
     seen: dict[tuple[str, ...], str] = {}
-    for index, block in enumerate(config.pruning):
-        key, pair = f"pruning.{index}", block.pair
+    for key, block in config.prunings:
+        pair = block.pair
         if block.criterion not in catalogue.criteria():
             yield unknown(f"{key}.criterion", block.criterion, catalogue.criteria())
         if pair not in config.pairs:

@@ -39,7 +39,7 @@ def _under(config: Config, key: str) -> list[dict[str, Any]]:
         steps = [
             BUDGETS[step] for step, block in config.taught_steps().items() if label in block.methods
         ]
-        if label in ("ce", "kd") and config.pruning:
+        if label in ("ce", "kd") and config.prunings:
             steps.append("recovery")
         found = [getattr(config, step).training for step in steps]
         if label in catalogue.methods() and catalogue.teacher_part(label):
