@@ -213,7 +213,7 @@ def test_a_cameras_frames_are_scaled_in_the_graph_as_pillow_does(
     classifier = load(runs["plain"])
     pixels = np.stack([classifier.pixels(frame[0]) for frame in frames])
     by_hand = Frame(*size, pixels.shape[-1], Scale([0.0], [1 / 255]))
-    assert np.abs(by_hand(torch.from_numpy(frames)).numpy() - pixels).max() <= 1
+    assert np.abs(by_hand(torch.from_numpy(frames)).numpy() - pixels).max() < 1.01
     with torch.inference_mode():
         expected = classifier.network(classifier.normalise(torch.from_numpy(pixels))).answer
     assert np.abs(found - expected.numpy()).max() < 0.1 * expected.std()

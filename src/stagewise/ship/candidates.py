@@ -116,7 +116,7 @@ class Contest:
             for name, split in (("validation", self.data.validation), ("test", self.data.test))
         }
 
-    def _sizes(self, path: str) -> dict[str, int]:
+    def _sizes(self, path: str) -> dict[str, float]:
         """Multiply-adds and weights of a run's network."""
         costs = RunFiles(self.root / path).record.costs[FINAL]
         return {name: costs[name] for name in ("macs", "parameters")}

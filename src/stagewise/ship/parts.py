@@ -47,7 +47,8 @@ class Frame(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, C, H, W) uint8 → (B, C, S, S)."""
         across = (frames.float() @ self.columns.T).round()
-        return self.scale((self.rows @ across).round().clamp(0, 255))
+        scaled: Tensor = self.scale((self.rows @ across).round().clamp(0, 255))
+        return scaled
 
 
 def _resampling(length: int, side: int, size: int) -> Tensor:

@@ -128,7 +128,15 @@ def test_the_sentence_says_all_that_a_manager_asks(made):
 
 def test_better_is_called_better_even_where_it_may_be_worse(made):
     sentence = one(made, SPREAD + 0.1).sentence
-    assert "0.1 points better (between −0.1 and 0.3)" in sentence
+    assert "0.1 points better (between 0.1 points worse and 0.3 points better)" in sentence
+
+
+def test_equal_is_called_equal(made):
+    assert (
+        ", as accurate (between 0.2 points worse and 0.2 points better)"
+        in one(made, SPREAD).sentence
+    )
+    assert ", as accurate (between 0.0 points worse and 0.0" in one(made, np.zeros(6)).sentence
 
 
 def test_more_seeds_would_decide_an_open_question(made):

@@ -76,7 +76,7 @@ class Judged:
     @property
     def shipped(self) -> pd.Series:
         """The row of the seed that ships."""
-        return self.rows.loc[self.rows["validation_accuracy"].idxmax()]
+        return self.rows.iloc[int(self.rows["validation_accuracy"].to_numpy().argmax())]
 
     @property
     def more_seeds(self) -> float:
@@ -139,15 +139,27 @@ class TargetResult:
 
 
 def _worse(effect: Paired) -> str:
-    """``0.4 points worse (between 0.1 and 0.8)``; better where it is."""
-    side = "better" if effect.mean > 0 else "worse"
-    sign = 1 if effect.mean > 0 else -1
-    said = f"{number(abs(effect.mean), 1, signed=False)} points {side}"
-    ends = sorted((sign * effect.low, sign * effect.high))
-    if not np.isfinite(ends).all():
+    """``0.4 points worse (between 0.1 and 0.8)``; better where it is, and on which side each end of
+    the interval lies where they are two."""
+    said = f"{_points(effect.mean)} points {_side(effect.mean)}"
+    if _points(effect.mean) == "0.0":
+        said = "as accurate"
+    if not np.isfinite([effect.low, effect.high]).all():
         return said
-    low, high = (number(end, 1, signed=False) for end in ends)
-    return f"{said} (between {low} and {high})"
+    near, far = sorted((effect.low, effect.high), key=abs)
+    sides = (_side(near), _side(far))
+    if said != "as accurate" and sides == (_side(effect.mean),) * 2:
+        return f"{said} (between {_points(near)} and {_points(far)})"
+    ends = [f"{_points(end)} points {side}" for end, side in zip((near, far), sides, strict=True)]
+    return f"{said} (between {' and '.join(ends)})"
+
+
+def _points(value: float) -> str:
+    return number(abs(value), 1, signed=False)
+
+
+def _side(value: float) -> str:
+    return "better" if value > 0 else "worse"
 
 
 def judge_target(results: Results) -> TargetResult | None:

@@ -301,7 +301,7 @@ def target_advice(found: TargetResult) -> Advice:
     numbers = [
         ("Test accuracy", "test_accuracy", best.rows["test_accuracy"].mean(), "{:.1f} %"),
         ("Time of a call", "latency", best.taken["latency"], "{:.3g} ms"),
-        ("File", "bytes", best.taken["bytes"], "{:,.0f} bytes"),
+        ("File", "bytes", best.taken["bytes"] / 1e3, "{:,.0f} kB"),
     ]
     tiles = [
         Tile(heading, [("", form.format(own), f"{found.against} {_of(form, reference[column])}")])
@@ -312,7 +312,8 @@ def target_advice(found: TargetResult) -> Advice:
 
 def _of(form: str, values: pd.Series) -> str:
     """What a reference takes, over its seeds."""
-    return form.format(values.mean() if values.name == "test_accuracy" else values.median())
+    middle = values.mean() if values.name == "test_accuracy" else values.median()
+    return form.format(middle / (1e3 if values.name == "bytes" else 1))
 
 
 def _few(seeds: int) -> str:

@@ -75,6 +75,7 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
     drawn = [part for part in drawn if not _says_nothing(part)]
     if not shown:
         drawn = [part for part in drawn if part.name not in book["of_claims"]]
+    front = [part for part in drawn if part.name in book["front"]][:FRONT]
     made = make_tables(results)
     tables = [page_table(table, provenance) for table in made if len(table.shown)]
     pairs = [str(pair) for pair in study.config["pairs"]]
@@ -90,12 +91,12 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         missing_line=missing_line(study),
         source=_source(study.config["data"]["source"]),
         advice=target_advice(target) if target else advise(usual, pairs),
-        front=[part for part in drawn if part.name in book["front"]],
+        front=front,
         claims=shown,
         kinds={kind: [c for c in shown if c.kind == kind] for kind in KINDS},
         meanings=KINDS,
         gate=results.gate,
-        chapters=_chapters(book, shown, drawn, tables),
+        chapters=_chapters(book, shown, [part for part in drawn if part not in front], tables),
         methods=plain(networks.method_table(first), "Methods", METHODS_CAPTION),
         recipes=plain(networks.recipe_table(first), "Recipes"),
         networks=networks.network_table(results, first, provenance),
@@ -111,6 +112,9 @@ def render(results: Results, claims: pd.DataFrame, figures: Path, out: Path) -> 
         arms=provenance.arms,
     )
 
+
+FRONT = 2
+"""Figures of the first screen at most."""
 
 METHODS_CAPTION = (
     "The first words of each method’s own file, its loss terms with their weights, and its options."
@@ -153,7 +157,7 @@ def _chapters(
 ) -> list[Chapter]:
     """The chapters of ``report.yaml`` that this study has something for, with all that it does not
     name in the last one; a study's own claim stands in the chapter that it names."""
-    entries, elsewhere = book["chapters"], {*book["front"], *book["steps"]}
+    entries, elsewhere = book["chapters"], {*book["steps"]}
     own = {claim.id: claim.chapter for claim in claims if claim.chapter}
     listed: list[tuple[str, list[str]]] = [
         ("claims", [claim.id for claim in claims]),
