@@ -20,14 +20,8 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True, help="folder to write")
     arguments.add_argument("--guide", type=Path, help="README.md of the results to write")
     args = arguments.parse_args()
-    results = read_results(
-        args.plan,
-        args.root,
-        args.summary,
-        args.latency,
-        gradcam=args.gradcam,
-        candidates=args.candidates,
-    )
+    more = {"gradcam": args.gradcam, "candidates": args.candidates}
+    results = read_results(args.plan, args.root, args.summary, args.latency, **more)
     tables = make_tables(results)
     write_tables(results, tables, args.out)
     if args.guide:

@@ -1,50 +1,15 @@
 """Verdicts on a target: what meets it, what misses it, and what more seeds would tell."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from targets import REFERENCE, SPREAD, targeted
 
 from stagewise.analysis.claims.target import MEETS, MISSES, OPEN, judge_target
-from stagewise.study.goals import QUANTITIES
-
-SEEDS = range(6)
-REFERENCE = [95.0, 95.5, 96.0, 94.5, 95.0, 95.2]
-SPREAD = np.array([0.2, -0.2, 0.1, -0.1, 0.15, -0.15])
 
 
-def file_rows(role, arm, form, tests, validation=90.0, **taken):
-    usual = dict.fromkeys(QUANTITIES, 100.0) | taken
-    return [
-        {
-            "role": role,
-            "pair": "p",
-            "network": "resnet8",
-            "form": form,
-            "ratio": 2.0 if "2x" in arm else 1.0,
-            "arm": arm,
-            "seed": seed,
-            "path": f"runs/made/{arm}/seed-{seed}",
-            "validation_accuracy": validation + (seed == 3),
-            "test_accuracy": test,
-            **usual,
-            "latency_low": usual["latency"],
-            "latency_high": usual["latency"],
-        }
-        for seed, test in enumerate(tests)
-    ]
-
-
-def judged(made, *candidates, against="student", teacher=(97.0,), **asked):
-    """What comes of candidates: arm, form, points beside the reference by seed, what they take."""
-    rows = file_rows("student", "recovery/p.baseline.dense.kd", "float32", REFERENCE)
-    rows += file_rows("teacher", "teachers/p", "float32", teacher, latency=400.0)
-    for arm, form, effects, taken in candidates:
-        tests = np.array(REFERENCE)[: len(effects)] + effects
-        rows += file_rows("candidate", arm, form, tests, **taken)
-    target = {"latency": "2x", "loss": 1.0, "against": against, "batch": 1, "threads": 1, **asked}
-    results = made({"teachers/p": [97.0]}, target=target)
-    object.__setattr__(results, "candidates", pd.DataFrame(rows))
-    found = judge_target(results)
+def judged(made, *candidates, **asked):
+    """What comes of candidates."""
+    found = judge_target(targeted(made({"teachers/p": [97.0]}), *candidates, **asked))
     assert found is not None
     return found
 
