@@ -16,7 +16,9 @@ from stagewise.study.planned import Plan
 from stagewise.study.warnings import find_warnings
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config"
-STUDIES = sorted(path for path in CONFIGS.glob("*.yaml") if "pairs" in load_yaml(path))
+STUDIES = sorted(
+    path for path in CONFIGS.glob("*.yaml") if {"pairs", "teacher"} & set(load_yaml(path))
+)
 """All but those that are laid over another one."""
 
 COUNTS: dict[str, dict[str, int]] = {
@@ -50,6 +52,7 @@ COUNTS: dict[str, dict[str, int]] = {
         "distillation": 3 * (21 * 13 + 12 + 9 + 6),
     },
     "crd-one-row": {"teachers": 1, "students": 3, "distillation": 3 * 11},
+    "ship": {"teachers": 1, "students": 6},  # candidates come of its search
     "digits-methods": {"teachers": 6 * 4, "students": 6 * 2, "distillation": 6 * 24},
     "digits-two-stage": {
         "teachers": 6 * 2,  # on all classes, on the target's

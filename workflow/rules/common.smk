@@ -279,6 +279,15 @@ def listing(wildcards):
     return present_listing(SETTINGS)
 
 
+GIVEN = PLAN.given()
+
+
+def own_file(wildcards):
+    """The user's file with a teacher's weights; none where torchvision's are fetched."""
+    teacher = GIVEN[given_folder(STUDY, wildcards.pair)]
+    return [] if teacher.hosted else os.path.expanduser(teacher.weights)
+
+
 def run_files(step, *more):
     """Outputs of a step: what a run's folder holds."""
     names = ("model.safetensors", "record.json", "logits.npz", *more)

@@ -43,15 +43,6 @@ rule prepare:
         " --out {output.data} --summary {output.summary} > {log} 2>&1"
 
 
-GIVEN = PLAN.given()
-
-
-def own_file(wildcards):
-    """The user's file with a teacher's weights; none where torchvision's are fetched."""
-    teacher = GIVEN[given_folder(STUDY, wildcards.pair)]
-    return [] if teacher.hosted else os.path.expanduser(teacher.weights)
-
-
 rule given_teacher:
     """Turn the user's own weights of a teacher into ours, checked."""
     input:
