@@ -1,4 +1,4 @@
-"""Measure the candidates of a study's target as the files that would ship, beside their references.
+"""Measure the candidates of a study's target as the files that would ship, beside the reference.
 
 Run it alone on the machine: all files are timed by turns.
 """

@@ -35,8 +35,10 @@ def file_rows(role, arm, form, tests, validation=90.0, **taken):
 
 def targeted(results, *candidates, against="student", teacher=(97.0,), **asked):
     """Results with candidates: arm, form, points beside the reference by seed, what they take."""
-    rows = file_rows("student", "recovery/p.baseline.dense.kd", "float32", REFERENCE)
-    rows += file_rows("teacher", "teachers/p", "float32", teacher, latency=400.0)
+    if against == "teacher":
+        rows = file_rows("reference", "teachers/p", "float32", teacher, latency=400.0)
+    else:
+        rows = file_rows("reference", "recovery/p.baseline.dense.kd", "float32", REFERENCE)
     for arm, form, effects, taken in candidates:
         tests = np.array(REFERENCE)[: len(effects)] + effects
         rows += file_rows("candidate", arm, form, tests, **taken)

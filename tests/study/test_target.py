@@ -51,6 +51,16 @@ def test_a_candidate_that_is_whole_is_the_dense_student():
     }
 
 
+def test_the_reference_is_there_where_only_another_student_is_a_candidate():
+    students = [CONFIG["student"], {"network": "vgg8", "width": 8}]
+    for against, there in (("student", True), ("teacher", False)):
+        target = {"macs": "2x", "against": against, "candidates": [candidate("int8", 2, "vgg8")]}
+        config = resolve_config({**CONFIG, "student": students, "target": target})
+        planned = {run.arm for run in make_plan(config).runs.values()}
+        assert (config.target.whole("resnet8") in planned) == there
+        assert "recovery/vgg8.baseline.uniform-by8-2x.kd" in planned
+
+
 @pytest.mark.parametrize("ratio", [1, 1.5])
 def test_the_arms_that_a_target_names_are_those_of_the_plan(ratio):
     chosen = candidate("int8", ratio)

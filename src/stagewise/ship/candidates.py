@@ -1,6 +1,6 @@
 """Candidates for a target as the files that would ship: how right they are, how large, how fast.
 
-All files are timed in one race with the references', because clocks differ from hour to hour. Eight
+All files are timed in one race with the reference's, because clocks differ from hour to hour. Eight
 bits are calibrated on training images; the answers to validation and test images are those of ONNX
 Runtime.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stagewise.analysis.records.candidates import CANDIDATE, STUDENT, TEACHER
+from stagewise.analysis.records.candidates import CANDIDATE, REFERENCE
 from stagewise.analysis.records.logits import FINAL
 from stagewise.analysis.records.run_files import RunFiles
 from stagewise.data.batches import Split, load_task
@@ -30,7 +30,7 @@ from stagewise.study.spec import Images
 
 @dataclass(frozen=True)
 class Entry:
-    """A run as a file in a form, and what it is here: a candidate, or a reference."""
+    """A run as a file in a form, and what it is here: a candidate, or the reference."""
 
     role: str
     form: str
@@ -43,8 +43,8 @@ def entries(plan: Plan) -> Iterator[Entry]:
     target = plan.config.target
     assert target is not None
     first = next(iter(plan.config.pairs))
-    for role, arm in ((TEACHER, f"teachers/{first}"), (STUDENT, target.whole(first))):
-        yield from (Entry(role, "float32", 1.0, run) for run in _runs(plan, arm))
+    arm = f"teachers/{first}" if target.against == "teacher" else target.whole(first)
+    yield from (Entry(REFERENCE, "float32", 1.0, run) for run in _runs(plan, arm))
     for candidate in target.candidates:
         for arm in target.arms(candidate):
             for run in _runs(plan, arm):

@@ -24,7 +24,7 @@ import pandas as pd
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import Paired, paired, seeds_to_detect
-from stagewise.analysis.records.candidates import CANDIDATE
+from stagewise.analysis.records.candidates import CANDIDATE, REFERENCE
 from stagewise.study.goals import QUANTITIES, amount, bound
 
 MEETS, MISSES, OPEN = "meets the target", "misses the target", "not decided"
@@ -167,7 +167,7 @@ def judge_target(results: Results) -> TargetResult | None:
     if results.candidates is None:
         return None
     asked, table = results.study.config["target"], results.candidates
-    reference = table[table["role"] == asked["against"]]
+    reference = table[table["role"] == REFERENCE]
     judged = [
         _judged(rows, reference, asked)
         for _, rows in table[table["role"] == CANDIDATE].groupby(["arm", "form"], sort=False)

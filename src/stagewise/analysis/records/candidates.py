@@ -1,4 +1,4 @@
-"""``candidates.csv``: networks that may ship, and their references, as files on one machine."""
+"""``candidates.csv``: networks that may ship, and their reference, as files on one machine."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from stagewise.analysis.records.csv_files import MEND, TEXT, read_csv
 from stagewise.errors import UserError
 from stagewise.study.goals import QUANTITIES
 
-CANDIDATE, STUDENT, TEACHER = "candidate", "student", "teacher"
-"""Roles: what may ship, and the two references."""
-ROLES = (CANDIDATE, STUDENT, TEACHER)
+CANDIDATE, REFERENCE = "candidate", "reference"
+ROLES = (CANDIDATE, REFERENCE)
+"""What may ship, and what it is measured against."""
 FORMS = ("float32", "int8")
 COLUMNS = (
     *("role", "pair", "network", "form", "ratio", "arm", "seed", "path"),

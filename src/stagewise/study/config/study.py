@@ -116,7 +116,7 @@ class Config(Block):
     def prunings(self) -> list[tuple[str, Pruning]]:
         """Key and block of all that is pruned: of ``pruning``, and the candidates of a target."""
         own = [(f"pruning.{index}", block) for index, block in enumerate(self.pruning)]
-        tried = self.target.prunings() if self.target else ()
+        tried = self.target.prunings(next(iter(self.pairs), "")) if self.target else ()
         return own + [("target.candidates", block) for block in tried]
 
     @property

@@ -100,9 +100,11 @@ class Target(Block):
         asked = {name: getattr(self, name) for name in QUANTITIES}
         return {name: goal for name, goal in asked.items() if goal is not None}
 
-    def prunings(self) -> Iterator[Pruning]:
-        """The candidates as blocks of pruning, one a pair; without ratios where none is pruned."""
-        for pair in dict.fromkeys(each.pair for each in self.candidates):
+    def prunings(self, first: str) -> Iterator[Pruning]:
+        """The candidates as blocks of pruning, one a pair; without ratios where none is pruned. The
+        ``first`` pair has the reference, where that is a student."""
+        reference = [first] if self.candidates and self.against == "student" else []
+        for pair in dict.fromkeys([*reference, *(each.pair for each in self.candidates)]):
             ratios = {each.ratio for each in self.candidates if each.pair == pair}
             yield self.pruning(pair, tuple(sorted(ratio for ratio in ratios if ratio > 1)))
 
