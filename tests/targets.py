@@ -11,7 +11,7 @@ REFERENCE = [95.0, 95.5, 96.0, 94.5, 95.0, 95.2]
 SPREAD = np.array([0.2, -0.2, 0.1, -0.1, 0.15, -0.15])
 
 
-def file_rows(role, arm, form, tests, validation=90.0, **taken):
+def file_rows(role, arm, form, tests, validation=90.0, others=0.0, **taken):
     usual = dict.fromkeys(QUANTITIES, 100.0) | taken
     return [
         {
@@ -28,6 +28,7 @@ def file_rows(role, arm, form, tests, validation=90.0, **taken):
             **usual,
             "latency_low": usual["latency"],
             "latency_high": usual["latency"],
+            "others": others,
         }
         for seed, test in enumerate(tests)
     ]

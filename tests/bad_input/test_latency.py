@@ -72,18 +72,18 @@ def test_what_was_measured_on_a_quiet_machine_is_not_measured_again(
 ) -> None:
     """A loaded machine's timings take the place of no quiet ones, and are measured again."""
     for others, again in ((0.0, False), (2.0, True)):
-        monkeypatch.setattr("stagewise.measure.latency._others", lambda *_, o=others: o)
+        monkeypatch.setattr("stagewise.measure.latency.others_between", lambda *_, o=others: o)
         (folder / "kept.csv").unlink(missing_ok=True)
         assert told(folder, "--kept", "kept.csv") == ""
         first = (folder / "latency.csv").read_text()
-        monkeypatch.setattr("stagewise.measure.latency._others", lambda *_: 3.0)
+        monkeypatch.setattr("stagewise.measure.latency.others_between", lambda *_: 3.0)
         assert told(folder, "--kept", "kept.csv") == ""
         assert ((folder / "latency.csv").read_text() != first) == again
         assert len((folder / "kept.csv").read_text().splitlines()) == 2
 
 
 def test_other_weights_are_new(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stagewise.measure.latency._others", lambda *_: 0.0)
+    monkeypatch.setattr("stagewise.measure.latency.others_between", lambda *_: 0.0)
     assert told(folder, "--kept", "kept.csv") == ""
     before = (folder / "kept.csv").read_text().splitlines()[1].split(",")[0]
     plan = json.loads((folder / "plan.json").read_text())

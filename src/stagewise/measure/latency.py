@@ -12,11 +12,10 @@ from torch import nn
 from stagewise.models.exits import MultiExit
 from stagewise.models.features import Network
 from stagewise.models.store import load_network
+from stagewise.study.goals import BUSY
 
 Row = dict[str, str | int | float]
 STAT = Path("/proc/stat")
-BUSY = 0.3
-"""Cores that other processes may take before a machine counts as busy."""
 
 
 def measure(
@@ -35,7 +34,7 @@ def measure(
     rows: list[Row] = []
     for batch in batches:
         times: dict[tuple[str, str], list[float]] = {}
-        before = _work()
+        before = work_so_far()
         for _ in range(repeats + 1):
             for arm, (network, architecture) in loaded.items():
                 images = architecture.example(batch).contiguous(memory_format=torch.channels_last)
@@ -43,7 +42,7 @@ def measure(
                     network.run_to(depth)
                     passed = _milliseconds(network.eval(), images)
                     times.setdefault((arm, output), []).append(passed)
-        others = _others(before, _work())
+        others = others_between(before, work_so_far())
         for (arm, output), values in times.items():
             low, high = _tenths(values[1:])
             rows.append(
@@ -74,7 +73,7 @@ def _tenths(values: Sequence[float]) -> tuple[float, float]:
     return cuts[0], cuts[-1]
 
 
-def _work() -> tuple[float, float, float]:
+def work_so_far() -> tuple[float, float, float]:
     """Now, and CPU seconds so far: of the whole machine (nan where that is not told), of this
     process."""
     own = os.times()
@@ -86,7 +85,7 @@ def _work() -> tuple[float, float, float]:
     return time.perf_counter(), everybody, own.user + own.system
 
 
-def _others(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
+def others_between(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
     """Cores that other processes took between two looks."""
     passed, everybody, own = (end - start for start, end in zip(before, after, strict=True))
     return max(0.0, (everybody - own) / passed) if passed > 0 else float("nan")

@@ -18,6 +18,7 @@ from stagewise.analysis.records.candidates import CANDIDATE, REFERENCE
 from stagewise.analysis.records.logits import FINAL
 from stagewise.analysis.records.run_files import RunFiles
 from stagewise.data.batches import Split, load_task
+from stagewise.measure.latency import others_between, work_so_far
 from stagewise.ship.classifier import load
 from stagewise.ship.engines import BATCH, Engine, answers, onnx_engine, race
 from stagewise.ship.export import SHOWN
@@ -122,17 +123,21 @@ class Contest:
         return {name: costs[name] for name in ("macs", "parameters")}
 
     def _times(self, files: Sequence[Path]) -> dict[Path, dict[str, float]]:
-        """Milliseconds of each file: the median and the quartiles."""
+        """Milliseconds of each file: the median and the quartiles; the cores that other processes
+        took meanwhile."""
         count = torch.arange(self.target.batch) % len(self.data.test.images)
         images = self.data.normalise(self.data.test.images[count])
         engines = {file: onnx_engine([file], self.target.threads) for file in files}
         calls = {str(file): partial(engine, images) for file, engine in engines.items()}
+        before = work_so_far()
         times = race(calls, self.repeats)
+        others = round(others_between(before, work_so_far()), 2)
         return {
             file: {
                 "latency": times[str(file)].median,
                 "latency_low": times[str(file)].low,
                 "latency_high": times[str(file)].high,
+                "others": others,
             }
             for file in engines
         }

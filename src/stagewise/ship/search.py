@@ -83,7 +83,8 @@ class Search:
         teacher = self.target.against == "teacher"
         arm = f"teachers/{first}" if teacher else f"students/{first}.baseline"
         shape = self._architecture(arm)
-        self.reference = self._written("reference", build(shape, 0).eval(), shape)["float32"]
+        network = build(shape, 0).eval()
+        self.reference = self._written("reference", network, shape, ("float32",))["float32"]
 
     def candidates(self) -> Iterator[Candidate]:
         """Of every student and form the smallest cut that reaches the goals, where one does."""
@@ -127,15 +128,15 @@ class Search:
             tolerance = self.plan.config.recovery.tolerance
             shape = self._architecture(f"students/{pair}.baseline")
             made = thinned(shape, ratio, self._limits(pair), tolerance)
-            self.known[key] = self._written(f"{pair}-{ratio:g}", *made)
+            self.known[key] = self._written(f"{pair}-{ratio:g}", *made, self.target.forms)
         return self.known[key]
 
     def _written(
-        self, name: str, network: Network, architecture: Architecture
+        self, name: str, network: Network, architecture: Architecture, forms: Sequence[str]
     ) -> dict[str, ShapeFile]:
         folder = self.folder / name
         folder.mkdir(parents=True)
-        return write_shape(network, architecture, self.target.forms, folder)
+        return write_shape(network, architecture, forms, folder)
 
     def _reachable(self, pair: str) -> list[float]:
         """Ratios that some choice of channels reaches."""

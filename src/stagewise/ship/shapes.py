@@ -62,7 +62,7 @@ def thinned(
 def write_shape(
     network: Network, architecture: Architecture, forms: Sequence[str], folder: Path
 ) -> dict[str, ShapeFile]:
-    """Files of a network by form; those in eight bits need the one in 32."""
+    """Files of a network by form: always the one in 32 bits, of which the one in eight is made."""
     module = Whole(network.requires_grad_(False), torch.nn.Identity()).eval()
     images = torch.randn(SHOWN, *architecture.example().shape[1:])
     plain, small = folder / "model.onnx", folder / "model.int8.onnx"
@@ -73,4 +73,4 @@ def write_shape(
         files["int8"] = small
     macs = total_macs(network, architecture)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return {form: ShapeFile(files[form], macs, parameters) for form in forms}
+    return {form: ShapeFile(path, macs, parameters) for form, path in files.items()}

@@ -4,6 +4,10 @@ QUANTITIES = ("latency", "macs", "parameters", "bytes")
 """In milliseconds, counts and bytes."""
 
 
+BUSY = 0.3
+"""Cores that other processes may take before a machine counts as busy."""
+
+
 def amount(value: float) -> str:
     """A quantity as readers see it."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -43,7 +43,21 @@ def test_a_network_that_is_too_slow_misses_however_right_it_is(made):
     found = one(made, SPREAD + 2, latency=51.0)
     assert found.chosen.verdict == MISSES
     assert "2.0× faster" in found.sentence
-    assert "ms 50 at most" in found.sentence
+    assert "misses the target, which is at most 50 ms." in found.sentence
+
+
+def test_all_that_is_missed_is_said(made):
+    sentence = one(made, SPREAD - 3, latency=51.0).sentence
+    assert sentence.endswith(
+        "misses the target, which is at most 50 ms and at most 1 points worse."
+    )
+
+
+def test_a_busy_machine_is_known(made):
+    found = one(made, SPREAD)
+    assert not found.busy
+    found.reference["others"] = 0.5
+    assert found.busy
 
 
 def test_one_that_is_just_fast_enough_does_not(made):

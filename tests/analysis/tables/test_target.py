@@ -1,5 +1,7 @@
 """The table of candidates, and the page that begins with their verdict."""
 
+from dataclasses import replace
+
 from targets import SPREAD, targeted
 
 from stagewise.analysis.claims.target import MEETS, MISSES, judge_target
@@ -41,6 +43,14 @@ def test_the_page_begins_with_the_verdict_and_what_else_meets_it(results):
     tiles = {tile.heading: tile.lines[0] for tile in advice.tiles}
     assert tiles["Time of a call"] == ("", "45 ms", "the whole student 100 ms")
     assert tiles["Test accuracy"][1] == "94.8 %"
+
+
+def test_a_busy_machine_is_told_where_the_clock_decides(results):
+    for asked, told in (({}, True), ({"latency": None, "macs": "1x"}, False)):
+        made = targeted(results, ("recovery/p.2x.kd", "int8", SPREAD, {"latency": 45.0}), **asked)
+        busy = replace(made, candidates=made.candidates.assign(others=1.2))
+        said = " ".join(target_advice(judge_target(busy)).sentences)
+        assert ("Other programs used the machine" in said) == told
 
 
 def test_few_seeds_are_called_a_hint(results):

@@ -25,7 +25,7 @@ from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import Paired, paired, seeds_to_detect
 from stagewise.analysis.records.candidates import CANDIDATE, REFERENCE
-from stagewise.study.goals import QUANTITIES, amount, bound
+from stagewise.study.goals import BUSY, QUANTITIES, amount, bound
 
 MEETS, MISSES, OPEN = "meets the target", "misses the target", "not decided"
 BETTER = {
@@ -122,20 +122,21 @@ class TargetResult:
         return f"{said}: {best.verdict}{self._why(best)}."
 
     def _why(self, best: Judged) -> str:
-        if best.missed:
-            needed = [f"{UNITS[q]} {amount(self.bound(q))}" for q in best.missed]
-            return f", which asks for {' and '.join(needed)} at most"
         if best.verdict == MISSES:
-            return f", as {best.loss:g} points are allowed"
+            asked = [f"{amount(self.bound(name))} {UNITS[name]}" for name in best.missed]
+            asked += [f"{best.loss:g} points worse"] * bool(best.effect.high < -best.loss)
+            return f", which is at most {' and at most '.join(asked)}"
         if best.verdict == OPEN:
             more = best.more_seeds
-            seeds = (
-                f"{more:.0f} more seed{'s' if more > 1 else ''} would"
-                if more == more
-                else ("more seeds would" if best.effect.n > 1 else "one seed cannot tell, six may")
-            )
-            return f": {seeds}"
+            if np.isfinite(more):
+                return f": {more:.0f} more seed{'s' * (more > 1)} would"
+            return ": more seeds would" if best.effect.n > 1 else ": one seed cannot tell, six may"
         return ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether other processes used the machine while the files were timed."""
+        return bool(self.reference["others"].max() > BUSY)
 
 
 def _worse(effect: Paired) -> str:

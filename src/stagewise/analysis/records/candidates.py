@@ -14,13 +14,14 @@ ROLES = (CANDIDATE, REFERENCE)
 FORMS = ("float32", "int8")
 COLUMNS = (
     *("role", "pair", "network", "form", "ratio", "arm", "seed", "path"),
-    *("validation_accuracy", "test_accuracy", *QUANTITIES, "latency_low", "latency_high"),
+    *("validation_accuracy", "test_accuracy", *QUANTITIES, "latency_low", "latency_high", "others"),
 )
 
 
 def read_candidates(file: Path | str, runs: pd.DataFrame) -> pd.DataFrame:
     """A row a file: its role, the run that it was made of (of a plan's ``runs``), accuracies in
-    percent, and what it takes.
+    percent, and what it takes; ``others``: cores that other processes took while it was timed (NaN
+    where that is not known).
 
     Raises:
         UserError: it is missing, broken, or of another plan.

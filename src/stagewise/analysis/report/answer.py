@@ -296,6 +296,11 @@ def target_advice(found: TargetResult) -> Advice:
     others = [each.name for each in found.judged[1:] if each.verdict == MEETS]
     if others:
         sentences.append(f"Also meets it: {'; '.join(others)}.")
+    if found.busy and "latency" in found.goals:
+        sentences.append(
+            "Other programs used the machine while the files were timed, so times may be off; time"
+            " them again on a quiet one: add --forcerun measure_candidates."
+        )
     if best.effect.n < MIN_SEEDS:
         sentences.append(_few(best.effect.n))
     numbers = [

@@ -146,7 +146,7 @@ def _templates() -> jinja2.Environment:
 def _source(name: str) -> str:
     """What a data source says of itself, or its name where this version lacks it."""
     file = catalogue.sources().get(name)
-    return catalogue.first_line(file).rstrip(".") if file else name
+    return catalogue.first_line(file).rstrip(".").replace("``", "") if file else name
 
 
 def _chapters(
