@@ -82,6 +82,26 @@ def test_what_was_measured_on_a_quiet_machine_is_not_measured_again(
         assert len((folder / "kept.csv").read_text().splitlines()) == 2
 
 
+def test_a_quiet_timing_stays_where_a_loaded_one_comes_beside_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch size was quiet and the other not: both are measured again, and one is kept."""
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["config"]["evaluation"]["latency_batches"] = [1, 2]
+    (folder / "plan.json").write_text(json.dumps(plan))
+    rows = []
+    for loads in ([0.0, 2.0], [3.0, 3.0]):
+        others = iter(loads)
+        monkeypatch.setattr("stagewise.measure.latency._others", lambda *_, o=others: next(o))
+        assert told(folder, "--kept", "kept.csv") == ""
+        rows.append((folder / "latency.csv").read_text().splitlines()[1:])
+        assert [*others] == [], "both were measured"
+    first, second = rows
+    assert second[0] == first[0]
+    assert second[1] != first[1]
+    assert [row.split(",")[-1] for row in second] == ["0.0", "3.0"]
+
+
 def test_other_weights_are_new(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stagewise.measure.latency._others", lambda *_: 0.0)
     assert told(folder, "--kept", "kept.csv") == ""

@@ -146,6 +146,11 @@ def test_the_tiles_are_of_the_network_that_is_advised() -> None:
     assert accurate.lines == [("pruned 3×", "90.0 %", interval)]
     assert cheap.lines == [("pruned 3×", "1.0 M", "6.0× fewer than the teacher")]
     assert fast.lines == [("pruned 3×", "0.50 ms", "teacher 2.00 ms")]
+    loads = {"neither": [0.1, 0.1, 4, 4], "the teacher": [0.9, 0.1, 0, 0], "itself": [0, 0.9, 0, 0]}
+    for who, others in loads.items():
+        tables["latency"] = tables["latency"].assign(others=others)
+        [[_, _, beside]] = advise(tables, ["p"]).tiles[-1].lines
+        assert beside.endswith("; on a busy machine") == (who != "neither"), who
 
 
 def test_results_of_before_the_comparison_are_read_by_their_intervals() -> None:

@@ -163,7 +163,7 @@ def test_the_protocol_says_which_rates_were_tuned(results: Results) -> None:
     config = {**results.study.config, "learning_rates": dict.fromkeys(students, 0.1)}
     some = replace(results, study=replace(results.study, config=config))
     line = protocol_lines(some)[1]
-    assert f"tuned on validation: {len(students)} of {len(arms)} arms" in line
+    assert f"tuned on validation: {len(students)} of {len(arms)} networks" in line
     assert "all teachers" in line
     assert "students" not in line.partition("not tuned:")[2]
     config["learning_rates"] = dict.fromkeys(arms[1:], 0.1)
@@ -178,7 +178,7 @@ def test_the_protocol_says_that_teachers_see_more(results: Results) -> None:
         return " ".join(protocol_lines(replace(results, study=study)))
 
     few = {"source": "digits", "student_images_per_class": 10, "target_images_per_class": None}
-    assert "students 10 a class of all classes: the arms" in told(data=few)
+    assert "students 10 a class of all classes: the networks" in told(data=few)
     without = told(data=few, teachers={"same_data": False})
     assert "no arm shows how much" in without
     everything = {**few, "student_images_per_class": None}

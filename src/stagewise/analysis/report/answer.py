@@ -22,6 +22,7 @@ from stagewise.analysis.claims.statistics import ALPHA, critical
 from stagewise.analysis.records.labels import TASKS
 from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 from stagewise.analysis.tables.cells import count
+from stagewise.analysis.tables.latency import disturbed
 
 Frames = Mapping[str, pd.DataFrame]
 """Name of a table → its plain numbers, as in its CSV file."""
@@ -291,7 +292,7 @@ def _in_vain(tables: Frames) -> Iterator[str]:
 
 def _tiles(tables: Frames, networks: list[Network], several: bool) -> list[Tile]:
     accuracy, costs, times = [], [], []
-    timed = _times(tables.get("latency", pd.DataFrame()))
+    timed, busy = _times(tables.get("latency", pd.DataFrame()))
     table = tables["accuracy"]
     for network in networks:
         row = network.row
@@ -311,8 +312,10 @@ def _tiles(tables: Frames, networks: list[Network], several: bool) -> list[Tile]
             beside = f"{times_fewer:.1f}× fewer than the teacher"
         costs.append((name, count(macs), beside))
         if row["arm"] in timed:
-            at = timed.get(str(teacher["arm"].iloc[0])) if len(teacher) else None
-            beside = f"teacher {at:.2f} ms" if at else ""
+            other = str(teacher["arm"].iloc[0]) if len(teacher) else ""
+            said = [f"teacher {timed[other]:.2f} ms"] if other in timed else []
+            said += ["on a busy machine"] if busy & {str(row["arm"]), other} else []
+            beside = "; ".join(said)
             times.append((name, f"{timed[row['arm']]:.2f} ms", beside))
     tiles = [
         Tile("Test accuracy", accuracy),
@@ -330,13 +333,14 @@ def _teacher(accuracy: pd.DataFrame, network: Network) -> pd.DataFrame:
     return next((rows for rows in found if len(rows)), accuracy.iloc[:0])
 
 
-def _times(latency: pd.DataFrame) -> dict[str, float]:
-    """Arm → milliseconds of the least batch, of the whole network."""
+def _times(latency: pd.DataFrame) -> tuple[dict[str, float], set[str]]:
+    """Arm → milliseconds of the least batch, of the whole network; the arms that were timed while
+    others used the machine."""
     if latency.empty or "batch" not in latency:
-        return {}
+        return {}, set()
     least = latency[latency["batch"] == latency["batch"].min()]
     if "exit" in least:
         least = least[least["exit"].isin([FINAL, ENSEMBLE])]
-    return {
-        str(arm): float(ms) for arm, ms in zip(least["arm"], least["milliseconds"], strict=True)
-    }
+    times = zip(least["arm"], least["milliseconds"], strict=True)
+    busy = {str(arm) for arm in least.loc[disturbed(least), "arm"]}
+    return {str(arm): float(ms) for arm, ms in times}, busy

@@ -12,6 +12,7 @@ from stagewise.analysis.records.study import Study
 from stagewise.analysis.report.page_tables import PageTable
 from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.tables.files import trained_arms
+from stagewise.analysis.tables.layout import with_notes
 
 NEEDS = {
     "teacher": "a teacher",
@@ -117,7 +118,7 @@ def network_table(results: Results, first: pd.DataFrame, provenance: Provenance)
     headings = [heading for heading in order if heading not in same]
     told = [f"{h}: {frame[h].iloc[0]}" for h in same if frame[h].iloc[0] != "–"]
     cells = frame[headings].to_numpy(dtype=object).tolist()
-    return PageTable("networks", NETWORKS_CAPTION, headings, cells, told, False)
+    return PageTable("networks", with_notes(NETWORKS_CAPTION, told), headings, cells)
 
 
 NETWORKS_CAPTION = (
