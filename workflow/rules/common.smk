@@ -406,6 +406,7 @@ FIGURE_DATA = {
     "differences": packaged("papers/claims.yaml"),
     "order": packaged("papers/published_values.csv"),
     "speed": results("latency.csv"),
+    "thresholds": results("latency.csv"),
 }
 
 
@@ -414,8 +415,6 @@ def figure_data(wildcards):
 
 
 def figure_options(wildcards):
-    options = {
-        "differences": OWN_CLAIMS,
-        "speed": f"--latency {results('latency.csv')}",
-    }
+    latency = f"--latency {results('latency.csv')}"
+    options = {"differences": OWN_CLAIMS, "speed": latency, "thresholds": latency}
     return options.get(wildcards.figure, "")
