@@ -120,6 +120,24 @@ def test_the_smallest_shape_that_lies_near_is_advised(levels: Any, answer: str) 
     assert told(pd.DataFrame(), chain).startswith(answer)
 
 
+def test_pairs_with_the_same_advice_share_a_sentence() -> None:
+    dense = {"student": (85, 85), "dense kd": (90, 90)}
+    chains = [pruned({**dense, "2× kd": (level, 90)}) for level in (91, 89)]
+    chains += [
+        pruned({**dense, "3× ce": (90.5, 90)}),
+        pruned({"student": (85, 85), "2× kd": (84, 84)}),
+    ]
+    pruning = pd.concat([c.assign(pair=pair) for c, pair in zip(chains, "pqrs", strict=True)])
+    tables = {"accuracy": accuracy({ALONE: 85.0}), "pruning": pruning}
+    assert advise(tables, [*"pqrs"]).sentences[:3] == [
+        "Prune 2× and recover with KD: 1.0 points above the unpruned student with the same KD (p),"
+        " 1.0 below (q).",
+        "Prune 3× and recover with the labels alone: 0.5 points above the unpruned student with the"
+        " same KD (r).",
+        "Prune 2× and recover with KD: 1.0 points below the unpruned student (s).",
+    ]
+
+
 def test_controls_and_what_was_not_trained_again_are_not_advised() -> None:
     chain = pruned({"student": (85, 85), "2× kd": (84, 84), "4× none": (99, 99)})
     random = pruned({"4× kd": (99, 99)}).assign(criterion="random")
