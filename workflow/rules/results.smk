@@ -47,7 +47,7 @@ rule evaluate:
 
 
 rule measure_latency:
-    """Time one network of every arm: alone on the machine, after everything else."""
+    """Time one network of every shape: alone on the machine, after everything else."""
     input:
         plan=rules.plan.output,
         after=rules.evaluate.output,

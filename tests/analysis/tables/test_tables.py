@@ -180,7 +180,7 @@ def test_the_protocol_says_that_teachers_see_more(results: Results) -> None:
     few = {"source": "digits", "student_images_per_class": 10, "target_images_per_class": None}
     assert "students 10 a class of all classes: the networks" in told(data=few)
     without = told(data=few, teachers={"same_data": False})
-    assert "no arm shows how much" in without
+    assert "no network shows how much" in without
     everything = {**few, "student_images_per_class": None}
     assert "Teachers see" not in told(data=everything)
     target = told(data={**everything, "target_images_per_class": 5})
