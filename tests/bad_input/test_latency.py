@@ -107,7 +107,7 @@ def test_a_quiet_timing_stays_where_a_loaded_one_comes_beside_it(
 def test_another_shape_is_new_and_an_equal_one_shares_its_timing(
     folder: Path, parents: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the weights: two students of one shape, and their teacher."""
+    """Whatever the weights: two networks of one shape, and one that has exits, too."""
     monkeypatch.setattr("stagewise.measure.latency._others", lambda *_: 0.0)
     assert told(folder, "--kept", "kept.csv") == ""
     before = (folder / "latency.csv").read_text().splitlines()[1]
@@ -115,21 +115,23 @@ def test_another_shape_is_new_and_an_equal_one_shares_its_timing(
     with torch.no_grad():
         network.classifier.weight.add_(1)
     plan = json.loads((folder / "plan.json").read_text())
-    for arm in ("distillation/p.kd", "teachers/p"):
+    for arm in ("distillation/p.kd", "teachers/p.exits"):
         path = f"runs/toy/{arm}/seed-0"
         plan["runs"].append({**PLAN["runs"][0], "arm": arm, "path": path})
         (folder / path).mkdir(parents=True)
     save_network(network, architecture, folder / "runs/toy/distillation/p.kd/seed-0" / WEIGHTS)
-    teacher = folder / "runs/toy/teachers/p/seed-0" / WEIGHTS
-    teacher.write_bytes(parents["teacher"].read_bytes())
+    teacher = folder / "runs/toy/teachers/p.exits/seed-0" / WEIGHTS
+    teacher.write_bytes(parents["teacher.exits"].read_bytes())
     (folder / "plan.json").write_text(json.dumps(plan))
     assert told(folder, "--kept", "kept.csv") == ""
-    alone, taught, teaches = (folder / "latency.csv").read_text().splitlines()[1:]
+    alone, taught, *exits = (folder / "latency.csv").read_text().splitlines()[1:]
     assert alone == before
     assert taught == before.replace("students/p.baseline", "distillation/p.kd")
-    assert teaches.startswith("teachers/p,final,1,")
+    assert exits
+    assert all(row.startswith("teachers/p.exits,") for row in exits)
     kept = [row.split(",") for row in (folder / "kept.csv").read_text().splitlines()]
-    assert len({row[0] for row in kept[1:]}) == len(kept) - 1 == 2
+    assert len({row[0] for row in kept[1:]}) == 2
+    assert len(kept) == 1 + 1 + len(exits)
 
 
 def test_another_number_of_repeats_is_new(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

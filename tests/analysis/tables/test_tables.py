@@ -131,7 +131,7 @@ def test_weights_tell_a_method_from_the_same_with_kd(make_results: Make) -> None
     arms = {"pairs": ["vgg"], "methods": ["kd", "kd_both"]}
     options = {**TINY, "pairs": {"vgg": CONFIG_VGG}, "methods": methods, "distillation": arms}
     shown = make_table("accuracy", make_results(**options)).shown.set_index("Network")["Loss"]
-    assert shown[["KD", "kd_both"]].tolist() == ["ce 1", "ce 1, kd 0.9"]
+    assert shown[["KD", "KD, both"]].tolist() == ["ce 1", "ce 1, kd 0.9"]
 
 
 def test_the_guide_names_every_file(published: Path) -> None:

@@ -139,9 +139,11 @@ def method_name(arm: str) -> str:
 
 
 def method_title(label: str) -> str:
-    """A method's title; of a label that is no method's, its words."""
-    known = label in catalogue.methods()
-    return catalogue.method_title(label) if known else label.replace("_", " ")
+    """What tables call a label: as of the longest method that it begins with; else its words."""
+    known = [name for name in catalogue.methods() if f"{label}_".startswith(f"{name}_")]
+    if known:
+        return catalogue.label_title(label, max(known, key=len))
+    return label.replace("_", " ")
 
 
 def _compared(tables: Frames) -> Iterator[pd.DataFrame]:

@@ -46,10 +46,10 @@ def method_table(first: pd.DataFrame) -> pd.DataFrame:
         if name not in catalogue.methods():
             continue
         file = catalogue.methods()[name]
-        title = catalogue.method_title(name)
+        title = catalogue.label_title(str(label), name)
         rows.append(
             {
-                "Method": title if name == label else f"{label} ({title})",
+                "Method": title if title == label or name == label else f"{title} ({label})",
                 "What it is": catalogue.first_line(file),
                 "Loss": " + ".join(
                     f"{weight:g} {term}" for term, weight in settings.weights.items()
