@@ -236,7 +236,7 @@ rule judge:
         f"logs/{STUDY}/claims.log",
     localrule: True
     params:
-        own=OWN_CLAIMS,
+        own=own_claims,
         code=code("claims.py"),
     message:
         "Verdicts"
@@ -272,7 +272,7 @@ rule write_report:
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         captions=[caption(name, PLAIN) for name in FIGURES],
         gradcam=WITH_MAPS,
-        own=OWN_CLAIMS,
+        own=own_claims,
         code=code("report.py", *TABLE_MODULES),
     message:
         "Report"
