@@ -362,6 +362,7 @@ def test_the_best_is_bold_with_what_is_not_shown_to_be_worse() -> None:
     assert best_arms([pd.concat(group)]) == {"best", "near"}
     few = pd.concat([part[part["seed"] < 2] for part in group])
     assert best_arms([few]) == {"best"}
+    assert best_arms([group[0]]) == frozenset(), "one network is no choice"
 
 
 def test_rates_are_told_network_by_network(results: Results, published: Path) -> None:
