@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ CAPTION = (
     "Up and left is better. {protocol}"
 )
 SCORE = "confidence"
+EVERY = 20
+"""Thresholds from one mark on a curve to the next."""
 MARKS = dict(zip(POINTS, ("o", "s", "D"), strict=True))
 MEANING = {
     "as accurate": "as the last exit",
@@ -65,13 +68,13 @@ def draw(results: Results) -> Figure:
     for axes, (pair, cost, own) in zip(grid, panels, strict=True):
         for arm, runs in groupby(own, key=lambda each: str(each.run["arm"])):
             seeds = list(runs)
-            colour = drawing.arm_look(pd.Series(seeds[0].run))[0]
-            looks[str(seeds[0].run["display"])] = colour
-            _curve(axes, seeds, cost, colour)
+            look = drawing.arm_look(pd.Series(seeds[0].run))
+            looks[str(seeds[0].run["display"])] = look
+            _curve(axes, seeds, cost, look)
             last = str(seeds[0].test.shares.shape[1])
-            _alone(axes, results, cost, (arm, last), ("x", colour))
+            _alone(axes, results, cost, (arm, last), (look[0], "x"))
         kd = (f"distillation/{pair}.kd", FINAL)
-        _alone(axes, results, cost, kd, ("*", drawing.look("kd")[0]))
+        _alone(axes, results, cost, kd, (drawing.look("kd")[0], "*"))
         axes.set_title(pair)
         axes.set_ylabel("test accuracy, %")
         axes.set_xlabel(cost.label)
@@ -95,8 +98,11 @@ def _time(results: Results) -> tuple[Cost, dict[str, Floats]]:
     return Cost("milliseconds an image, mean", passed, alone), times
 
 
-def _handles(looks: dict[str, str]) -> list[Line2D]:
-    handles = [Line2D([], [], color=colour, label=name) for name, colour in looks.items()]
+def _handles(looks: dict[str, tuple[str, str]]) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=colour, marker=marker, label=name)
+        for name, (colour, marker) in looks.items()
+    ]
     handles += [
         Line2D([], [], ls="", marker=mark, color=INK, mfc=PAPER, label=MEANING[point])
         for point, mark in MARKS.items()
@@ -108,13 +114,15 @@ def _handles(looks: dict[str, str]) -> list[Line2D]:
     ]
 
 
-def _curve(axes: Axes, seeds: Sequence[EarlyExit], cost: Cost, colour: str) -> None:
-    """One arm's curve and operating points."""
+def _curve(axes: Axes, seeds: Sequence[EarlyExit], cost: Cost, look: tuple[str, str]) -> None:
+    """One arm's curve, with its mark at the ends and now and then, and its operating points."""
+    colour, marker = look
     passed = np.array([cost.passed(each) for each in seeds])
     accuracy = np.array([each.test.accuracy for each in seeds])
     low, high = accuracy.min(axis=0), accuracy.max(axis=0)
     axes.fill_between(passed.mean(axis=0), low, high, color=colour, alpha=0.13, lw=0)
-    axes.plot(passed.mean(axis=0), accuracy.mean(axis=0), color=colour, lw=1)
+    style: dict[str, Any] = {"marker": marker, "markevery": EVERY, "markersize": 3, "mew": 0.5}
+    axes.plot(passed.mean(axis=0), accuracy.mean(axis=0), color=colour, lw=1, **style)
     for point, mark in MARKS.items():
         chosen = [(number, each.chosen(point)) for number, each in enumerate(seeds)]
         places = [(passed[n, k], accuracy[n, k]) for n, k in chosen if k is not None]
@@ -130,5 +138,5 @@ def _alone(
     arm, exit = output
     accuracy = rows.loc[(rows["arm"] == arm) & (rows["exit"] == exit), "test_accuracy"]
     if len(accuracy) and output in cost.alone:
-        marker, colour = look
+        colour, marker = look
         axes.plot(cost.alone[output], accuracy.mean(), marker, color=colour)
