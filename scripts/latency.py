@@ -1,31 +1,34 @@
 """Measure how long one network of every arm takes to answer; run it alone on the machine.
 
-What was measured before on a quiet machine is not measured again.
+Networks of the same shape are timed once, and what was measured before on a quiet machine is not
+measured again.
 """
 
 import os
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from stagewise.analysis.records.csv_files import TEXT, read_csv
 from stagewise.analysis.records.study import read_study
 from stagewise.errors import UserError
-from stagewise.files import sha256_file, write_text
+from stagewise.files import canonical_json, sha256_text, write_text
 from stagewise.measure.latency import Row, is_quiet, measure
+from stagewise.models.store import load_architecture
 from stagewise.process.arguments import study_parser
 from stagewise.process.scripting import run_script
 from stagewise.runs.train import csv_text
 
 MOST_THREADS = 4096
-KEPT = ("weights", "machine", "exit", "batch", "milliseconds", "repeats", "threads", "others")
+KEPT = ("network", "machine", "exit", "batch", "milliseconds", "repeats", "threads", "others")
 """Columns that kept timings have at least."""
-NAMES = ("weights", "machine", "arm")
+NAMES = ("network", "machine")
 """Columns that say of what a kept timing is."""
 
 
 def main() -> None:
-    """Read arguments, measure one run of each distinct arm that is new, write latency.csv."""
+    """Read arguments, measure each shape that is new, write latency.csv, a row for each arm."""
     options = study_parser(__doc__)
     options.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     options.add_argument("--kept", type=Path, help="CSV that keeps timings from start to start")
@@ -44,31 +47,36 @@ def main() -> None:
     batches, repeats = settings["latency_batches"], settings["latency_repeats"]
     kept = {_key(row): row for row in _kept(arguments.kept)}
     machine = os.uname().nodename
-    sums = {arm: _sum(path) if arguments.kept else arm for arm, path in first.items()}
+    shapes = {arm: _shape(path) for arm, path in first.items()}
+    distinct = {shapes[arm]: first[arm] for arm in reversed(first)}
 
-    def quiet(arm: str) -> bool:
-        """Whether all that is asked of an arm is kept from a quiet machine."""
-        asked = (sums[arm], machine, repeats, arguments.threads)
+    def quiet(shape: str) -> bool:
+        """Whether all that is asked of a shape is kept from a quiet machine."""
+        asked = (shape, machine, repeats, arguments.threads)
         rows = [row for key, row in kept.items() if key[:4] == asked and row["batch"] in batches]
         return {row["batch"] for row in rows} == {*batches} and all(map(is_quiet, rows))
 
-    new = {arm: path for arm, path in first.items() if not quiet(arm)}
+    new = {shape: path for shape, path in distinct.items() if not quiet(shape)}
     measured = measure(new, batches, repeats, arguments.threads) if new else []
     for row in measured:
-        fresh = {"weights": sums[str(row["arm"])], "machine": machine, **row}
+        numbers = {name: value for name, value in row.items() if name != "arm"}
+        fresh: Row = {"network": row["arm"], "machine": machine, **numbers}
         old = kept.get(_key(fresh))
         if old is None or is_quiet(fresh) or not is_quiet(old):
             kept[_key(fresh)] = fresh
     rows = [
         {"arm": arm, **{name: value for name, value in row.items() if name not in NAMES}}
-        for arm, digest in sums.items()
+        for arm, shape in shapes.items()
         for key, row in kept.items()
-        if key[:4] == (digest, machine, repeats, arguments.threads) and row["batch"] in batches
+        if key[:4] == (shape, machine, repeats, arguments.threads) and row["batch"] in batches
     ]
     write_text(arguments.out, csv_text(rows))
     if arguments.kept:
         write_text(arguments.kept, csv_text([*kept.values()]))
-    print(f"{arguments.out}: {len(first)} networks, {len(new)} new, {arguments.threads} threads")
+    print(
+        f"{arguments.out}: {len(first)} networks of {len(distinct)} shapes, {len(new)} new,"
+        f" {arguments.threads} threads"
+    )
     if busy := sum(not is_quiet(row) for row in measured):
         print(
             f"warning: the machine was busy: other processes slowed {busy} of {len(measured)}"
@@ -89,14 +97,16 @@ def _kept(file: Path | None) -> list[Row]:
     return rows
 
 
-def _sum(file: Path) -> str:
-    """Of its bytes, or of a file that cannot be read its name: who measures it will say so."""
-    return sha256_file(file) if file.is_file() else str(file)
+def _shape(file: Path) -> str:
+    """What a network's time depends on, as a checksum: all that its weight file says of it but the
+    parts that stand beside it."""
+    shape = asdict(replace(load_architecture(file), part={}))
+    return sha256_text(canonical_json(shape))[:16]
 
 
 def _key(row: Row) -> tuple[object, ...]:
-    """What a timing is of: the weights, where and how they were measured, the output."""
-    names = ("weights", "machine", "repeats", "threads", "exit", "batch")
+    """What a timing is of: the network, where and how it was measured, the output."""
+    names = ("network", "machine", "repeats", "threads", "exit", "batch")
     return tuple(row[name] for name in names)
 
 

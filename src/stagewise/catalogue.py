@@ -247,6 +247,17 @@ def method_title(name: str) -> str:
     return str(_literal(_tree(methods()[name]), "NAME") or name)
 
 
+def label_title(label: str, name: str) -> str:
+    """What tables call a method under a label: its own title, ``OtO*`` for ``oto_star``, ``MSKD,
+    two exits`` for ``mskd_two_exits``; the label where it does not begin with the method's name."""
+    title, rest = method_title(name), label.removeprefix(f"{name}_")
+    if label == name:
+        return title
+    if rest == label:
+        return label
+    return f"{title}*" if rest == "star" else f"{title}, {rest.replace('_', ' ')}"
+
+
 @cache
 def _needs(path: Path) -> Needs:
     call = _assigned(_tree(path), "NEEDS")

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers import ROOT
 from hostile import json_damages, places
 
 from stagewise.measure.latency import measure
-from stagewise.models.store import load_network
+from stagewise.models.store import load_network, save_network
 
+WEIGHTS = "model.safetensors"
 RUN = "runs/toy/students/p.baseline/seed-0"
 PLAN: dict[str, Any] = {
     "study": "toy",
@@ -82,17 +84,69 @@ def test_what_was_measured_on_a_quiet_machine_is_not_measured_again(
         assert len((folder / "kept.csv").read_text().splitlines()) == 2
 
 
-def test_other_weights_are_new(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quiet_timing_stays_where_a_loaded_one_comes_beside_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch size was quiet and the other not: both are measured again, and one is kept."""
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["config"]["evaluation"]["latency_batches"] = [1, 2]
+    (folder / "plan.json").write_text(json.dumps(plan))
+    rows = []
+    for loads in ([0.0, 2.0], [3.0, 3.0]):
+        others = iter(loads)
+        monkeypatch.setattr(
+            "stagewise.measure.latency.others_between", lambda *_, o=others: next(o)
+        )
+        assert told(folder, "--kept", "kept.csv") == ""
+        rows.append((folder / "latency.csv").read_text().splitlines()[1:])
+        assert [*others] == [], "both were measured"
+    first, second = rows
+    assert second[0] == first[0]
+    assert second[1] != first[1]
+    assert [row.split(",")[-1] for row in second] == ["0.0", "3.0"]
+
+
+def test_another_shape_is_new_and_an_equal_one_shares_its_timing(
+    folder: Path, parents: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the weights: two networks of one shape, and one that has exits, too."""
     monkeypatch.setattr("stagewise.measure.latency.others_between", lambda *_: 0.0)
     assert told(folder, "--kept", "kept.csv") == ""
-    before = (folder / "kept.csv").read_text().splitlines()[1].split(",")[0]
+    before = (folder / "latency.csv").read_text().splitlines()[1]
+    network, architecture = load_network(parents["student"])
+    with torch.no_grad():
+        network.classifier.weight.add_(1)
+    plan = json.loads((folder / "plan.json").read_text())
+    for arm in ("distillation/p.kd", "teachers/p.exits"):
+        path = f"runs/toy/{arm}/seed-0"
+        plan["runs"].append({**PLAN["runs"][0], "arm": arm, "path": path})
+        (folder / path).mkdir(parents=True)
+    save_network(network, architecture, folder / "runs/toy/distillation/p.kd/seed-0" / WEIGHTS)
+    teacher = folder / "runs/toy/teachers/p.exits/seed-0" / WEIGHTS
+    teacher.write_bytes(parents["teacher.exits"].read_bytes())
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert told(folder, "--kept", "kept.csv") == ""
+    alone, taught, *exits = (folder / "latency.csv").read_text().splitlines()[1:]
+    assert alone == before
+    assert taught == before.replace("students/p.baseline", "distillation/p.kd")
+    assert exits
+    assert all(row.startswith("teachers/p.exits,") for row in exits)
+    kept = [row.split(",") for row in (folder / "kept.csv").read_text().splitlines()]
+    assert len({row[0] for row in kept[1:]}) == 2
+    assert len(kept) == 1 + 1 + len(exits)
+
+
+def test_another_number_of_repeats_is_new(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stagewise.measure.latency.others_between", lambda *_: 0.0)
+    assert told(folder, "--kept", "kept.csv") == ""
     plan = json.loads((folder / "plan.json").read_text())
     plan["config"]["evaluation"]["latency_repeats"] = 2
     (folder / "plan.json").write_text(json.dumps(plan))
     assert told(folder, "--kept", "kept.csv") == ""
-    rows = (folder / "kept.csv").read_text().splitlines()
-    assert [row.split(",")[0] for row in rows[1:]] == [before, before]
-    assert [row.split(",")[8] for row in rows] == ["repeats", "1", "2"]
+    rows = [row.split(",") for row in (folder / "kept.csv").read_text().splitlines()]
+    assert rows[1][0] == rows[2][0]
+    place = rows[0].index("repeats")
+    assert [row[place] for row in rows] == ["repeats", "1", "2"]
 
 
 def test_exits_are_timed_one_after_the_other(parents: dict[str, Path]) -> None:

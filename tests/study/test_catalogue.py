@@ -93,3 +93,17 @@ def test_a_new_file_is_a_new_method(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert catalogue.method_options("toy") == {"power": 2}
     assert catalogue.method_weights("toy") == {"ce": 1.0, "toy": 0.5}
     assert catalogue.method_needs("toy") == Needs(teacher=True)
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "shown"),
+    [
+        ("oto", "oto", "OtO"),
+        ("oto_star", "oto", "OtO*"),
+        ("mskd_two_exits", "mskd", "MSKD, two exits"),
+        ("takd", "kd", "takd"),
+        ("kdd", "kd", "kdd"),
+    ],
+)
+def test_a_label_is_told_by_its_method(label: str, name: str, shown: str) -> None:
+    assert catalogue.label_title(label, name) == shown

@@ -368,7 +368,7 @@ def test_a_label_of_plain_training_has_no_teacher() -> None:
 
     run = arm("distillation/resnet.ce_strong", among=plan(change))
     assert run.parents == {}
-    assert (run.labels["method"], run.labels["display"]) == ("ce_strong", "ce_strong")
+    assert (run.labels["method"], run.labels["display"]) == ("ce_strong", "CE, strong")
     alone = arm("students/resnet.baseline")
     assert run.spec == replace(
         alone.spec, training=replace(alone.spec.training, cutmix=1.0, epochs=90)

@@ -40,10 +40,10 @@ COUNTS: dict[str, dict[str, int]] = {
         "multi_exit": 6 * ((10 + 2) * 7 + 12),  # methods, controls; schedules and heads on one pair
     },
     "mskd-tiny-imagenet": {
-        "teachers": 2 * 2,
+        "teachers": 2 * 4,  # alone, with exits of three kinds
         "students": 6 * 2,
         "distillation": 6 * 10 * 2,
-        "multi_exit": 6 * (6 + 2) * 2,
+        "multi_exit": 6 * (10 + 2) * 2,
     },
     "crd-benchmark": {
         "teachers": 4 * 13,

@@ -117,6 +117,27 @@ def test_tables_sort_by_keyboard(visit):
         assert len(values()) > 5
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ["accuracy", "pruning", "comparison", "latency"])
+def test_a_table_shows_names_and_accuracy_and_every_column_is_reached(visit, size, name):
+    page, _ = visit(size)
+    page.click("button[data-do=unfold]")
+    table, region = page.locator(f"#table-{name} table"), page.locator(f"#table-{name} .scroll")
+    table.scroll_into_view_if_needed()
+    width, row = SIZES[size]["width"], table.locator("tbody tr").first
+    second = table.locator("thead th").nth(1)
+    if name != "latency":
+        assert second.inner_text().startswith("Test accuracy")
+        for cell in (second, row.locator("td").first):
+            box = cell.bounding_box()
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= width + 1
+    left = row.locator("th").bounding_box()["x"]
+    region.evaluate("each => { each.scrollLeft = each.scrollWidth; }")
+    last = row.locator("td").last.bounding_box()
+    assert last["x"] + last["width"] <= width + 1
+    assert row.locator("th").bounding_box()["x"] == pytest.approx(left, abs=1), "names stay"
+
+
 def test_without_scripts_nothing_is_missing(visit):
     page, _ = visit(java_script_enabled=False)
     assert page.locator(".answer p").first.is_visible()

@@ -6,6 +6,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from stagewise import catalogue
 
 TOY_METHOD = '''"""A toy: a linear layer leads the student's pooled vector to the teacher's."""
@@ -140,6 +142,37 @@ def test_an_edit_of_one_figure_redraws_that_figure(project):
 def test_an_edit_of_one_table_makes_tables_and_report_again(project):
     project.replace("src/stagewise/analysis/tables/exits.py", "from shallow", "From shallow")
     assert project.planned() == {"Tables", "Report"}
+
+
+OWN_CLAIM = {
+    **{"id": "X1", "title": "KD helps", "wording": "KD beats the student alone."},
+    **{"holds": "KD beat the student alone", "fails": "KD beat nobody", "open": "whether KD"},
+    "chapter": "comparison",
+    "contrasts": [
+        {
+            **{"name": "KD − alone", "role": "headline", "rule": "difference"},
+            "treatment": {"arm": "distillation/{pair}.kd"},
+            "control": {"arm": "students/{pair}.baseline"},
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("whose", ["the papers'", "the study's own"])
+def test_an_edit_of_claims_touches_verdicts_differences_and_report(project, whose):
+    if whose == "the papers'":
+        project.replace("src/stagewise/papers/claims.yaml", "title: ", "title:  ")
+    else:
+        with open(project.folder / "config/smoke.yaml", "a") as config:
+            config.write(f"claims: {json.dumps([OWN_CLAIM])}\n")
+    assert project.planned() == {"Verdicts", "Figure differences", "Report"}
+
+
+def test_a_dry_run_does_not_print_the_config(project):
+    project.replace("config/smoke.yaml", "latency_repeats: 3", "latency_repeats: 4")
+    text = project.snakemake("-n")
+    assert "Plan of smoke" in text
+    assert "latency_repeats" not in text
 
 
 def test_git_checkout_back_and_forth_reruns_nothing(project):

@@ -47,7 +47,7 @@ rule evaluate:
 
 
 rule measure_latency:
-    """Time one network of every arm: alone on the machine, after everything else."""
+    """Time one network of every shape: alone on the machine, after everything else."""
     input:
         plan=rules.plan.output,
         after=rules.evaluate.output,
@@ -238,7 +238,7 @@ rule judge:
         f"logs/{STUDY}/claims.log",
     localrule: True
     params:
-        own=OWN_CLAIMS,
+        own=own_claims,
         code=code("claims.py"),
     message:
         "Verdicts"
@@ -276,7 +276,7 @@ rule write_report:
         captions=[caption(name, PLAIN) for name in FIGURES],
         gradcam=WITH_MAPS,
         candidates=WITH_CANDIDATES,
-        own=OWN_CLAIMS,
+        own=own_claims,
         code=code("report.py", *TABLE_MODULES),
     message:
         "Report"

@@ -134,11 +134,11 @@ def _memory(work: Work, speed: Calibration) -> float:
 
 
 def _latency_seconds(load: Workload, speed: Calibration) -> float:
-    """Of the latency of each arm, measured alone."""
+    """Of the latency of each shape, measured alone."""
     settings = load.plan.config.evaluation
     images = sum(settings.latency_batches) * (settings.latency_repeats + 1)
     arms = {work.run.arm: work for work in load.works}
-    kinds = [Answers(w.net, EVALUATION_BATCH, "float32", w.threads) for w in arms.values()]
+    kinds = {Answers(w.net, EVALUATION_BATCH, "float32", w.threads) for w in arms.values()}
     return images * sum(speed.speeds[kind].seconds for kind in kinds)
 
 

@@ -25,9 +25,10 @@ def measure(
     milliseconds, between which tenths of them lie (``low``, ``high``), and the cores that other
     processes took meanwhile (``others``; nan where that is not known).
 
-    ``weights`` maps an arm to a weight file. All networks take turns in every round, so that a slow
-    spell hits all of them, and the first round is for warming up. Networks with exits run whole,
-    which is their row "ensemble", and up to each early exit, past the exits before it.
+    ``weights`` maps an arm, or another name, to a weight file. All networks take turns in every
+    round, so that a slow spell hits all of them, and the first round is for warming up. Networks
+    with exits run whole, which is their row "ensemble", and up to each early exit, past the exits
+    before it.
     """
     torch.set_num_threads(threads)
     loaded = {arm: load_network(path) for arm, path in weights.items()}

@@ -14,7 +14,15 @@ import pytest
 
 from stagewise import catalogue
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.figures import exits, gradcam, overview, reliability, shock
+from stagewise.analysis.figures import (
+    compression,
+    exits,
+    gradcam,
+    overview,
+    reliability,
+    shock,
+    thresholds,
+)
 from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.files import write_figures
 from stagewise.analysis.records.gradcam import IMAGES, picture, read_pictures
@@ -71,6 +79,43 @@ def test_exits_stand_at_their_cost(results: Results) -> None:
     costs = rows.groupby("exit")["macs"].mean() / 1e6
     drawn = np.concatenate([line.get_xdata() for line in axes.lines])
     assert all(np.abs(drawn - cost).min() < 0.1 for cost in costs)
+
+
+def test_early_exit_is_drawn_over_macs_and_where_exits_were_timed_over_time(
+    results: Results,
+) -> None:
+    arm = "multi_exit/resnet.mskd"
+    taken = {(arm, "1"): 1.0, (arm, "2"): 3.0, (arm, "ensemble"): 4.0}
+    taken[("distillation/resnet.kd", "final")] = 2.5
+    latency = pd.DataFrame(
+        [
+            {"arm": arm, "exit": exit, "batch": 1, "milliseconds": milliseconds}
+            for (arm, exit), milliseconds in taken.items()
+        ]
+    )
+    macs, time = thresholds.draw(replace(results, latency=latency)).axes
+    assert "multiply-adds" in macs.get_xlabel()
+    assert "milliseconds" in time.get_xlabel()
+    [curve] = [line.get_xdata() for line in time.lines if len(line.get_xdata()) > 1]
+    assert curve[0] == pytest.approx(1.0), "all leave at the first exit"
+    assert curve[-1] == pytest.approx(4.0), "all reach the last"
+    [star] = [line.get_xdata() for line in time.lines if line.get_marker() == "*"]
+    assert [*star] == [2.5]
+    assert not [line for line in time.lines if line.get_marker() == "x"], "not timed alone"
+    [alone] = thresholds.draw(results).axes
+    assert len([line for line in alone.lines if line.get_marker() == "x"]) == 3
+
+
+def test_a_recovery_that_failed_does_not_flatten_the_others(results: Results) -> None:
+    arm = "recovery/resnet.baseline.l2-4x.ce"
+    failed = results.summary["arm"] == arm
+    assert failed.any()
+    accuracies = results.summary["test_accuracy"].mask(failed, 12.0)
+    summary = results.summary.assign(test_accuracy=accuracies)
+    axes = compression.draw(replace(results, summary=summary)).axes[0]
+    kd = results.summary["arm"] == "recovery/resnet.baseline.l2-4x.kd"
+    assert 50 < axes.get_ylim()[0] < results.summary.loc[kd, "test_accuracy"].min()
+    assert any("12" in text.get_text() for text in axes.texts)
 
 
 def test_the_shock_has_its_boundary_and_four_quantities(results: Results) -> None:

@@ -3,13 +3,17 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -163,6 +167,14 @@ def test_points_stand_at_their_true_cost(studies: dict[int, Results]) -> None:
 def test_the_line_joins_what_nothing_cheaper_equals() -> None:
     points = {"a": (1.0, 90.0), "b": (2.0, 89.0), "c": (2.0, 92.0), "d": (3.0, 92.0), "e": (9, 93)}
     assert tradeoff.frontier(points) == ["a", "c", "e"]
+
+
+def test_methods_of_one_marker_have_colours_apart() -> None:
+    looks = yaml.safe_load((Path(drawing.__file__).parent / "looks.yaml").read_text())
+    assert len(looks) > 20
+    for (one, (first, marker)), (other, (second, same)) in combinations(looks.items(), 2):
+        apart = 255 * np.linalg.norm(np.subtract(to_rgb(first), to_rgb(second)))
+        assert marker != same or apart > 45, (one, other)
 
 
 def test_an_unknown_method_has_a_look_by_its_name_alone() -> None:

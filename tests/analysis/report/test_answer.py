@@ -120,6 +120,24 @@ def test_the_smallest_shape_that_lies_near_is_advised(levels: Any, answer: str) 
     assert told(pd.DataFrame(), chain).startswith(answer)
 
 
+def test_pairs_with_the_same_advice_share_a_sentence() -> None:
+    dense = {"student": (85, 85), "dense kd": (90, 90)}
+    chains = [pruned({**dense, "2× kd": (level, 90)}) for level in (91, 89)]
+    chains += [
+        pruned({**dense, "3× ce": (90.5, 90)}),
+        pruned({"student": (85, 85), "2× kd": (84, 84)}),
+    ]
+    pruning = pd.concat([c.assign(pair=pair) for c, pair in zip(chains, "pqrs", strict=True)])
+    tables = {"accuracy": accuracy({ALONE: 85.0}), "pruning": pruning}
+    assert advise(tables, [*"pqrs"]).sentences[:3] == [
+        "Prune 2× and recover with KD: 1.0 points above the unpruned student with the same KD (p),"
+        " 1.0 below (q).",
+        "Prune 3× and recover with the labels alone: 0.5 points above the unpruned student with the"
+        " same KD (r).",
+        "Prune 2× and recover with KD: 1.0 points below the unpruned student (s).",
+    ]
+
+
 def test_controls_and_what_was_not_trained_again_are_not_advised() -> None:
     chain = pruned({"student": (85, 85), "2× kd": (84, 84), "4× none": (99, 99)})
     random = pruned({"4× kd": (99, 99)}).assign(criterion="random")
@@ -146,6 +164,11 @@ def test_the_tiles_are_of_the_network_that_is_advised() -> None:
     assert accurate.lines == [("pruned 3×", "90.0 %", interval)]
     assert cheap.lines == [("pruned 3×", "1.0 M", "6.0× fewer than the teacher")]
     assert fast.lines == [("pruned 3×", "0.50 ms", "teacher 2.00 ms")]
+    loads = {"neither": [0.1, 0.1, 4, 4], "the teacher": [0.9, 0.1, 0, 0], "itself": [0, 0.9, 0, 0]}
+    for who, others in loads.items():
+        tables["latency"] = tables["latency"].assign(others=others)
+        [[_, _, beside]] = advise(tables, ["p"]).tiles[-1].lines
+        assert beside.endswith("; on a busy machine") == (who != "neither"), who
 
 
 def test_results_of_before_the_comparison_are_read_by_their_intervals() -> None:

@@ -27,6 +27,7 @@ from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.report.step_graph import draw_steps, step_graph, without_shortcuts
 from stagewise.analysis.report.verdicts import claims_shown
 from stagewise.analysis.tables.best import best_arms
+from stagewise.analysis.tables.layout import layout
 from stagewise.analysis.tables.table import make_table
 from stagewise.errors import UserError
 from stagewise.papers.claims import UNITS
@@ -206,7 +207,7 @@ def test_a_claim_without_its_deciding_arms_says_so(
     assert shown.kind == "not run"
     assert shown.answer == (
         "Whether distillation, in two stages, gives back what pruning costs is open:"
-        " the study has none of the arms that decide it."
+        " the study has none of the networks that decide it."
     )
 
 
@@ -328,17 +329,26 @@ def test_tables_have_accuracy_second_and_nothing_that_is_the_same_everywhere(
             "Method" if name == "comparison" else "Network",
             "Test accuracy, %",
         ]
-        kept = {*found.headings} | {text.partition(":")[0] for text in found.same}
+        same = layout(table).same
+        kept = {*found.headings} | {text.partition(":")[0] for text in same}
         dashes = {h for h in table.shown if set(table.shown[h]) == {"–"}}
         assert kept | dashes == {*table.shown}
-        for text in found.same:
+        for text in same:
             heading, _, value = text.partition(": ")
             assert set(table.shown[heading]) == {value}
+            assert text in found.caption
         bold = [row[0] for row in found.rows if str(row[1]).startswith("<strong>")]
         assert bold
         assert len(bold) < len(found.rows)
-    tables = {name: page_table(make_table(name, results), provenance) for name in ("quality",)}
-    assert not any("/" in str(row[0]) for row in tables["quality"].rows), "no codes of runs"
+
+
+def test_no_code_of_a_network_stands_where_readers_look(page: str) -> None:
+    """The list of runs has them, beside the names; nothing else."""
+    told = page[: page.index('<section id="runs"')] + page[page.index("<footer>") :]
+    text = re.sub(r"<(style|script)>.*?</\1>|<svg.*?</svg>|<[^>]+>", " ", told, flags=re.S)
+    steps = "students|distillation|two_stage|multi_exit|pruning|recovery|pretraining"
+    assert not re.findall(rf"\b(?:{steps})/[\w.{{}}-]+", text)
+    assert not re.findall(r"\b(?:gates?|arms?|sparse − dense)\b", text, flags=re.I)
 
 
 def test_the_best_is_bold_with_what_is_not_shown_to_be_worse() -> None:
@@ -353,6 +363,7 @@ def test_the_best_is_bold_with_what_is_not_shown_to_be_worse() -> None:
     assert best_arms([pd.concat(group)]) == {"best", "near"}
     few = pd.concat([part[part["seed"] < 2] for part in group])
     assert best_arms([few]) == {"best"}
+    assert best_arms([group[0]]) == frozenset(), "one network is no choice"
 
 
 def test_rates_are_told_network_by_network(results: Results, published: Path) -> None:

@@ -131,7 +131,7 @@ def test_weights_tell_a_method_from_the_same_with_kd(make_results: Make) -> None
     arms = {"pairs": ["vgg"], "methods": ["kd", "kd_both"]}
     options = {**TINY, "pairs": {"vgg": CONFIG_VGG}, "methods": methods, "distillation": arms}
     shown = make_table("accuracy", make_results(**options)).shown.set_index("Network")["Loss"]
-    assert shown[["KD", "kd_both"]].tolist() == ["ce 1", "ce 1, kd 0.9"]
+    assert shown[["KD", "KD, both"]].tolist() == ["ce 1", "ce 1, kd 0.9"]
 
 
 def test_the_guide_names_every_file(published: Path) -> None:
@@ -163,7 +163,7 @@ def test_the_protocol_says_which_rates_were_tuned(results: Results) -> None:
     config = {**results.study.config, "learning_rates": dict.fromkeys(students, 0.1)}
     some = replace(results, study=replace(results.study, config=config))
     line = protocol_lines(some)[1]
-    assert f"tuned on validation: {len(students)} of {len(arms)} arms" in line
+    assert f"tuned on validation: {len(students)} of {len(arms)} networks" in line
     assert "all teachers" in line
     assert "students" not in line.partition("not tuned:")[2]
     config["learning_rates"] = dict.fromkeys(arms[1:], 0.1)
@@ -178,9 +178,9 @@ def test_the_protocol_says_that_teachers_see_more(results: Results) -> None:
         return " ".join(protocol_lines(replace(results, study=study)))
 
     few = {"source": "digits", "student_images_per_class": 10, "target_images_per_class": None}
-    assert "students 10 a class of all classes: the arms" in told(data=few)
+    assert "students 10 a class of all classes: the networks" in told(data=few)
     without = told(data=few, teachers={"same_data": False})
-    assert "no arm shows how much" in without
+    assert "no network shows how much" in without
     everything = {**few, "student_images_per_class": None}
     assert "Teachers see" not in told(data=everything)
     target = told(data={**everything, "target_images_per_class": 5})

@@ -210,7 +210,7 @@ def _open(claim: Claim, rows: pd.DataFrame) -> str:
         told = "; ".join(_told(row, named) for _, row in known.iterrows())
         parts.append(f"{told}: {reason}" if told else str(reason))
     question = claim.open[0].upper() + claim.open[1:]
-    why = "; ".join(parts) or "the study has none of the arms that decide it"
+    why = "; ".join(parts) or "the study has none of the networks that decide it"
     return f"{question} is open: {why}."
 
 

@@ -24,13 +24,11 @@ EXIT_POINTS = 1.0
 
 @dataclass(frozen=True)
 class Check:
-    """In ``pair``, ``better`` must lead ``than`` by ``needed`` points of mean validation accuracy;
-    ``lead`` is NaN where the study lacks a value. ``arms``: those that rest on it."""
+    """In ``pair`` one network must lead another (``what``) by ``needed`` points of mean validation
+    accuracy; ``lead`` is NaN where the study lacks a value. ``arms``: those that rest on it."""
 
     pair: str
     what: str
-    better: str
-    than: str
     lead: float
     needed: float
     arms: frozenset[str]
@@ -44,7 +42,7 @@ class Check:
     def sentence(self) -> str:
         """The check in words, with its numbers."""
         if self.lead != self.lead:
-            return f"{self.pair}: the study lacks {self.better} or {self.than}"
+            return f"{self.pair}: {self.what}: not known, as one of the two has no results"
         lead, needed = number(self.lead, 1), f"{self.needed:g}".replace("-", "−")
         return f"{self.pair}: {self.what}: {lead} points on validation, at least {needed} needed"
 
@@ -107,8 +105,6 @@ def _checks(study: Study, summary: pd.DataFrame) -> Iterator[Check]:
         yield Check(
             pair,
             "teacher against the student alone",
-            teacher,
-            alone,
             lead(teacher, alone),
             points,
             frozenset(own.index[~second]),
@@ -117,8 +113,6 @@ def _checks(study: Study, summary: pd.DataFrame) -> Iterator[Check]:
             yield Check(
                 pair,
                 "teacher against standard training, on the two-stage task",
-                target,
-                standard,
                 lead(target, standard),
                 points,
                 frozenset(own.index[second]),
@@ -127,8 +121,6 @@ def _checks(study: Study, summary: pd.DataFrame) -> Iterator[Check]:
             yield Check(
                 pair,
                 "student with exits, without a teacher, against the plain one",
-                exits,
-                alone,
                 lead(exits, alone),
                 -exit_points,
                 frozenset(own.index[own["step"] == "multi_exit"]),

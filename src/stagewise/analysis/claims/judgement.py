@@ -168,7 +168,7 @@ def _claim_entries(
 def _absence(contrast: Contrast, pair: str, pairs: list[str], arms: set[str]) -> str:
     """Why a contrast's arms are not there; without a pair, in no pair."""
     if contrast.rated:
-        return "the study has no arms at common rates (two_stage.common_rates)"
+        return "the study has no networks at common rates (two_stage.common_rates)"
     where = [pair] if pair else pairs
     sides = {side.arm: side for side in contrast.sides}
     lacking = [

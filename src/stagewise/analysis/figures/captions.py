@@ -10,8 +10,8 @@ from stagewise import catalogue
 from stagewise.study.regimes import REGIMES
 
 PROTOCOL = (
-    "Protocol: accuracies after the last epoch, on test images that made no choice; arms paired "
-    "by seed ({seeds}); data source {source}."
+    "Protocol: accuracies after the last epoch, on test images that made no choice; networks "
+    "paired by seed ({seeds}); data source {source}."
 )
 
 

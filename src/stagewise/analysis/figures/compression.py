@@ -78,7 +78,7 @@ def _operating_points(axes: Axes, dense: pd.DataFrame, part: pd.DataFrame) -> No
     trained = part[~part["recovery"].isin(["none", "bn"])]
     # By the seeds, not the intervals: those of two or three seeds would flatten all else.
     seeds = pd.concat([trained, dense])["test_accuracy"]
-    lowest, highest = seeds.min(), seeds.max()
+    lowest, highest = drawing.floor(seeds), seeds.max()
     floor = lowest - 0.25 * max(highest - lowest, 1.0)
     ticks = {}
     for ratio, shaped in part.groupby("ratio", sort=False):

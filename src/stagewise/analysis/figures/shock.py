@@ -26,13 +26,13 @@ POSITION = 4
 CAPTION = (
     "Gradient shock on {classes}, means of {n}; the band spans all seeds. On logarithmic scales, "
     "means are geometric. Steps count from the first at which the backbone may move; two-stage "
-    "arms have trained their classifier alone before it (grey, not to scale). From top to bottom: "
-    "gradient norm of the backbone, how far each step moves its weights, similarity of its deepest "
-    "features to step 0 (linear CKA), and validation accuracy of a linear probe refitted on them. "
-    "Batch norm takes the probe's own statistics; dashed: its running ones, which lag behind "
-    "weights that move. Left, or alone: each arm at its tuned rate; right, where the study has "
-    "them: all arms at one rate. A shock is a peak at the top with a fall at the bottom. Dotted: "
-    "steps in between were not logged."
+    "networks have trained their classifier alone before it (grey, not to scale). From top to "
+    "bottom: gradient norm of the backbone, how far each step moves its weights, similarity of its "
+    "deepest features to step 0 (linear CKA), and validation accuracy of a linear probe refitted "
+    "on them. Batch norm takes the probe's own statistics; dashed: its running ones, which lag "
+    "behind weights that move. Left, or alone: each network at its tuned rate; right, where the "
+    "study has them: all at one rate. A shock is a peak at the top with a fall at the bottom. "
+    "Dotted: steps in between were not logged."
 )
 STAGE_1 = 9
 """Width of the grey band before step 0, steps, where one panel has all the room."""

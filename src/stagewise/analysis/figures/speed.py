@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing, tradeoff
 from stagewise.analysis.records.logits import ENSEMBLE, FINAL
+from stagewise.analysis.tables.latency import disturbed
 
 POSITION = -1
 """Place in the report."""
@@ -23,4 +24,5 @@ def draw(results: Results) -> Figure:
     if alone.empty:
         return drawing.notice("the latency of this study was not measured")
     times = alone.groupby("arm")["milliseconds"].mean().to_dict()
-    return tradeoff.draw(results, times, "milliseconds an image")
+    busy = ", on a busy machine" if disturbed(alone).any() else ""
+    return tradeoff.draw(results, times, f"milliseconds an image{busy}")

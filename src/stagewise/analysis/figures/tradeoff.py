@@ -96,7 +96,7 @@ def _panel(axes: Axes, part: pd.DataFrame, costs: Mapping[str, float]) -> None:
         axes.plot([x], [y], marker, color=colour, markersize=size, mew=0.9)
     axes.set_xscale("log")
     low, high = (end for end in (min(costs[a] for a in points), max(costs[a] for a in points)))
-    axes.set_xlim(low / (high / low) ** 0.14 / 1.1, high * (high / low) ** 0.14 * 1.1)
+    axes.set_xlim(low / (high / low) ** 0.2 / 1.1, high * (high / low) ** 0.14 * 1.1)
     axes.set_ylim(lowest - air, min(highest + 2 * air, max(100.3, highest + air)))
     drawing.plain_log(axes, high / low)
 

@@ -24,7 +24,7 @@ from stagewise.analysis.records.csv_files import read_csv
 from stagewise.analysis.records.logits import SPLITS, main_output
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import COSTS, METRICS, summarise
-from stagewise.analysis.tables.files import markdown, protocol_lines
+from stagewise.analysis.tables.files import protocol_lines, table_text
 from stagewise.analysis.tables.table import make_table
 from stagewise.errors import UserError
 from stagewise.files import write_text
@@ -113,8 +113,7 @@ def judge_again(evidence: Path) -> None:
     write_text(evidence / "claims.csv", claims.to_csv(index=False))
     table = make_table("shock", results)
     write_text(evidence / "tables/shock.csv", table.data.to_csv(index=False))
-    text = markdown(table.shown) if len(table.shown) else f"{table.empty}\n"
-    write_text(evidence / "tables/shock.md", f"{table.caption}\n\n{text}")
+    write_text(evidence / "tables/shock.md", table_text(table))
     _write_study(results, evidence / "tables")
     _draw(results, evidence / "figures")
     write_text(readme, page(evidence, command.group(1)))

@@ -23,6 +23,7 @@ from stagewise.analysis.claims.target import MEETS, TargetResult
 from stagewise.analysis.records.labels import TASKS
 from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 from stagewise.analysis.tables.cells import count
+from stagewise.analysis.tables.latency import disturbed
 
 Frames = Mapping[str, pd.DataFrame]
 """Name of a table → its plain numbers, as in its CSV file."""
@@ -138,9 +139,11 @@ def method_name(arm: str) -> str:
 
 
 def method_title(label: str) -> str:
-    """A method's title; of a label that is no method's, its words."""
-    known = label in catalogue.methods()
-    return catalogue.method_title(label) if known else label.replace("_", " ")
+    """What tables call a label: as of the longest method that it begins with; else its words."""
+    known = [name for name in catalogue.methods() if f"{label}_".startswith(f"{name}_")]
+    if known:
+        return catalogue.label_title(label, max(known, key=len))
+    return label.replace("_", " ")
 
 
 def _compared(tables: Frames) -> Iterator[pd.DataFrame]:
@@ -254,16 +257,21 @@ def _dense(chain: pd.DataFrame) -> pd.Series:
 
 
 def _prunings(networks: list[Network], several: bool) -> Iterator[str]:
-    """``Prune 2× and recover with KD: 0.3 points below the unpruned student with the same KD.``"""
+    """``Prune 2× and recover with KD: 0.3 points below the unpruned student with the same KD (vgg),
+    0.1 above (resnet).``; a sentence for each way."""
+    ways: dict[tuple[str, str], list[str]] = {}
     for network in networks:
         row, below = network.row, network.row["below"]
-        side = "below" if below < 0 else "above"
-        where = f" ({network.pair})" if several else ""
+        way = f"Prune {row['ratio']:g}× and {WAYS[row['recovery']]}"
         dense = f"the unpruned student{' with the same KD' * row['with_kd']}"
-        yield (
-            f"Prune {row['ratio']:g}× and {WAYS[row['recovery']]}:"
-            f" {number(abs(below), 1, signed=False)} points {side} {dense}{where}."
-        )
+        told = ways.setdefault((way, dense), [])
+        points, opponent = ("", "") if told else (" points", f" {dense}")
+        side = "below" if below < 0 else "above"
+        size = number(abs(below), 1, signed=False)
+        where = f" ({network.pair})" if several else ""
+        told.append(f"{size}{points} {side}{opponent}{where}")
+    for (way, _), told in ways.items():
+        yield f"{way}: {', '.join(told)}."
 
 
 def _in_vain(tables: Frames) -> Iterator[str]:
@@ -329,7 +337,7 @@ def _few(seeds: int) -> str:
 
 def _tiles(tables: Frames, networks: list[Network], several: bool) -> list[Tile]:
     accuracy, costs, times = [], [], []
-    timed = _times(tables.get("latency", pd.DataFrame()))
+    timed, busy = _times(tables.get("latency", pd.DataFrame()))
     table = tables["accuracy"]
     for network in networks:
         row = network.row
@@ -349,8 +357,10 @@ def _tiles(tables: Frames, networks: list[Network], several: bool) -> list[Tile]
             beside = f"{times_fewer:.1f}× fewer than the teacher"
         costs.append((name, count(macs), beside))
         if row["arm"] in timed:
-            at = timed.get(str(teacher["arm"].iloc[0])) if len(teacher) else None
-            beside = f"teacher {at:.2f} ms" if at else ""
+            other = str(teacher["arm"].iloc[0]) if len(teacher) else ""
+            said = [f"teacher {timed[other]:.2f} ms"] if other in timed else []
+            said += ["on a busy machine"] if busy & {str(row["arm"]), other} else []
+            beside = "; ".join(said)
             times.append((name, f"{timed[row['arm']]:.2f} ms", beside))
     tiles = [
         Tile("Test accuracy", accuracy),
@@ -368,13 +378,14 @@ def _teacher(accuracy: pd.DataFrame, network: Network) -> pd.DataFrame:
     return next((rows for rows in found if len(rows)), accuracy.iloc[:0])
 
 
-def _times(latency: pd.DataFrame) -> dict[str, float]:
-    """Arm → milliseconds of the least batch, of the whole network."""
+def _times(latency: pd.DataFrame) -> tuple[dict[str, float], set[str]]:
+    """Arm → milliseconds of the least batch, of the whole network; the arms that were timed while
+    others used the machine."""
     if latency.empty or "batch" not in latency:
-        return {}
+        return {}, set()
     least = latency[latency["batch"] == latency["batch"].min()]
     if "exit" in least:
         least = least[least["exit"].isin([FINAL, ENSEMBLE])]
-    return {
-        str(arm): float(ms) for arm, ms in zip(least["arm"], least["milliseconds"], strict=True)
-    }
+    times = zip(least["arm"], least["milliseconds"], strict=True)
+    busy = {str(arm) for arm in least.loc[disturbed(least), "arm"]}
+    return {str(arm): float(ms) for arm, ms in times}, busy

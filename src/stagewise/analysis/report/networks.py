@@ -12,6 +12,7 @@ from stagewise.analysis.records.study import Study
 from stagewise.analysis.report.page_tables import PageTable
 from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.tables.files import trained_arms
+from stagewise.analysis.tables.layout import with_notes
 
 NEEDS = {
     "teacher": "a teacher",
@@ -45,10 +46,10 @@ def method_table(first: pd.DataFrame) -> pd.DataFrame:
         if name not in catalogue.methods():
             continue
         file = catalogue.methods()[name]
-        title = catalogue.method_title(name)
+        title = catalogue.label_title(str(label), name)
         rows.append(
             {
-                "Method": title if name == label else f"{label} ({title})",
+                "Method": title if title == label or name == label else f"{title} ({label})",
                 "What it is": catalogue.first_line(file),
                 "Loss": " + ".join(
                     f"{weight:g} {term}" for term, weight in settings.weights.items()
@@ -117,7 +118,7 @@ def network_table(results: Results, first: pd.DataFrame, provenance: Provenance)
     headings = [heading for heading in order if heading not in same]
     told = [f"{h}: {frame[h].iloc[0]}" for h in same if frame[h].iloc[0] != "–"]
     cells = frame[headings].to_numpy(dtype=object).tolist()
-    return PageTable("networks", NETWORKS_CAPTION, headings, cells, told, False)
+    return PageTable("networks", with_notes(NETWORKS_CAPTION, told), headings, cells)
 
 
 NETWORKS_CAPTION = (

@@ -18,6 +18,7 @@ from stagewise.analysis.tables.table import Table
 
 DIGITS = 12
 """Hex digits of a checksum that the page shows; the record holds all of them."""
+ARM = re.compile(r"\b[a-z_]+/[\w.*-]*\w")
 NUMBER = re.compile(r"[+−]?\d")
 NAMES = ("Exit",)
 """Headings of numbers that are only names."""
@@ -76,6 +77,10 @@ class Provenance:
         """An arm → what readers call it."""
         first = self.results.main.drop_duplicates("arm")
         return {str(run["arm"]): full_name(run) for _, run in first.iterrows()}
+
+    def in_words(self, text: str) -> str:
+        """A text with the names that readers know in the place of arms."""
+        return ARM.sub(lambda found: self.names.get(found[0], found[0]), text)
 
     @cached_property
     def arms(self) -> list[ArmEntry]:

@@ -124,7 +124,8 @@ def claims_shown(
         verdict = first["claim_verdict"]
         texts = (first["paper"], first["title"], first["wording"], first["source"], verdict)
         answer = told[str(claim)]
-        said = (SIGNS.get(verdict, ""), answer.sentence, answer.kind, chapters.get(str(claim), ""))
+        sentence, chapter = provenance.in_words(answer.sentence), chapters.get(str(claim), "")
+        said = (SIGNS.get(verdict, ""), sentence, answer.kind, chapter)
         shown.append(ClaimEntry(str(claim), *texts, *said, contrasts))
     return shown
 
@@ -142,8 +143,10 @@ def _contrast(
         numbers=_numbers(row) if row["n"] else {},
         strip=_strip(row, alike) if pd.notna(row["low"]) else None,
         verdict=row["verdict"],
-        reason="it was not run" if row["reason"].startswith(LACKING) else row["reason"],
-        note=row["note"],
+        reason="it was not run"
+        if row["reason"].startswith(LACKING)
+        else provenance.in_words(row["reason"]),
+        note=provenance.in_words(row["note"]),
         arms=Markup(" against ").join(
             provenance.link(provenance.names[arm], [anchors[arm]]) for arm in arms
         ),

@@ -49,9 +49,9 @@ def make(results: Results) -> Table:
         )
     return Table(
         "accuracy",
-        "Accuracy by arm: mean ± sd (seeds), and the paired difference to the task's baseline "
-        "(student alone; on the target classes: pretrained, standard training) with its 95 % t "
-        "interval. The ensemble stands for a network with exits.",
+        "Accuracy of every network: mean ± sd (seeds), and the paired difference to the task's "
+        "baseline (student alone; on the target classes: pretrained, standard training) with its "
+        "95 % t interval. The ensemble stands for a network with exits.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
         best=best_arms(rows for _, rows in main.groupby(["pair", "task"], sort=False)),

@@ -15,13 +15,14 @@ GIVEN = ("teachers", "pretraining")
 def best_arms(groups: Iterable[pd.DataFrame]) -> frozenset[str]:
     """Of each group of rows (arm, step, seed, test_accuracy) the arm of the best mean, and those
     whose difference to it is not shown: p of the family of these differences above 0.05. With fewer
-    than 6 seeds nothing can be told apart, and the best mean stands alone."""
+    than 6 seeds nothing can be told apart, and the best mean stands alone. A group of one arm has
+    no best."""
     found: set[str] = set()
     for rows in groups:
         wide = rows[~rows["step"].isin(GIVEN)].pivot_table(
             index="seed", columns="arm", values="test_accuracy", sort=False
         )
-        if wide.empty:
+        if wide.shape[1] < 2:
             continue
         best = str(wide.mean().idxmax())
         found.add(best)

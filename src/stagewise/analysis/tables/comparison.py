@@ -99,7 +99,7 @@ def make(results: Results) -> Table:
         "Training MACs: convolutions and matrix products of all training steps, forward and "
         "backward, the method's own layers and the teacher's answers among them; not the training "
         "of the teacher or of a part of it. Extra parameters: trained with the student, and then "
-        "thrown away. An arm that lacks a seed of the reference is no member.",
+        "thrown away. A method that lacks a seed of the reference is no member.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
         empty="This study has no methods to compare.",

@@ -10,10 +10,14 @@ import pandas as pd
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.study import Study
 from stagewise.analysis.tables.latex import document, latex
+from stagewise.analysis.tables.layout import layout
 from stagewise.analysis.tables.missing import missing_line, missing_table
 from stagewise.analysis.tables.table import Table
 from stagewise.files import write_text
 from stagewise.study.spec import STILL
+
+MEAN = re.compile(r"^[^ ]+")
+"""The mean of a cell ``94.5 ± 0.7 (6)``."""
 
 
 def markdown(shown: pd.DataFrame) -> str:
@@ -21,6 +25,15 @@ def markdown(shown: pd.DataFrame) -> str:
     rows = [list(map(str, shown.columns)), ["---"] * shown.shape[1]]
     rows += [[str(cell).replace("|", "\\|") for cell in row] for row in shown.to_numpy()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def table_text(table: Table) -> str:
+    """A table to read: its caption, then its rows laid out, or a sentence where it has none."""
+    plan = layout(table)
+    # The mean alone, as papers have it.
+    rows = plan.of(table.shown, lambda cell: MEAN.sub(r"**\g<0>**", str(cell)))
+    text = markdown(rows) if len(rows) else f"{table.empty}\n"
+    return f"{plan.caption}\n\n{text}"
 
 
 REPLICATES = {
@@ -66,9 +79,9 @@ def images_line(config: Mapping[str, Any]) -> str:
     if not told:
         return ""
     control = (
-        "the arms \"teacher's network, student's images\" show what that network does with these"
+        "the networks \"teacher's network, student's images\" show what it does with these"
         if config.get("teachers", {}).get("same_data", True)
-        else "no arm shows how much of a gain over training alone is the images'"
+        else "no network shows how much of a gain over training alone is the images'"
     )
     seen = " and ".join(told)
     return f"Teachers see all training images, students {seen}: {control}."
@@ -85,7 +98,7 @@ def tuned(results: Results) -> str:
             others.append(
                 f"all {step}" if len(names) == len(part) else f"{step}/{', '.join(names)}"
             )
-    said = f"Learning rates tuned on validation: {listed.sum()} of {len(trained)} arms"
+    said = f"Learning rates tuned on validation: {listed.sum()} of {len(trained)} networks"
     return f"{said}; fixed before, not tuned: {'; '.join(others)}." if others else f"{said}."
 
 
@@ -94,17 +107,18 @@ def protocol_lines(results: Results) -> list[str]:
     summary, config = results.summary, results.study.config
     first = summary.iloc[0]
     choices = f"{tuned(results)} The test set made no choice."
-    judged = f"Gates: {'; '.join(results.gate.sentences)}."
+    shown = "; ".join(results.gate.sentences) or "nothing, as no pair has a larger teacher"
+    judged = f"What the networks had to show first: {shown}."
     if not results.study.holds_out:
         choices = "No images were held out, and nothing was chosen: all settings were fixed before."
-        judged = "Gates: not judged, as no images were held out."
+        judged = "What the networks had to show first was not judged, as no images were held out."
     return [
         *filter(None, [missing_line(results.study)]),
         f"Study {results.study.name}: {summary['path'].nunique()} runs, "
         f"seeds {', '.join(map(str, config['seeds']))}; data source {config['data']['source']}.",
         f"Reported: test accuracy after the {first['selection'] or 'last epoch'}. {choices}",
-        f"Paired by seed: the seed fixes initialisation, data order and augmentation of all arms; "
-        f"{REPLICATES[config.get('replicates', 'students')]}.",
+        f"Paired by seed: the seed fixes initialisation, data order and augmentation of all "
+        f"networks; {REPLICATES[config.get('replicates', 'students')]}.",
         *filter(None, [images_line(config)]),
         judged,
     ]
@@ -119,10 +133,10 @@ GUIDE = """\
 | `claims.csv` | a row for each claim, contrast and pair: effect, interval, p-values, verdict |
 | `summary.csv` | a row for each run and exit: settings, metrics, costs, checksums |
 | `evaluation.csv` | the same metrics, a row for each run, exit and split |
-| `latency.csv` | measured latency, a row for each arm and batch size |
+| `latency.csv` | measured latency, a row for each network and batch size |
 | `gradcam.csv` | where exits look beside their teachers', a row for each student and exit |
 | `gradcam.npz` | the maps of some images, which the figure shows |
-| `metrics.json` | mean test accuracy of each arm, percent; what `dvc metrics` shows |
+| `metrics.json` | mean test accuracy of each network, percent; what `dvc metrics` shows |
 | `plan.json` | the study: its settings with all defaults, and its runs with their parents |
 | `figures/` | the figures, each as vector and as pixels; the report says what to see |
 | `tables/study.md` | protocol and all tables, to read |
@@ -163,11 +177,11 @@ def write_tables(results: Results, tables: Sequence[Table], folder: Path) -> Non
     parts = [f"# {results.study.title}\n", *(f"{line}\n" for line in protocol)]
     parts += filter(None, [failures(results.study)])
     for table in tables:
-        text = markdown(table.shown) if len(table.shown) else f"{table.empty}\n"
+        text = table_text(table)
         write_text(folder / f"{table.name}.csv", table.data.to_csv(index=False))
-        write_text(folder / f"{table.name}.md", f"{table.caption}\n\n{text}")
+        write_text(folder / f"{table.name}.md", text)
         write_text(folder / f"{table.name}.tex", latex(table))
-        parts.append(f"## {table.name.capitalize()}\n\n{table.caption}\n\n{text}")
+        parts.append(f"## {table.name.capitalize()}\n\n{text}")
     write_text(folder / "study.md", "\n".join(parts))
     names = [table.name for table in tables]
     write_text(folder / "study.tex", document(f"Study {results.study.name}", protocol, names))

@@ -48,9 +48,10 @@ def make(results: Results) -> Table:
     return Table(
         "latency",
         "Latency of a forward pass: median of repeated passes of one network, the first seed’s, "
-        "whose parameters and MACs these are; to an early exit past those before it, whose MACs "
-        "are among its own. Where seeds were pruned to other shapes, the range of all stands "
-        "beside. In brackets: between which the middle eight "
+        "whose parameters and MACs these are; networks of the same shape share their timing. To an "
+        "early exit, past those before it, whose MACs are among its own. Where seeds were pruned "
+        "to other shapes, the range of all stands beside. In brackets: between which the middle "
+        "eight "
         f"tenths of the passes lie. Repeats and threads are in the CSV.{_busy(data)}",
         data,
         shown,
@@ -72,11 +73,16 @@ def _of_all(row: pd.Series, data: pd.DataFrame) -> dict[str, str]:
     return {"MACs of all seeds": both if differ else "the same"}
 
 
+def disturbed(timed: pd.DataFrame) -> pd.Series:
+    """For each timing whether other processes used the machine, as far as that was kept."""
+    return timed.get("others", pd.Series(float("nan"), timed.index)) > BUSY
+
+
 def _busy(data: pd.DataFrame) -> str:
     """That other processes used the machine, where they did."""
-    if "others" not in data or not (data["others"] > BUSY).any():
+    busy = data[disturbed(data)]
+    if busy.empty:
         return ""
-    busy = data[data["others"] > BUSY]
     return (
         f" The machine was busy: other processes took {busy['others'].max():.1f} cores meanwhile,"
         f" and {len(busy)} of {len(data)} timings are slower than they need be."

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from stagewise.analysis.tables.layout import layout
 from stagewise.analysis.tables.table import Table
 
 SIGNS: dict[str, str | int | None] = {
@@ -34,6 +35,8 @@ SIGNS: dict[str, str | int | None] = {
 """What pdfLaTeX cannot take as it is, or would take for a command."""
 
 BREAKS = re.compile(r"(?<=[a-z][/._])(?=[a-z])")
+MEAN = re.compile(r"^[^ ~]+")
+"""The mean of a cell ``94.5~$\\pm$~0.7~(6)``."""
 NUMBER = re.compile(r"[+−]?\d[\d.,]* ?[±kMG×([]")
 LINE = 185
 """Characters of a line of the document, in its small print."""
@@ -89,16 +92,18 @@ def shares(shown: pd.DataFrame) -> list[float]:
 
 def latex(table: Table) -> str:
     """A ``longtable`` that fills at most a line; the caption and a sentence for an empty table."""
-    caption = escaped(table.caption)
+    plan = layout(table)
+    caption = escaped(plan.caption)
     if table.shown.empty:
         return f"{caption}\n\n{escaped(table.empty)}\n"
     columns = "".join(
         rf">{{\raggedright\arraybackslash}}p{{\dimexpr {share:.5f}\linewidth-2\tabcolsep\relax}}"
-        for share in shares(table.shown)
+        for share in shares(table.shown[plan.headings])
     )
+    cells = table.shown.map(lambda value: cell(str(value)))
     body = (
-        table.shown.rename(columns=escaped)
-        .map(lambda value: cell(str(value)))
+        plan.of(cells, lambda text: MEAN.sub(r"\\textbf{\g<0>}", text))
+        .rename(columns=escaped)
         .style.hide(axis="index")
         .to_latex(
             environment="longtable",

@@ -31,7 +31,7 @@ def make(results: Results) -> Table:
                     "Pair": pair,
                     "Rate": "tuned" if pd.isna(rate) else f"{rate:g}, common",
                     "Measure": measure.name,
-                    "Arms": found.arms,
+                    "Networks": found.arms,
                     "Runs": found.n,
                     "Correlation with test accuracy": _interval(found),
                 }
@@ -42,8 +42,8 @@ def make(results: Results) -> Table:
     return Table(
         "mechanism",
         "Does a larger shock go with less accuracy? Correlation of a run's shock with its test "
-        "accuracy within arms, over seeds, with its 95 % interval: each arm's own mean is taken "
-        "from both, as between arms both follow recipe and rate. " + " ".join(said),
+        "accuracy over the seeds of a network, with its 95 % interval: each network's own mean is "
+        "taken from both, as between networks both follow recipe and rate. " + " ".join(said),
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )

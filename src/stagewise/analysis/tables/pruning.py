@@ -87,4 +87,5 @@ def make(results: Results) -> Table:
         pd.DataFrame(data),
         pd.DataFrame(shown),
         best=best_arms(groups),
+        group="pair, chain and ratio",
     )

@@ -6,6 +6,7 @@ from stagewise.analysis.claims.contrasts import paired_to
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import Paired
 from stagewise.analysis.records.labels import by_rate
+from stagewise.analysis.tables.best import best_arms
 from stagewise.analysis.tables.cells import costs, difference_columns, interval, loss, spread
 from stagewise.analysis.tables.table import Table
 
@@ -46,12 +47,14 @@ def make(results: Results) -> Table:
         )
     return Table(
         "rates",
-        "Arms at common learning rates: mean ± sd (seeds), and the paired difference to standard "
-        "training of the same pair at the same rate, with its 95 % t interval. No rate was chosen: "
-        "each arm is here at every one of them.",
+        "Networks at common learning rates: mean ± sd (seeds), and the paired difference to "
+        "standard training of the same pair at the same rate, with its 95 % t interval. No rate "
+        "was chosen: each network is here at every one of them.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
-        empty="This study compares no arms at common learning rates.",
+        empty="This study compares no networks at common learning rates.",
+        best=best_arms(rows for _, rows in runs.groupby(["pair", "common_rate"], sort=False)),
+        group="pair and rate",
     )
 
 

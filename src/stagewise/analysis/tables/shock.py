@@ -31,8 +31,8 @@ def make(results: Results) -> Table:
         "same of the largest step of its weights. Probe: accuracy of a linear probe on the "
         "features at step 0 minus that at steps 10, 50 and 100, points. Batch norm takes the "
         "probe's own statistics, in the columns named running its running ones, which lag behind. "
-        "Rate: the tuned one of each arm, or one that all arms share. Accuracy minus that of "
-        "standard training, with its 95 % t interval, for the tuned arms.",
+        "Rate: the tuned one of each network, or one that all share. Accuracy minus that of "
+        "standard training, with its 95 % t interval, for the tuned ones.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )

@@ -13,7 +13,7 @@ from stagewise.analysis.claims.results import Results
 class Table:
     """``data``: plain numbers. ``shown``: the same as text, with the headings that readers see.
 
-    ``best``: arms whose accuracy is the best of their group, or not shown to differ from it.
+    ``best``: arms whose accuracy is the best of their ``group``, or not shown to differ from it.
     ``empty``: what stands in the place of a table without rows. ``warning``: what who makes the
     table should know, if anything.
     """
@@ -25,6 +25,7 @@ class Table:
     empty: str = "This study has no such runs."
     warning: str = ""
     best: frozenset[str] = frozenset()
+    group: str = "pair and task"
 
 
 def make_table(name: str, results: Results) -> Table:

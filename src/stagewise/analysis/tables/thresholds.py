@@ -21,7 +21,7 @@ POSITION = 12
 
 def make(results: Results) -> Table:
     """Each student with exits, by each score, at each operating point."""
-    times = _times(results)
+    times = exit_times(results)
     measured = [
         _measured(found, point, times) for found in early_exits(results.study) for point in POINTS
     ]
@@ -83,7 +83,7 @@ def make(results: Results) -> Table:
     )
 
 
-def _times(results: Results) -> dict[str, Floats]:
+def exit_times(results: Results) -> dict[str, Floats]:
     """Arm → milliseconds of one image alone to each exit, past those before it."""
     alone = results.timed[results.timed["batch"] == 1]
     found = {}

@@ -87,9 +87,8 @@ def strengthened(method: str, weights: dict[str, float], factor: float) -> dict[
 
 
 def title(config: Config, label: str) -> str:
-    """What tables call a method: its own name, or the label of a variant of it."""
-    name = config.method(label).method
-    return catalogue.method_title(name) if name == label else label
+    """What tables call the method of a label."""
+    return catalogue.label_title(label, config.method(label).method)
 
 
 def given_rate(rates: Mapping[str, float], arm: str) -> float | None:

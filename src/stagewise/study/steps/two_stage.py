@@ -62,7 +62,7 @@ def _arms(config: Config, pair: str) -> list[_Arm]:
             if recipe["recipe"] == "two_stage":
                 stages = two_stages(config, name, share, lr, estimate_first=unseen)
                 recipe = {**stages, **recipe}
-            arms.append(_Arm(name, label, recipe, label))
+            arms.append(_Arm(name, label, recipe, title(config, label)))
     return arms
 
 
