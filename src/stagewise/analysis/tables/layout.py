@@ -9,7 +9,7 @@ import pandas as pd
 
 from stagewise.analysis.tables.table import Table
 
-NAMING = ("Network", "Method", "Recipe", "Step", "Run")
+NAMING = ("Network", "Method", "Recipe", "Candidate", "Step", "Run")
 """Headings of the column that names a row: the first of these that a table has."""
 ACCURACY = ("Test accuracy, %", "Measured, %", "Ours, %")
 KEPT = ("Parameters", "MACs")
