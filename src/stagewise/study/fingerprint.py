@@ -26,6 +26,7 @@ OUTSIDE = (
     "stagewise.study",
 )
 """Modules, and packages with all that they hold, that no fingerprint covers."""
+_OUTSIDE = tuple(f"{name}." for name in OUTSIDE)
 
 _DOCUMENTED = frozenset({ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef})
 _PLAIN = frozenset({type(None), type(...), bool, int, float, complex, str, bytes})
@@ -42,7 +43,7 @@ def _module_path(module: str) -> Path | None:
 def _canonical(node: Any) -> str:
     """Text of a tree, the same on every supported Python: class names and non-empty fields."""
     kind = node.__class__
-    # Most of a start's own time was spent here: a node is worth one call, a plain value none.
+    # Every start does this for every file: a node is worth one call, a plain value none.
     if kind in _PLAIN:
         return f"{node!r}"
     text = ""
@@ -64,8 +65,8 @@ def _canonical(node: Any) -> str:
 
 def _statements(tree: ast.Module) -> list[Any]:
     """All statements of a tree, without the expressions in them, which import nothing."""
-    found: list[Any] = list(tree.body)
-    for node in found:
+    found: list[Any] = [*tree.body]
+    for node in found:  # which grows meanwhile
         fields = node.__dict__
         for block in _BLOCKS:
             if block in fields:
@@ -100,17 +101,13 @@ def _scan(path: Path, module: str) -> tuple[str, frozenset[str]]:
     return hashlib.sha256(_canonical(tree).encode()).hexdigest(), frozenset(needed - {module})
 
 
-def _outside(module: str) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in OUTSIDE)
-
-
 def modules(start: Iterable[str]) -> list[str]:
     """``start`` and all modules of this package that they import, sorted, but for ``OUTSIDE``."""
     todo, seen = list(start), set()
     while todo:
         module = todo.pop()
         path = _module_path(module)
-        if module not in seen and path is not None and not _outside(module):
+        if module not in seen and path is not None and not f"{module}.".startswith(_OUTSIDE):
             seen.add(module)
             todo += _scan(path, module)[1]
     return sorted(seen)
