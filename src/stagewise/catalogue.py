@@ -366,7 +366,8 @@ def _claim_book() -> dict[str, Any]:
 
     text = (PACKAGE / "papers/claims.yaml").read_text(encoding="utf-8")
     # Read at every start: libyaml, where PyYAML has it, is many times as fast.
-    book: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    book: dict[str, Any] = yaml.load(text, _Loader)
     return book
 
 
