@@ -102,12 +102,13 @@ def _initialiser(path: Path, name: str) -> ast.FunctionDef | None:
 
 
 @cache
-def _listing(folder: Path) -> dict[str, Path]:
-    return {p.stem: p for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")}
+def _listing(package: Path, room: str) -> dict[str, Path]:
+    files = sorted((package / room).glob("*.py"))
+    return {file.stem: file for file in files if not file.stem.startswith("_")}
 
 
 def _files(room: str) -> dict[str, Path]:
-    return _listing(PACKAGE / room)
+    return _listing(PACKAGE, room)
 
 
 def _members(room: str, base: str) -> dict[str, Path]:
