@@ -102,12 +102,13 @@ def _initialiser(path: Path, name: str) -> ast.FunctionDef | None:
 
 
 @cache
-def _listing(folder: Path) -> dict[str, Path]:
-    return {p.stem: p for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")}
+def _listing(package: Path, room: str) -> dict[str, Path]:
+    files = sorted((package / room).glob("*.py"))
+    return {file.stem: file for file in files if not file.stem.startswith("_")}
 
 
 def _files(room: str) -> dict[str, Path]:
-    return _listing(PACKAGE / room)
+    return _listing(PACKAGE, room)
 
 
 def _members(room: str, base: str) -> dict[str, Path]:
@@ -226,6 +227,7 @@ def first_line(path: Path) -> str:
     return (ast.get_docstring(_tree(path)) or "").partition("\n")[0]
 
 
+@cache
 def module_name(path: Path) -> str:
     """``…/stagewise/methods/kd.py`` → ``stagewise.methods.kd``."""
     return ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))
@@ -375,7 +377,9 @@ def _claim_book() -> dict[str, Any]:
     import yaml
 
     text = (PACKAGE / "papers/claims.yaml").read_text(encoding="utf-8")
-    book: dict[str, Any] = yaml.safe_load(text)
+    # Read at every start: libyaml, where PyYAML has it, is many times as fast.
+    _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    book: dict[str, Any] = yaml.load(text, _Loader)
     return book
 
 

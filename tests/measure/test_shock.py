@@ -2,192 +2,21 @@
 
 import copy
 import math
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
-from helpers import (
-    CLASSES,
-    changed,
-    copied,
-    make,
-    make_trainer,
-    network,
-    task_data,
-    whole_batch,
-)
+from helpers import changed, copied, make, make_trainer, network, task_data, whole_batch
+from probes import KD, PHASE, look, moment, probe, subject, watched
 from torch import Tensor, nn
 
 from stagewise.catalogue import method_weights
-from stagewise.data.batches import Split, TaskData
-from stagewise.measure.features import linear_cka, ridge_accuracy
-from stagewise.measure.probe import LIMIT, batch_statistics, probe_batch, stratified
-from stagewise.measure.shock import EARLY, Clock, Observer, gradient_window, passes_in
-from stagewise.models.features import Network
-from stagewise.recipes.base import BatchNormPhase, Phase, make_phases
-from stagewise.training.checkpoint import Checkpoint
+from stagewise.data.batches import Split
+from stagewise.measure.probe import batch_statistics, probe_batch
+from stagewise.measure.shock import Observer
+from stagewise.recipes.base import Phase
 from stagewise.training.observer import Moment, Subject
-from stagewise.training.trainer import OutOfTime
-
-KD = {"ce": 0.1, "kd": 0.9}
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def rotation(size: int) -> Tensor:
-    q, _ = torch.linalg.qr(torch.randn(size, size, generator=generator(5)))
-    return q
-
-
-# -- CKA and the ridge classifier ----------------------------------------------------------------
-
-
-def test_cka_is_1_for_the_same_features() -> None:
-    x = torch.randn(50, 6, generator=generator())
-    assert linear_cka(x, x) == pytest.approx(1, abs=1e-5)
-
-
-def test_cka_does_not_see_rotation_scale_or_shift() -> None:
-    x = torch.randn(50, 6, generator=generator())
-    y = torch.randn(50, 6, generator=generator(1)) + 0.5 * x
-    plain = linear_cka(x, y)
-    assert linear_cka(x, x @ rotation(6)) == pytest.approx(1, abs=1e-5)
-    assert linear_cka(x, 7 * x + 3) == pytest.approx(1, abs=1e-4)
-    assert linear_cka(x, -0.01 * y @ rotation(6) + 2) == pytest.approx(plain, abs=1e-3)
-    assert linear_cka(y, x) == pytest.approx(plain, abs=1e-5)
-
-
-def test_cka_is_small_for_unrelated_features() -> None:
-    x, y = (torch.randn(2000, 4, generator=generator(seed)) for seed in (0, 1))
-    assert 0 <= linear_cka(x, y) < 0.05
-
-
-def test_cka_is_the_definition_by_hand() -> None:
-    x = torch.tensor([[1.0], [0.0], [-1.0]])
-    y = torch.tensor([[1.0], [-2.0], [1.0]])
-    assert linear_cka(x, y) == pytest.approx(0)
-    z = torch.tensor([[1.0], [1.0], [-2.0]])
-    # (x·z)² / (x·x z·z) = 3² / (2 · 6)
-    assert linear_cka(x, z) == pytest.approx(9 / 12)
-
-
-def blobs(each: int = 40, apart: float = 6.0, seed: int = 0) -> tuple[Tensor, Tensor]:
-    labels = torch.arange(3).repeat(each)
-    centres = apart * torch.eye(3, 5)
-    return centres[labels] + torch.randn(len(labels), 5, generator=generator(seed)), labels
-
-
-def test_ridge_tells_separable_classes_apart() -> None:
-    train, test = blobs(apart=20.0), blobs(apart=20.0, seed=1)
-    assert ridge_accuracy(*train, *test) == 100
-    assert ridge_accuracy(1000 * train[0] + 9, train[1], 1000 * test[0] + 9, test[1]) == 100
-
-
-def test_ridge_knows_nothing_of_random_labels() -> None:
-    (x, labels), (check, truth) = blobs(400, apart=0.0), blobs(400, apart=0.0, seed=1)
-    assert ridge_accuracy(x, labels, check, truth) == pytest.approx(100 / 3, abs=8)
-
-
-# -- which images --------------------------------------------------------------------------------
-
-
-def test_a_draw_of_sorted_images_has_every_class_at_its_share() -> None:
-    labels = torch.arange(5).repeat_interleave(torch.tensor([400, 300, 200, 80, 20]))
-    drawn = stratified(labels, 100, 0)
-    assert len(drawn) == len(drawn.unique()) == 100
-    counts = labels[drawn].bincount(minlength=5)
-    assert (counts - torch.tensor([40, 30, 20, 8, 2])).abs().max() <= 1
-    assert counts.min() >= 1
-    assert drawn.tolist() == sorted(drawn.tolist())
-
-
-def test_a_draw_is_one_of_the_seed_and_never_the_first_images() -> None:
-    labels = torch.arange(4).repeat(100)
-    first, again, other = (stratified(labels, 40, seed) for seed in (0, 0, 1))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert first.max() > 300
-
-
-def test_of_a_large_class_every_image_can_be_drawn() -> None:
-    labels = torch.arange(2).repeat(10)
-    seen = torch.cat([stratified(labels, 6, seed) for seed in range(60)])
-    assert len(seen.unique()) == 20
-
-
-def test_fewer_images_than_asked_for_are_all_taken_in_their_order() -> None:
-    assert stratified(torch.tensor([3, 1, 1, 0]), 4, 0).tolist() == [0, 1, 2, 3]
-    assert stratified(torch.empty(0, dtype=torch.int64), 4, 0).tolist() == []
-
-
-def sorted_data(each: int, classes: int = CLASSES) -> TaskData:
-    """Images that lie by class in every split, and whose pixels tell their number."""
-    data = task_data(each * classes)
-    labels = data.train.labels.sort().values
-    pixels = data.train.images.clone()
-    numbers = torch.arange(len(labels))
-    pixels[:, 0, 0, 0], pixels[:, 0, 0, 1] = numbers // 256, numbers % 256
-    split = Split(pixels, labels)
-    return replace(data, train=split, validation=split)
-
-
-def test_the_probe_of_sorted_data_has_every_class_of_both_splits() -> None:
-    batch, count = probe_batch(sorted_data(LIMIT // 2), 0)
-    assert (count, len(batch.labels)) == (LIMIT, 2 * LIMIT)
-    for part in (batch.labels[:count], batch.labels[count:]):
-        assert part.bincount().tolist() == [LIMIT // CLASSES] * CLASSES
-
-
-def test_the_probe_knows_training_images_by_their_number() -> None:
-    data = sorted_data(LIMIT // 2)
-    batch, count = probe_batch(data, 0)
-    assert (batch.index[count:] == -1).all()
-    own = batch.index[:count]
-    assert own.max() >= LIMIT
-    assert torch.equal(batch.labels[:count], data.train.labels[own])
-    assert torch.equal(batch.images[:count], data.normalise(data.train.images[own]))
-    assert not torch.equal(probe_batch(data, 1)[0].index, batch.index)
-
-
-def test_a_small_set_is_its_own_probe() -> None:
-    data = task_data(16)
-    batch, count = probe_batch(data, 5)
-    assert count == 16
-    assert torch.equal(batch.images, data.normalise(torch.cat([data.train.images] * 2)))
-    assert batch.index.tolist() == [*range(16), *[-1] * 16]
-
-
-# -- the clock -----------------------------------------------------------------------------------
-
-BACKBONE = ("stem", "stage1", "stage2", "stage3")
-
-
-def test_the_clock_starts_where_the_backbone_may_move_and_starts_once() -> None:
-    phases = [
-        BatchNormPhase("estimate", 1, 0.1),
-        Phase("stabilise", 1, 0.1, trains=("classifier", "method")),
-        Phase("hint", 2, 0.1, trains=("stem", "method.regressor")),
-        Phase("pause", 1, 0.1, trains={"classifier": 1.0}),
-        Phase("train", 1, 0.1),
-    ]
-    clock = Clock(phases, 2, BACKBONE)
-    found = [clock.at(step) for step in range(12)]
-    assert found == [None, None, None, None, 0, 1, 2, 3, None, None, 4, 5]
-    assert (clock.total, clock.end) == (6, 12)
-
-
-def test_a_frozen_backbone_has_the_last_row_alone() -> None:
-    phases = [Phase("stabilise", 3, 0.1, trains=("classifier",))]
-    assert passes_in(phases, 5, BACKBONE) == 2
-    student = network()
-    watching = watched(student, phases)
-    assert [row["step"] for row in watching.rows] == [0]
-    assert watching.rows[0]["displacement"] == 0
 
 
 @pytest.mark.parametrize("exits", [None, "sepatt"])
@@ -198,54 +27,6 @@ def test_the_backbone_is_all_but_the_classifiers(exits: str | None) -> None:
     heads = sum(p.numel() for layer in student.classifiers() for p in layer.parameters())
     own = sum(p.numel() for p in student.backbone_parameters().values())
     assert own + heads == sum(p.numel() for p in student.parameters())
-
-
-# -- the probe -----------------------------------------------------------------------------------
-
-
-PHASE = Phase("train", 10, 0.1)
-
-
-def moment(step: int, phase: Phase = PHASE) -> Moment:
-    return Moment(phase, step, 0.1)
-
-
-def subject(
-    student: Network,
-    teacher: Network | None = None,
-    *,
-    images: int = 16,
-    phases: Sequence[Phase] = (PHASE,),
-    per_epoch: int = 10,
-    name: str = "",
-    weights: dict[str, float] | None = None,
-) -> Subject:
-    method = make(name or ("kd" if teacher else "ce"), student, teacher)
-    given = weights or (KD if teacher else {"ce": 1.0})
-    data = task_data(images)
-    return Subject(student, method, given, teacher, data, phases, per_epoch, seed=0)
-
-
-def probe(student: Network, teacher: Network | None = None, **options: Any) -> Observer:
-    return Observer(subject(student, teacher, **options))
-
-
-def look(student: Network, teacher: Network | None = None, step: int = 0) -> dict[str, float]:
-    watching = probe(student, teacher)
-    watching.before_step(moment(step))
-    (row,) = watching.rows
-    return row
-
-
-def watched(
-    student: Network, phases: Sequence[Phase], images: int = 16, **options: Any
-) -> Observer:
-    """What was seen of a training in steps of 8 images."""
-    trainer = make_trainer(student, task_data(images), phases, **options)
-    watching = probe(student, phases=phases, per_epoch=len(trainer.batches), images=images)
-    trainer.observers = {"shock": watching}
-    trainer.run()
-    return watching
 
 
 def test_the_gradient_is_autograds() -> None:
@@ -502,96 +283,6 @@ def test_without_validation_images_the_quality_is_unknown() -> None:
     row = watching.rows[0]
     assert math.isnan(row["probe_accuracy_batch"])
     assert row["g_backbone_batch"] > 0
-
-
-def test_every_early_and_window_step_has_a_row() -> None:
-    watching = probe(network(), images=4, phases=[Phase("train", 325, 0.1)], per_epoch=4)
-    for step in range(130):
-        watching.before_step(moment(step))
-    steps = {row["step"] for row in watching.rows}
-    assert set(range(EARLY + 1)) <= steps
-    assert set(range(90, 101)) <= steps
-    assert 60 not in steps
-    with_features = {row["step"] for row in watching.rows if "cka_stage1" in row}
-    assert {0, 1, 2, 5, 10, 20, 50, 100} <= with_features
-    assert 3 not in with_features
-
-
-@pytest.mark.parametrize(
-    ("per_epoch", "window"), [(4, (90, 100)), (100, (90, 100)), (500, (450, 500))]
-)
-def test_the_window_is_the_last_tenth_of_the_first_epoch(
-    per_epoch: int, window: tuple[int, int]
-) -> None:
-    steps = gradient_window(per_epoch)
-    assert (steps[0], steps[-1]) == window
-
-
-def test_the_probe_has_at_most_1024_images_of_each_split() -> None:
-    watching = probe(network(), images=LIMIT + 60)
-    assert len(watching.batch.labels) == 2 * LIMIT
-    assert watching.train_count == LIMIT
-
-
-def test_stage_one_has_no_rows() -> None:
-    phases = [Phase("stabilise", 2, 0.1, trains=("classifier",)), Phase("distil", 2, 0.1)]
-    rows = watched(network(), phases).rows
-    assert {row["phase"] for row in rows} == {"distil"}
-    assert [row["step"] for row in rows] == [0, 1, 2, 3, 4]
-    assert rows[0]["displacement"] == 0
-    assert rows[-1]["displacement"] > 0
-
-
-def test_estimating_batch_norm_first_does_not_start_the_clock() -> None:
-    entry = {"recipe": "two_stage", "stage1_share": 0.5, "estimate_first": 1}
-    rows = watched(network(), make_phases(entry, epochs=4, lr=0.1)).rows
-    assert {row["phase"] for row in rows} == {"distil"}
-    assert rows[0]["step"] == rows[0]["displacement"] == 0
-    assert rows[0]["cka_stage3"] == pytest.approx(1, abs=1e-4)
-    assert rows[0]["cka_stage3_batch"] == pytest.approx(1, abs=1e-4)
-
-
-def test_two_phases_that_move_the_backbone_have_one_clock() -> None:
-    phases = [Phase("first", 2, 0.1, trains=("stem", "stage1")), Phase("second", 2, 0.1)]
-    rows = watched(network(), phases).rows
-    assert [row["step"] for row in rows] == [*range(8), 8]
-    assert [row["phase"] for row in rows] == [*["first"] * 4, *["second"] * 5]
-    assert [row["step"] for row in rows if row["displacement"] == 0] == [0]
-    assert rows[4]["cka_stage3"] < 0.9999  # to the start of the first
-
-
-@pytest.mark.parametrize("stops", [1, 2, 3])
-def test_the_clock_goes_on_after_a_kill(tmp_path: Path, stops: int) -> None:
-    phases = [
-        Phase("stabilise", 1, 0.1, trains=("classifier",)),
-        Phase("first", 1, 0.1, trains=("stem",)),
-        Phase("second", 2, 0.1),
-    ]
-
-    def run(folder: Path, budget: float | None) -> Observer:
-        student = network()
-        trainer = make_trainer(student, task_data(16), phases)
-        watching = probe(student, phases=phases, per_epoch=2)
-        trainer.observers, trainer.checkpoint = {"shock": watching}, Checkpoint(folder)
-        trainer.deadline = None if budget is None else 0.0
-        trainer.run()
-        return watching
-
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "killed").mkdir()
-    whole = run(tmp_path / "whole", None).rows
-    for _ in range(stops):
-        with pytest.raises(OutOfTime):
-            run(tmp_path / "killed", 0.0)
-    assert run(tmp_path / "killed", None).rows == whole
-    assert [row["step"] for row in whole] == [0, 1, 2, 3, 4, 5, 6]
-
-
-def test_the_forecast_counts_the_passes_of_a_run() -> None:
-    phases = [Phase("stabilise", 1, 0.1, trains=("classifier",)), Phase("distil", 40, 0.1)]
-    watching = watched(network(), phases, batch_size=4)
-    assert 2 * len(watching.rows) == passes_in(phases, 4, network().backbone_parts())
-    assert len(watching.rows) < 160
 
 
 def test_quality_is_measured_on_validation_images() -> None:

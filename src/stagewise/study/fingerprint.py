@@ -10,10 +10,11 @@ how a spec is written (its values are compared themselves), how processes start 
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
+from typing import Any
 
 from stagewise.catalogue import PACKAGE
 
@@ -25,8 +26,11 @@ OUTSIDE = (
     "stagewise.study",
 )
 """Modules, and packages with all that they hold, that no fingerprint covers."""
+_OUTSIDE = tuple(f"{name}." for name in OUTSIDE)
 
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_DOCUMENTED = frozenset({ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef})
+_PLAIN = frozenset({type(None), type(...), bool, int, float, complex, str, bytes})
+_BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 
 
 @cache
@@ -36,40 +40,46 @@ def _module_path(module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _canonical(node: object) -> str:
+def _canonical(node: Any) -> str:
     """Text of a tree, the same on every supported Python: class names and non-empty fields."""
-    if isinstance(node, list):
-        return "[" + ",".join([_canonical(part) for part in node]) + "]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
+    kind = node.__class__
+    # Every start does this for every file: a node is worth one call, a plain value none.
+    if kind in _PLAIN:
+        return f"{node!r}"
+    text = ""
+    if kind is list:
+        for part in node:
+            text += "," + _canonical(part)
+        return f"[{text[1:]}]"
     fields = node.__dict__
-    if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+    if kind in _DOCUMENTED and ast.get_docstring(node, clean=False) is not None:
         fields = {**fields, "body": fields["body"][1:]}
-    # Most of a start's own time is spent here, so plain values are not worth a call.
-    parts = [
-        f"{name}={_canonical(value) if isinstance(value, list | ast.AST) else repr(value)}"
-        for name in node._fields
-        if (value := fields.get(name)) is not None and value != []
-    ]
-    return f"{type(node).__name__}({','.join(parts)})"
+    for name in node._fields:
+        value = fields[name]
+        if value.__class__ in _PLAIN:
+            text += f",{name}={value!r}" if value is not None else ""
+        elif value != []:
+            text += f",{name}={_canonical(value)}"
+    return f"{kind.__name__}({text[1:]})"
 
 
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
+def _statements(tree: ast.Module) -> list[Any]:
     """All statements of a tree, without the expressions in them, which import nothing."""
-    for block in ("body", "handlers", "orelse", "finalbody", "cases"):
-        inside = getattr(node, block, None)
-        if isinstance(inside, list):  # of a lambda, and of a choice, it is an expression
-            for child in inside:
-                yield child
-                yield from _statements(child)
+    found: list[Any] = [*tree.body]
+    for node in found:  # which grows meanwhile
+        fields = node.__dict__
+        for block in _BLOCKS:
+            if block in fields:
+                found += fields[block]
+    return found
 
 
 def _imports(tree: ast.Module, module: str, is_package: bool) -> set[str]:
     found: set[str] = set()
     for node in _statements(tree):
-        if isinstance(node, ast.Import):
+        if node.__class__ is ast.Import:
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        elif node.__class__ is ast.ImportFrom:
             base = node.module or ""
             if node.level:
                 package = module if is_package else module.rpartition(".")[0]
@@ -91,17 +101,13 @@ def _scan(path: Path, module: str) -> tuple[str, frozenset[str]]:
     return hashlib.sha256(_canonical(tree).encode()).hexdigest(), frozenset(needed - {module})
 
 
-def _outside(module: str) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in OUTSIDE)
-
-
 def modules(start: Iterable[str]) -> list[str]:
     """``start`` and all modules of this package that they import, sorted, but for ``OUTSIDE``."""
     todo, seen = list(start), set()
     while todo:
         module = todo.pop()
         path = _module_path(module)
-        if module not in seen and path is not None and not _outside(module):
+        if module not in seen and path is not None and not f"{module}.".startswith(_OUTSIDE):
             seen.add(module)
             todo += _scan(path, module)[1]
     return sorted(seen)

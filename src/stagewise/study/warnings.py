@@ -58,7 +58,7 @@ def _claims(plan: Plan) -> Iterator[str]:
     arms, claims = {run.arm for run in plan.runs.values()}, catalogue.claims()
     for index, claim in enumerate(plan.config.claims_tested):
         contrasts = [
-            sorted(arm for arm in _sides(sides, pair, arms) if not fnmatch.filter(arms, arm))
+            sorted(arm for arm in _sides(sides, pair, arms) if not _fits(arm, arms))
             for sides in claims[claim]
             for pair in plan.config.pairs
         ]
@@ -76,8 +76,13 @@ def _sides(sides: list[str], pair: str, arms: set[str]) -> set[str]:
     found: set[str] = set()
     for side in sides:
         named = {arm.format(pair=pair, rate="*") for arm in side.split(catalogue.OR)}
-        found |= {arm for arm in named if fnmatch.filter(arms, arm)} or {" or ".join(sorted(named))}
+        found |= {arm for arm in named if _fits(arm, arms)} or {" or ".join(sorted(named))}
     return found
+
+
+def _fits(arm: str, arms: set[str]) -> bool:
+    """Whether an arm, or one at any common rate, is there."""
+    return bool(fnmatch.filter(arms, arm)) if "*" in arm else arm in arms
 
 
 def _rates(plan: Plan) -> Iterator[str]:

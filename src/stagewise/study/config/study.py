@@ -133,11 +133,11 @@ class Config(Block):
     def method(self, label: str) -> MethodEntry:
         """The entry of a label, with its method; of the method's own name where there is none."""
         entry = self.methods.get(label, MethodEntry())
-        return replace(entry, method=entry.method or label)
+        return entry if entry.method else replace(entry, method=label)
 
     def serves(self, label: str, pair: str) -> bool:
         """Whether the method of a label, from scratch, is for a pair."""
-        own = self.method(label).pairs
+        own = self.methods.get(label, MethodEntry()).pairs
         return not own or pair in own
 
     def exits(self, label: str) -> tuple[str, tuple[int, ...]]:

@@ -1,0 +1,118 @@
+"""Pruning and recovery: arms that differ in one thing each, and equal budgets."""
+
+from dataclasses import replace
+from typing import Any
+
+from plans import arm, edited, plan
+
+from stagewise.study.spec import TrainSpec
+
+
+def test_ways_of_recovery_differ_in_one_thing_each() -> None:
+    """Loss, recipe, teacher, weights or budget, beside the arm that has the others."""
+    ways = ["ce", "kd", "two_stage_ce", "two_stage_kd", "rewound_ce", "rewound_kd", "self_kd"]
+    new = ["scratch_ce", "scratch_ce_macs", "scratch_kd"]
+    found = plan(edited("pruning.0.recover", [*ways, *new]))
+    runs = {name: arm(f"recovery/resnet.baseline.l2-4x.{name}", among=found) for name in ways + new}
+    specs = {name: run.spec for name, run in runs.items()}
+    teacher, dense = "runs/toy/teachers/resnet/seed-0", "runs/toy/students/resnet.baseline/seed-0"
+    for label in ("ce", "kd"):
+        same = {specs[name].method["method"] for name in runs if name.endswith(label)}
+        assert same == {label}
+        plain = specs[label]
+        assert replace(specs[f"two_stage_{label}"], recipe=plain.recipe) == plain
+        assert replace(specs[f"rewound_{label}"], recipe=plain.recipe) == plain
+        assert specs[f"rewound_{label}"].recipe == {"recipe": "rewound", "of": 30}
+    assert specs["self_kd"] == specs["kd"]
+    assert (runs["kd"].parents["teacher"], runs["self_kd"].parents["teacher"]) == (teacher, dense)
+    epochs = {name: spec.training.epochs for name, spec in specs.items()}
+    assert {epochs.pop(name) for name in ways} == {10}
+    assert epochs == {"scratch_ce": 30, "scratch_ce_macs": 4 * 30 + 10, "scratch_kd": 30 + 10}
+    assert {specs[name].init for name in new} == {"shape"}
+
+
+def test_families_are_the_same_arms_at_other_rates() -> None:
+    def change(raw: dict[str, Any]) -> None:
+        raw["recovery"] |= {"families": {"low": {"lr": 0.003}}, "dense": ["ce", "kd"]}
+        raw["learning_rates"] = {"recovery/resnet.baseline.l2-4x.kd": 0.3}
+
+    found = plan(change)
+    own = [run for run in found.step("recovery") if not run.arm.endswith(".low")]
+    low = {run.arm for run in found.step("recovery")} - {run.arm for run in own}
+    assert low == {f"{run.arm}.low" for run in own if run.labels["recovery"] != "bn"}
+    assert {run.arm for run in own if ".dense." in run.arm} == {
+        f"recovery/resnet.{chain}.dense.{label}"
+        for chain in ("baseline", "two_stage")
+        for label in ("ce", "kd")
+    }
+    usual = arm("recovery/resnet.baseline.l2-4x.kd", among=found)
+    lower = arm("recovery/resnet.baseline.l2-4x.kd.low", among=found)
+    assert usual.spec.training.lr == 0.3
+    assert lower.spec == replace(usual.spec, training=replace(usual.spec.training, lr=0.003))
+
+
+def test_recovery_arms_have_the_same_budget() -> None:
+    epochs = {
+        run.labels["recovery"]: run.spec.training.epochs
+        for run in plan().step("recovery")
+        if run.labels["chain"] == "baseline"
+    }
+    assert epochs.pop("scratch_kd") == 30 + 10
+    assert set(epochs.values()) == {10}
+
+
+def test_the_dense_student_is_given_the_same_extra_epochs_as_the_pruned_one() -> None:
+    dense, pruned = (
+        arm("recovery/resnet.baseline.dense.kd"),
+        arm("recovery/resnet.baseline.l2-2x.kd"),
+    )
+    assert dense.spec == pruned.spec
+    assert dense.parents["init"].endswith("students/resnet.baseline/seed-0")
+    assert pruned.parents["init"].endswith("pruning/resnet.baseline.l2-2x/seed-0")
+
+
+def test_recovery_goes_on_from_the_pruned_network_of_its_own_seed() -> None:
+    runs = plan().runs
+    for run in runs.values():
+        if run.step in ("pruning", "recovery"):
+            assert runs[run.parents["init"]].seed == run.seed
+
+
+def test_pruning_as_usual_is_written_without_what_it_does_not_use() -> None:
+    written = arm("pruning/resnet.baseline.l2-2x").spec.written()
+    assert {*written} == {
+        *("network", "seed", "data", "criterion", "ratio", "min_channels", "min_share"),
+        *("tolerance", "threads"),
+    }
+
+
+def test_ways_of_pruning_have_names_and_specs_of_their_own() -> None:
+    ways: dict[str, dict[str, Any]] = {
+        "l1-one-shot-2x": {"criterion": "l1", "one_shot": True},
+        "l1-by8-2x": {"criterion": "l1", "round_to": 8},
+        "l1-kept-2x": {"criterion": "l1", "keep": ["stem*"]},
+        "l1-2x": {"criterion": "l1"},
+    }
+    blocks = [{"pair": "resnet", "ratios": [2], "recover": ["kd"], **way} for way in ways.values()]
+    among = plan(edited("pruning", blocks))
+    for name, way in ways.items():
+        run = arm(f"pruning/resnet.baseline.{name}", among=among)
+        assert {k: v for k, v in run.spec.written().items() if k in way} == way
+        assert run.labels["criterion"] == name.removesuffix("-2x")
+        recovered = arm(f"recovery/resnet.baseline.{name}.kd", among=among)
+        assert recovered.parents["init"] == run.path
+
+
+def test_group_sparse_learning_comes_before_its_pruning_once() -> None:
+    block = {"pair": "resnet", "criterion": "group_sl", "ratios": [2, 4], "recover": ["kd"]}
+    among = plan(edited("pruning", [block, {**block, "ratios": [3]}]))
+    sparse = arm("recovery/resnet.baseline.dense.group_sl", 1, among)
+    assert sparse.parents == {"init": "runs/toy/students/resnet.baseline/seed-1"}
+    assert isinstance(sparse.spec, TrainSpec)
+    assert sparse.spec.recipe == {"recipe": "group_sl"}
+    assert (sparse.spec.training.epochs, sparse.spec.training.weight_decay) == (10, 0.0)
+    for ratio in (2, 3, 4):
+        pruned = arm(f"pruning/resnet.baseline.group_sl-{ratio}x", 1, among)
+        assert pruned.parents == {"init": sparse.path}
+    paths = list(among.runs)
+    assert paths.index(sparse.path) < paths.index(pruned.path)
