@@ -506,7 +506,7 @@ def test_ways_of_recovery_differ_in_one_thing_each() -> None:
 
 
 def test_the_dense_student_may_have_kd_from_its_start_on() -> None:
-    """For the epochs of its own training and the extra ones, from the weights that it began with."""
+    """For the epochs of its own training and the extra ones, from the weights it began with."""
 
     def change(raw: dict[str, Any]) -> None:
         raw["recovery"] |= {"dense": ["kd", "kd_throughout"]}

@@ -118,4 +118,5 @@ def short_name(run: pd.Series, *, shape: bool = True) -> str:
         return DENSE.get(run["recovery"], str(run["display"]))
     name = RECOVERED.get(run["recovery"], str(run["display"]))
     random = "random " if run["criterion"] == "random" else ""
-    return f"{random}{run['ratio']:g}× {name}" if shape else name
+    chain = {"pretrained": "standard, ", "two_stage": "two-stage, "}.get(run["chain"], "")
+    return f"{chain}{random}{run['ratio']:g}× {name}" if shape else name
