@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from stagewise.analysis.claims.chains import chained
 from stagewise.analysis.claims.recovery import DOINGS, points
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import chain, drawing, recovery
@@ -13,8 +14,12 @@ def test_the_hybrid_chain_stands_over_every_cost(hybrid: Results) -> None:
         grid = [axes for axes in chain.draw(hybrid).axes if axes.get_visible()]
     assert [axes.get_xlabel() for axes in grid] == [unit for _, unit in chain.PANELS.values()]
     assert {axes.get_title() for axes in grid} == {"resnet, target classes"}
-    names = " ".join(text.get_text() for axes in grid for text in axes.texts)
-    assert "two-stage," in names
+    [group] = [group for group in chained(hybrid) if group.task == "target"]
+    for axes, kind in zip(grid, chain.PANELS, strict=True):
+        marks = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
+        assert len(marks) == len(group.costs(kind)) == 16
+        line = next(line for line in axes.lines if line not in marks)
+        assert len(line.get_xdata()) == len(group.front(kind).arms)
 
 
 def test_recovery_is_drawn_over_ratios_with_families_dashed(hybrid: Results) -> None:
