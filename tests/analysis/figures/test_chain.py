@@ -5,13 +5,12 @@ import numpy as np
 from stagewise.analysis.claims.chains import chained
 from stagewise.analysis.claims.recovery import DOINGS, points
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.figures import chain, drawing, recovery
+from stagewise.analysis.figures import chain, recovery
 
 
 def test_the_hybrid_chain_stands_over_every_cost(hybrid: Results) -> None:
     """On its own task alone, with a line of those that nothing cheaper equals."""
-    with drawing.style():
-        grid = [axes for axes in chain.draw(hybrid).axes if axes.get_visible()]
+    grid = [axes for axes in chain.draw(hybrid).axes if axes.get_visible()]
     assert [axes.get_xlabel() for axes in grid] == [unit for _, unit in chain.PANELS.values()]
     assert {axes.get_title() for axes in grid} == {"resnet, target classes"}
     [group] = [group for group in chained(hybrid) if group.task == "target"]
@@ -23,8 +22,7 @@ def test_the_hybrid_chain_stands_over_every_cost(hybrid: Results) -> None:
 
 
 def test_recovery_is_drawn_over_ratios_with_families_dashed(hybrid: Results) -> None:
-    with drawing.style():
-        figure = recovery.draw(hybrid)
+    figure = recovery.draw(hybrid)
     back, doing = [axes for axes in figure.axes if axes.get_visible()][:2]
     assert [tick.get_text() for tick in back.get_xticklabels()] == ["2×", "4×"]
     courses = [line for line in doing.lines if len(line.get_xdata()) == 2]
