@@ -63,7 +63,7 @@ def test_a_network_tells_what_made_it(hybrid: Results, arm: str, made: str, had:
 
 def test_training_is_counted_from_new_weights_on(hybrid: Results) -> None:
     """Each run 100 epochs and 1,010 multiply-adds here; pruning none, and new weights their own."""
-    took = efforts(hybrid)
+    took = efforts(hybrid, hybrid.main["path"])
     links_of = {
         "students/resnet.baseline": 1,
         "recovery/resnet.baseline.l2-2x.kd": 2,
@@ -77,7 +77,8 @@ def test_training_is_counted_from_new_weights_on(hybrid: Results) -> None:
         found = took[f"runs/toy/{arm}/seed-1"]
         assert (found.epochs, found.macs) == (100 * count, 1010 * count), arm
     older = replace(hybrid, summary=hybrid.summary.assign(training_macs=float("nan")))
-    lacking = efforts(older)["runs/toy/students/resnet.baseline/seed-0"]
+    first = "runs/toy/students/resnet.baseline/seed-0"
+    lacking = efforts(older, [first])[first]
     assert lacking.epochs == 100
     assert lacking.macs != lacking.macs
 

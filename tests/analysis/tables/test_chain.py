@@ -30,7 +30,7 @@ def test_a_chain_has_its_accuracy_costs_and_fronts(hybrid: Results) -> None:
         assert group.loc[best, "front_macs"], "nothing cheaper is there to equal it"
         on = group[group["front_macs"]].sort_values("macs")
         assert on["mean"].is_monotonic_increasing
-    told = table.shown.set_index("Chain")["On the front of"]
+    told = table.shown.set_index("Network")["On the front of"]
     assert told["student alone → l2 4× → KD"].startswith("MACs (")
     untimed = make_table("chain", replace(hybrid, latency=None))
     assert {*untimed.shown["Milliseconds"]} == {"not measured"}

@@ -1,14 +1,14 @@
 """Chains of techniques: what made each network, what that took in training, and which networks lie
 on the Pareto front, for each kind of cost (science §6.4)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from stagewise.analysis.claims.frontier import frontier, usable
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.records.labels import CHAINS, DENSE, RECOVERED, shape
+from stagewise.analysis.records.labels import DENSE, RECOVERED, pruned_student, shape
 from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 
 COSTS = {
@@ -91,7 +91,7 @@ def links(run: pd.Series) -> str:
         return "teacher"
     if run["chain"] == "":
         return str(run["display"])
-    recovery, first = str(run["recovery"]), CHAINS[str(run["chain"])]
+    recovery, first = str(run["recovery"]), pruned_student(str(run["chain"]))
     if run["criterion"] == "dense":
         return f"{first} → {DENSE.get(recovery, recovery)}"
     return f"{first} → {shape(run)} → {RECOVERED.get(recovery, recovery)}"
@@ -115,24 +115,26 @@ class Effort:
     macs: float
 
 
-def efforts(results: Results) -> dict[str, Effort]:
+def efforts(results: Results, paths: Iterable[str]) -> dict[str, Effort]:
     """Path → what its network's training took from new weights on: its own, and that of every
     network whose weights it went on from. One of new weights in a pruned shape has its own alone,
     and what lies outside the study counts nothing."""
-    own, parents = results.main.set_index("path"), _weights_from(results.study.runs)
-    found: dict[str, Effort] = {}
-
-    def effort(path: str) -> Effort:
-        if path not in found:
-            row = own.loc[path]
-            before = effort(parents[path]) if path in parents else Effort(0, 0)
-            pruned = row["step"] == "pruning"
-            epochs = 0.0 if pruned else float(row["epochs"])
-            macs = 0.0 if pruned else float(row["training_macs"] + row["teacher_macs"])
-            found[path] = Effort(before.epochs + epochs, before.macs + macs)
-        return found[path]
-
-    return {str(path): effort(str(path)) for path in own.index}
+    main, parents = results.main.set_index("path"), _weights_from(results.study.runs)
+    own = pd.DataFrame(
+        {
+            "epochs": pd.to_numeric(main["epochs"], errors="coerce"),
+            "macs": main["training_macs"] + main["teacher_macs"],
+        }
+    )
+    own[main["step"] == "pruning"] = 0.0
+    found = {}
+    for path in paths:
+        line = [path]
+        while parents.get(line[-1], path) not in line:
+            line.append(parents[line[-1]])
+        epochs, macs = own.loc[line].sum(skipna=False)
+        found[path] = Effort(float(epochs), float(macs))
+    return found
 
 
 def _weights_from(runs: pd.DataFrame) -> dict[str, str]:

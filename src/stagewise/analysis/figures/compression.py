@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
 from stagewise.analysis.figures.drawing import GREY, INK, PAPER
-from stagewise.analysis.records.labels import CHAINS, DENSE, RECOVERED, dense_students
+from stagewise.analysis.records.labels import DENSE, RECOVERED, dense_students, pruned_student
 
 POSITION = 5
 """Place in the report."""
@@ -36,7 +36,7 @@ def draw(results: Results) -> Figure:
     for axes, ((pair, chain), part) in zip(grid, parts, strict=True):
         dense = dense_students(results.study.runs, main, part)
         _operating_points(axes, dense, part)
-        axes.set_title(f"{pair}, from the {CHAINS[str(chain)]}")
+        axes.set_title(f"{pair}, from the {pruned_student(str(chain))}")
         axes.set_ylabel("test accuracy, %")
         axes.set_xlabel("million multiply-adds an image")
     drawing.legend_below(figure, _handles(chained))
@@ -49,8 +49,8 @@ def _handles(chained: pd.DataFrame) -> list[Line2D]:
     ]
     dense = chained["criterion"] == "dense"
     for recovery, part in chained[dense].groupby("recovery", sort=False):
-        name, (colour, _) = f"dense, {DENSE[str(recovery)]}", drawing.arm_look(part.iloc[0])
-        mark = MARKS[str(recovery)]
+        name = f"dense, {DENSE.get(str(recovery), str(recovery))}"
+        colour, mark = drawing.arm_look(part.iloc[0])[0], MARKS.get(str(recovery), "*")
         handles.append(Line2D([], [], ls="", marker=mark, color=colour, markersize=8, label=name))
     pruned = chained[~dense]
     for recovery, part in pruned.groupby("recovery", sort=False):
@@ -101,7 +101,7 @@ def _point(axes: Axes, arm: pd.DataFrame, floor: float) -> None:
     first, x = arm.iloc[0], float(arm["macs"].mean()) / 1e6
     mean, low, high = drawing.mean_interval(arm["test_accuracy"])
     colour, marker = drawing.arm_look(first) if first["chain"] else (INK, "*")
-    dense = {"": "*", **MARKS}.get(first["recovery"])
+    dense = MARKS.get(first["recovery"], "*")
     marker, size = (dense, 8.5) if first["criterion"] in ("", "dense") else (marker, 5.0)
     face = PAPER if first["criterion"] == "random" else colour
     axes.plot([x], [max(mean, floor)], marker, color=colour, mfc=face, markersize=size)

@@ -14,7 +14,7 @@ from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import Paired
 from stagewise.analysis.figures import drawing
 from stagewise.analysis.figures.drawing import GREY, INK
-from stagewise.analysis.records.labels import CHAINS, RECOVERED
+from stagewise.analysis.records.labels import RECOVERED, pruned_student
 
 POSITION = 13
 """Place in the report."""
@@ -49,7 +49,7 @@ def draw(results: Results) -> Figure:
     for number, block in enumerate(blocks):
         left, right = grid[2 * number : 2 * number + 2]
         first = block[0]
-        title = f"{first.pair}, {CHAINS[first.chain]}, {first.criterion}"
+        title = f"{first.pair}, {pruned_student(first.chain)}, {first.criterion}"
         back = [*_courses_back(block)]
         _panel(left, block, back, f"{title}: given back", "of the damage, %", 100)
         doings = [(LOOKS[name], _effect(name)) for name in DOINGS]

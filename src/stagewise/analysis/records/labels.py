@@ -69,6 +69,11 @@ def full_name(row: pd.Series) -> str:
     return f"{display(row)}, {shape(row)}{chain}" if shape(row) != "dense" else display(row) + chain
 
 
+def pruned_student(chain: str) -> str:
+    """The student that a chain prunes, in words."""
+    return CHAINS.get(chain, chain)
+
+
 def shape(row: pd.Series) -> str:
     """``l2 2×``, or ``dense``."""
     dense = row["criterion"] in ("", "dense")

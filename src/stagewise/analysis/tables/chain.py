@@ -28,8 +28,8 @@ POSITION = 16
 def make(results: Results) -> Table:
     """A row per network that a chain of techniques makes, beside those of one technique alone."""
     data, shown = [], []
-    took = efforts(results)
     for group in chained(results):
+        took = efforts(results, group.rows["path"])
         fronts = {kind: group.front(kind) for kind in COSTS}
         for part in by_arm(group.rows, "pair"):
             first, test = part.iloc[0], part["test_accuracy"]
@@ -61,7 +61,7 @@ def make(results: Results) -> Table:
                 {
                     "Pair": group.pair,
                     "Task": TASKS[group.task],
-                    "Chain": links(first),
+                    "Network": links(first),
                     "Techniques": techniques(first),
                     "Loss": loss(first),
                     "Test accuracy, %": spread(test),

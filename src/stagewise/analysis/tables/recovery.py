@@ -4,7 +4,7 @@ import pandas as pd
 
 from stagewise.analysis.claims.recovery import BETTER, DOINGS, Point, points
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.records.labels import CHAINS, RECOVERED
+from stagewise.analysis.records.labels import RECOVERED, pruned_student
 from stagewise.analysis.tables.cells import count, counts, difference_columns, interval
 from stagewise.analysis.tables.table import Table
 
@@ -40,7 +40,7 @@ def make(results: Results) -> Table:
         shown.append(
             {
                 "Pair": point.pair,
-                "Chain": CHAINS[point.chain],
+                "Chain": pruned_student(point.chain),
                 "Shape": f"{point.criterion} {point.ratio:g}×",
                 "Rates": point.family or "own",
                 "Damage, points": interval(point.damage),
