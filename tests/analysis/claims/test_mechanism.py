@@ -66,9 +66,9 @@ def test_arms_that_tell_nothing_do_not_count() -> None:
 def test_what_was_found_is_said_in_a_sentence(
     made: Callable[..., Any], slope: float, said: str
 ) -> None:
-    rng = np.random.default_rng(0)
-    logs = {f"two_stage/p.{name}": rng.normal(size=6) for name in "abc"}
-    accuracy = {arm: 50 + slope * log + 0.3 * rng.normal(size=6) for arm, log in logs.items()}
+    log, other = np.array([1.0, 1, 0, 0, -1, -1]), np.array([1.0, -1, 1, -1, 1, -1])
+    logs = {f"two_stage/p.{name}": level + log for level, name in enumerate("abc")}
+    accuracy = dict.fromkeys(logs, 50 + slope * log + 0.3 * other)
     results = made(accuracy, shock={"shock_peak": {arm: np.exp(log) for arm, log in logs.items()}})
     shock = results.shock.assign(pair="p", common_rate=[np.nan] * 12 + [0.1] * 6)
     own, common = sentences(replace(results, made_shock=shock), "shock_peak")
