@@ -90,11 +90,12 @@ def points(results: Results) -> Iterator[Point]:
         dense = dense_students(results.study.runs, main, part)
         is_dense = part["criterion"] == "dense"
         shapes = part[~is_dense].groupby(["criterion", "ratio"], sort=False)
-        for (criterion, ratio), shape in shapes:
+        for (criterion, _), shape in shapes:
+            ratio = float(shape["ratio"].iloc[0])
             pruned = shape[shape["recovery"] == "none"]
             own, beside = _by_family(shape[shape["step"] == "recovery"]), _by_family(part[is_dense])
             for family, arms in own.items():
-                named = str(pair), str(chain), str(criterion), float(ratio), family
+                named = str(pair), str(chain), str(criterion), ratio, family
                 yield Point(*named, dense, pruned, arms, beside.get(family, {}))
 
 

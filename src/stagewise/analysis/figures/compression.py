@@ -19,7 +19,7 @@ CAPTION = (
     "Accuracy against multiply-adds for dense, pruned and recovered networks, mean and 95 % t "
     "interval (n = {n}): up and left is better. A number is the value of a point below the axis, "
     "and “not trained again” what pruning alone leaves. The fair opponent of a recovered network "
-    "is the dense one with the same extra KD. Each at a rate of its own. {protocol}"
+    "is the dense one with the same extra KD. {protocol}"
 )
 MARKS = {"ce": "P", "kd": "*", "kd_throughout": "X", "group_sl": "h"}
 """What the dense network learnt by → its mark."""

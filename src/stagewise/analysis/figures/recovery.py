@@ -1,7 +1,7 @@
 """What recovery gives back of what pruning took, and whose doing it is, over how far was pruned."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, product
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ CAPTION = (
 LOOKS = dict(
     zip(
         DOINGS,
-        [(drawing.BLUE, "o"), (drawing.ORANGE, "^"), (drawing.SKY, "v"), (drawing.GREEN, "D")],
+        [(drawing.PURPLE, "P"), (drawing.AMBER, "<"), (drawing.GREEN, "D"), (GREY, "X")],
         strict=True,
     )
 )
@@ -52,7 +52,7 @@ def draw(results: Results) -> Figure:
         title = f"{first.pair}, {pruned_student(first.chain)}, {first.criterion}"
         back = [*_courses_back(block)]
         _panel(left, block, back, f"{title}: given back", "of the damage, %", 100)
-        doings = [(LOOKS[name], _effect(name)) for name in DOINGS]
+        doings = [(LOOKS[name], _effect(name)) for name in _doings(block)]
         _panel(right, block, doings, f"{title}: whose doing", "points", 0)
     drawing.legend_below(figure, _handles(found))
     return figure
@@ -65,6 +65,12 @@ def _block(point: Point) -> tuple[str, str, str]:
 def _recoveries(block: Iterable[Point]) -> list[str]:
     """Recoveries of some points, each once."""
     return [*dict.fromkeys(recovery for point in block for recovery in point.arms)]
+
+
+def _doings(block: Iterable[Point]) -> list[str]:
+    """The differences that any of some points has."""
+    known = list(block)
+    return [name for name in DOINGS if any(point.effect(DOINGS[name]).n for point in known)]
 
 
 def _courses_back(block: list[Point]) -> Iterator[Course]:
@@ -92,19 +98,20 @@ def _panel(
     """Some courses over the ratios, side by side at each so that their intervals can be told
     apart."""
     axes.axhline(null, color=GREY, lw=0.8, zorder=0.5)
-    for number, ((colour, marker), value) in enumerate(courses):
-        beside = 1.012 ** (number - (len(courses) - 1) / 2)
-        for family in dict.fromkeys(point.family for point in block):
-            own = [point for point in block if point.family == family]
-            known = [(point.ratio * beside, value(point)) for point in own]
-            known = [(x, effect) for x, effect in known if np.isfinite(effect.mean)]
-            x, y = [x for x, _ in known], [effect.mean for _, effect in known]
-            style = DASHED if family else "-"
-            axes.plot(x, y, ls=style, lw=0.9, marker=marker, ms=3.5, color=colour)
-            for place, effect in known:
-                if np.isfinite(effect.low):
-                    ends = [effect.low, effect.high]
-                    axes.plot([place, place], ends, color=colour, lw=0.9, alpha=0.45, zorder=1)
+    families = list(dict.fromkeys(point.family for point in block))
+    drawn = list(product(courses, families))
+    for number, (((colour, marker), value), family) in enumerate(drawn):
+        beside = 1.012 ** (number - (len(drawn) - 1) / 2)
+        own = [point for point in block if point.family == family]
+        known = [(point.ratio * beside, value(point)) for point in own]
+        known = [(x, effect) for x, effect in known if np.isfinite(effect.mean)]
+        x, y = [x for x, _ in known], [effect.mean for _, effect in known]
+        style = DASHED if family else "-"
+        axes.plot(x, y, ls=style, lw=0.9, marker=marker, ms=3.5, color=colour)
+        for place, effect in known:
+            if np.isfinite(effect.low):
+                ends = [effect.low, effect.high]
+                axes.plot([place, place], ends, color=colour, lw=0.9, alpha=0.45, zorder=1)
     ratios = sorted({point.ratio for point in block})
     axes.set_xscale("log")
     axes.set_xticks(ratios, [f"{ratio:g}×" for ratio in ratios])
@@ -117,7 +124,7 @@ def _panel(
 
 def _handles(found: list[Point]) -> list[Line2D]:
     looks = [(RECOVERED.get(name, name), drawing.look(name)) for name in _recoveries(found)]
-    looks += [(f"doing of {doing.name}", LOOKS[name]) for name, doing in DOINGS.items()]
+    looks += [(f"doing of {DOINGS[name].name}", LOOKS[name]) for name in _doings(found)]
     handles = [
         Line2D([], [], color=colour, marker=marker, lw=0.9, label=name)
         for name, (colour, marker) in looks

@@ -119,9 +119,9 @@ def short_name(run: pd.Series, *, shape: bool = True) -> str:
     if run["chain"] == "":
         name = display(run).replace(" (ensemble)", "†")
         return name.replace("teacher's network, student's images", "teacher's network")
+    chain = {"pretrained": "standard, ", "two_stage": "two-stage, "}.get(run["chain"], "")
     if run["criterion"] == "dense":
-        return DENSE.get(run["recovery"], str(run["display"]))
+        return f"{chain * shape}{DENSE.get(run['recovery'], str(run['display']))}"
     name = RECOVERED.get(run["recovery"], str(run["display"]))
     random = "random " if run["criterion"] == "random" else ""
-    chain = {"pretrained": "standard, ", "two_stage": "two-stage, "}.get(run["chain"], "")
     return f"{chain}{random}{run['ratio']:g}× {name}" if shape else name

@@ -1,9 +1,12 @@
 """What recovery gives back of what pruning took, and whose doing it is."""
 
+import numpy as np
 import pandas as pd
 
+from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.recovery import BETTER, DOINGS, Point, points
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.claims.statistics import Paired
 from stagewise.analysis.records.labels import RECOVERED, pruned_student
 from stagewise.analysis.tables.cells import count, counts, difference_columns, interval
 from stagewise.analysis.tables.table import Table
@@ -46,9 +49,7 @@ def make(results: Results) -> Table:
                 "Damage, points": interval(point.damage),
                 **{f"{doing.name}, points": interval(doings[n]) for n, doing in DOINGS.items()},
                 **{
-                    f"{RECOVERED[recovery]} gives back": interval(back[recovery], 2)
-                    if recovery in back
-                    else "–"
+                    f"{RECOVERED[recovery]} gives back": _share(back.get(recovery, Paired(0)))
                     for recovery in SHOWN
                 },
                 "Parameters": counts(parameters),
@@ -61,12 +62,22 @@ def make(results: Results) -> Table:
         "pruned and not trained again minus dense. KD: minus labels alone; two stages: two-stage "
         "minus one-stage KD; inherited weights: KD minus KD of new weights in that shape, with the "
         "dense student's epochs too; sparsity: two-stage KD minus the dense student with the same "
-        "extra KD. Gives back: share of the damage (1: all), a ratio of means with Fieller's "
+        "extra KD. Gives back: share of the damage, a ratio of means with Fieller's "
         f"interval. Rates: own, or of a family that all arms share; {BETTER}: each arm at the one "
         "that is best on validation images.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )
+
+
+def _share(effect: Paired) -> str:
+    """``86 % [80, 93]``; a dash where there is none, no bracket where no interval."""
+    if not np.isfinite(effect.mean):
+        return "–"
+    mean, low, high = (
+        number(100 * value, 0, signed=False) for value in (effect.mean, effect.low, effect.high)
+    )
+    return f"{mean} % [{low}, {high}]" if np.isfinite(effect.low) else f"{mean} %"
 
 
 def _named(point: Point) -> dict[str, str | float]:
