@@ -71,8 +71,8 @@ class Point:
             for rows in (self.dense, self.pruned, self.arms[recovery])
         )
         taken, gained = differences(dense, pruned), differences(arm, pruned)
-        seeds = taken.index.intersection(gained.index)
-        return ratio_of_means(gained[seeds], taken[seeds])
+        both = gained.to_frame("gained").join(taken.rename("taken"), how="inner")
+        return ratio_of_means(both["gained"], both["taken"])
 
     def effect(self, doing: Doing) -> Paired:
         """One of the four differences, points; without values where an arm is not there."""
