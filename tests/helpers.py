@@ -255,6 +255,27 @@ def arms(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[str, 
     }
 
 
+def remedies(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[str, Path]]]:
+    """One run of every cheaper remedy for a gradient shock, and of the ways to recover that differ
+    in their recipe: name → spec and parents."""
+    data = {"task": "target", "images": "few"}
+    started = {**KD, "init": "features", "data": data}
+    given = {"teacher": parents["teacher.target"], "init": parents["features"]}
+    pruned = {"teacher": parents["teacher"], "init": parents["student"]}
+    rewound = {"recipe": "rewound", "of": 9}
+    by_labels = {**TWO_STAGE, "stage1_labels": True}
+    return {
+        "zero_head": (run_spec(**started, classifier="zero"), given),
+        "warm_up": (run_spec({"warm_up": 0.3}, **started), given),
+        "slow_backbone": (run_spec(**started, recipe={"recipe": "discriminative"}), given),
+        "clipped": (run_spec({"clip": 0.1}, **started), given),
+        "still_batch_norm": (run_spec(**started, recipe={"recipe": "still_batch_norm"}), given),
+        "head_by_labels": (run_spec(**started, recipe=by_labels), given),
+        "rewound_kd": (run_spec(**KD, init="parent", recipe=rewound), pruned),
+        "scratch_kd": (run_spec(**KD, init="shape"), pruned),
+    }
+
+
 def setup(
     student: Network, data: TaskData, teacher: Network | None = None, name: str = "ce"
 ) -> Setup:

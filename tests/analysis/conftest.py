@@ -268,6 +268,26 @@ def make_results(make_study: Callable[..., Study]) -> Callable[..., Results]:
     return make
 
 
+@pytest.fixture(scope="session")
+def hybrid(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """A study of three chains of pruning in one pair, with two families of rates, where every
+    network was timed and its training counted. Shared by all tests: change nothing."""
+    blocks = [{"pair": "resnet", "ratios": [2, 4], "recover": ["ce", "kd", "scratch_ce"]}]
+    blocks += [{**blocks[0], "chain": name, "ratios": [2]} for name in ("pretrained", "two_stage")]
+    study = write_study(
+        tmp_path_factory.mktemp("hybrid"),
+        seeds=(0, 1),
+        pairs={"resnet": CONFIG["pairs"]["resnet"]},
+        distillation={"pairs": ["resnet"], "methods": ["kd", "at"]},
+        multi_exit={},
+        pruning=blocks,
+        recovery={"families": {"low": {"lr": 0.01}}, "dense": ["ce", "kd", "kd_throughout"]},
+    )
+    summary = summarise(study, evaluate(study)).assign(training_macs=1000.0, teacher_macs=10.0)
+    timed = summary.drop_duplicates("arm")[["arm", "macs"]].assign(batch=1, exit="final")
+    return Results(study, summary, timed.assign(milliseconds=timed["macs"] / 1e6))
+
+
 def script(folder: Path, name: str, *arguments: str) -> None:
     """Run a script in this process, in ``folder``; raises ``SystemExit`` where it fails."""
     with pytest.MonkeyPatch.context() as patch:

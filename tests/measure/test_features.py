@@ -21,6 +21,18 @@ def test_cka_is_1_for_the_same_features() -> None:
     assert linear_cka(x, x) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(("wide", "other"), [(6, 6), (3, 9), (40, 5)])
+def test_cka_is_that_of_the_images_gram_matrices(wide: int, other: int) -> None:
+    """Kornblith et al. 2019: HSIC of n by n matrices, which compares images, never channels."""
+    n = 30
+    x, y = (torch.randn(n, c, generator=generator(c)).double() for c in (wide, other + 100))
+    y = y[:, :other] + x[:, :1]
+    centre = torch.eye(n, dtype=torch.float64) - 1 / n
+    k, m = (centre @ z @ z.T @ centre for z in (x, y))
+    expected = (k * m).sum() / ((k * k).sum() * (m * m).sum()).sqrt()
+    assert linear_cka(x.float(), y.float()) == pytest.approx(expected.item(), abs=1e-5)
+
+
 def test_cka_does_not_see_rotation_scale_or_shift() -> None:
     x = torch.randn(50, 6, generator=generator())
     y = torch.randn(50, 6, generator=generator(1)) + 0.5 * x

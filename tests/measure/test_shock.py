@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from helpers import changed, copied, make, make_trainer, network, task_data, whole_batch
+from helpers import CLASSES, changed, copied, make, make_trainer, network, task_data, whole_batch
 from probes import KD, PHASE, look, moment, probe, subject, watched
 from torch import Tensor, nn
 
@@ -15,6 +15,8 @@ from stagewise.catalogue import method_weights
 from stagewise.data.batches import Split
 from stagewise.measure.probe import batch_statistics, probe_batch
 from stagewise.measure.shock import Observer
+from stagewise.models.features import Features, Network
+from stagewise.models.store import new_classifier
 from stagewise.recipes.base import Phase
 from stagewise.training.observer import Moment, Subject
 
@@ -51,6 +53,66 @@ def test_the_gradient_is_autograds() -> None:
         own = sum(square for name, square in squares.items() if name.startswith(f"{part}."))
         assert row[f"g_{part}"] == pytest.approx(own**0.5, rel=1e-4)
     assert "g_classifier" not in row
+
+
+class LinearNetwork(Network):
+    """h = B x, by a kernel as large as the image; logits W h + b."""
+
+    stages = ("stage1",)
+
+    def __init__(self, seed: int, features: int = 5) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.stage1 = nn.Conv2d(1, features, 8, bias=False)
+        self.classifier = nn.Linear(features, CLASSES)
+
+    def forward(self, images: Tensor) -> Features:
+        tap = self.stage1(images)
+        pooled = tap.mean((2, 3))
+        return Features(self.classifier(pooled), {"stage1": tap}, pooled)
+
+
+def test_a_linear_network_has_its_closed_forms() -> None:
+    """The gradient is Wᵀ[(1 - α)(p - y) + αT(p_T - q_T)]xᵀ, the mean over images; the displacement
+    and the likeness of features follow from the two matrices B."""
+    student, teacher = LinearNetwork(1), LinearNetwork(2).eval().requires_grad_(False)
+    watching = probe(student, teacher)
+    watching.before_step(moment(0))
+    batch = whole_batch(task_data(16))
+    x = torch.cat([batch.images.flatten(1)] * 2).double()  # both splits
+    y = torch.cat([torch.eye(CLASSES)[batch.labels]] * 2).double()
+
+    def parts(network: LinearNetwork) -> tuple[Tensor, Tensor, Tensor]:
+        kernel = network.stage1.weight.detach().double().flatten(1)
+        head = network.classifier.weight.detach().double()
+        return kernel, head, x @ kernel.T @ head.T + network.classifier.bias.detach().double()
+
+    (b, w, z), (_, _, t) = parts(student), parts(teacher)
+    hot = 4.0
+    soft = (z / hot).softmax(1) - (t / hot).softmax(1)
+    slope = KD["ce"] * (z.softmax(1) - y) + KD["kd"] * hot * soft
+    gradient = w.T @ slope.T @ x / len(x)
+    assert watching.rows[0]["g_backbone"] == pytest.approx(gradient.norm().item(), rel=1e-4)
+    moved = torch.randn(b.shape, generator=torch.Generator().manual_seed(3)) * 0.1
+    with torch.no_grad():
+        student.stage1.weight += moved.view_as(student.stage1.weight)
+    watching.before_step(moment(10))
+    row = watching.rows[1]
+    assert row["displacement"] == pytest.approx((moved.norm() / b.norm()).item(), rel=1e-4)
+    before, after = (
+        h - h.mean(0) for h in (x @ b.T, x @ student.stage1.weight.detach().double().flatten(1).T)
+    )
+    alike = (before.T @ after).square().sum()
+    alike /= (before.T @ before).norm() * (after.T @ after).norm()
+    assert row["cka_stage1"] == pytest.approx(alike.item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_a_classifier_of_zeros_sends_no_gradient_back_at_step_0(taught: bool) -> None:
+    student, teacher = network(seed=1), network("resnet14", seed=2).eval().requires_grad_(False)
+    new_classifier(student, CLASSES, seed=0, zero=True)
+    row = look(student, teacher if taught else None)
+    assert row["g_backbone"] == row["g_backbone_batch"] == 0.0
 
 
 def test_nothing_has_moved_at_the_start() -> None:

@@ -420,6 +420,27 @@ def test_the_script_leaves_a_run_folder_that_recovery_starts_from(
         assert load_network(recovered)[1] == shape
 
 
+def test_arms_from_scratch_share_the_shape_and_no_weight(
+    tmp_path: Path,
+    prepared: Path,
+    parents: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "pruned"
+    assert not script(monkeypatch, prepared, parents["student"], out)
+    weights = out / "model.safetensors"
+    left = dict(load_network(weights)[0].named_parameters())
+    still = {"lr": 1e-30, "weight_decay": 0.0}  # as each is before its first step
+    for init, shared in (("parent", {*left}), ("shape", set[str]())):
+        spec = training_spec(still, init=init)
+        started = load_network(train(spec, prepared, tmp_path / init, init=weights))[0]
+        parameters = dict(started.named_parameters())
+        assert {n: p.shape for n, p in parameters.items()} == {n: p.shape for n, p in left.items()}
+        drawn = {name for name, p in left.items() if p.dim() > 1}
+        same = {name for name, p in parameters.items() if torch.equal(p, left[name])}
+        assert same & drawn == shared & drawn
+
+
 def test_the_script_says_what_was_reached(
     tmp_path: Path,
     prepared: Path,

@@ -23,16 +23,22 @@ STUDIES = sorted(
 
 COUNTS: dict[str, dict[str, int]] = {
     "two-stage": {
-        "teachers": 2 * 4,  # on all classes, on the target's
-        "pretraining": 4,
+        "teachers": 6 * 2 * 4,  # on all classes, on the target's
+        "pretraining": 6 * 4,
         "students": 6 * 5 * 4,  # alone, the teacher's network on the few, pretrained at three rates
         "distillation": 6 * 4,
-        "two_stage": 6 * 2 * 4 * 3,
-        "pruning": 6 * (2 + 1 + 2 + 2),
-        "recovery": 6 * (2 * 5 + 3 + 2 * 5 + 2 * 2 + 3),  # dense students for three chains
+        "two_stage": 6 * (2 + 8) * 4 * 3,
+        "pruning": 6 * (6 + 6 + 2 + 3 + 3 + 8 + 3 + 3 + 2 + 2),
+        # Twice for each family of rates, but batch norm alone and group_sl's own training; dense
+        # students of seven chains by three ways.
+        "recovery": 6
+        * (
+            (6 * 10 + 6 * 3 + 2 * 2 + 3 * 4 + 3 * 3 + 8 * 3 + 3 * 3 + 3 + 2 * 3 + 2 + 7 * 3) * 2
+            + (6 + 6 + 3 + 1)
+        ),
     },
-    "two-stage-imagenet": {"teachers": 3, "students": 6 * 4 * 3, "two_stage": 6 * 6 * 3},
-    "two-stage-scratch": {"teachers": 4, "students": 6 * 2 * 4, "two_stage": 6 * 2 * 4},
+    "two-stage-imagenet": {"teachers": 3, "students": 6 * 4 * 3, "two_stage": 6 * (2 + 8) * 3 * 3},
+    "two-stage-scratch": {"teachers": 4, "students": 6 * 2 * 4, "two_stage": 6 * (2 + 7) * 4},
     "mskd-cifar100": {
         "teachers": 7 * 7,  # alone, with exits of three kinds, and parts for FT, SSKD and HSAKD
         "students": 6 * 7,
@@ -65,9 +71,9 @@ COUNTS: dict[str, dict[str, int]] = {
         "pretraining": 6,
         "students": 6 * (3 + 2),
         "two_stage": 6 * (2 + 8) * 2,
-        "pruning": 6 * (2 + 2 + 1 + 2),
-        # ten ways, nine of which have two rates; dense students of two chains
-        "recovery": 6 * (2 * (10 + 9) + 2 * 2 * 2 + 3 * 2 + 2 * 3 * 2 + 2 * 2 * 2),
+        "pruning": 6 * (2 + 2 + 1 + 2 + 2),
+        # ten ways, nine of which have two rates; dense students of three chains by three ways
+        "recovery": 6 * (2 * (10 + 9) + 2 * 2 * 2 + 3 * 2 + 2 * 3 * 2 + 2 * 2 + 3 * 3 * 2),
     },
     "digits-multi-exit": {
         "teachers": 6 * 2,
@@ -97,6 +103,9 @@ LAID_OVER = {
     "digits-methods-tune": "digits-methods",
     "digits-two-stage-tune": "digits-two-stage",
     "cifar100-cpu-two-stage-tune": "cifar100-cpu-two-stage",
+    "two-stage-tune": "two-stage",
+    "two-stage-imagenet-tune": "two-stage-imagenet",
+    "two-stage-scratch-tune": "two-stage-scratch",
     "digits-multi-exit-tune": "digits-multi-exit",
     "cifar100-cpu-table-tune": "cifar100-cpu-table",
     "cifar100-cpu-tune": "cifar100-cpu",

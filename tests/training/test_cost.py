@@ -71,13 +71,19 @@ def test_the_teacher_answers_every_view() -> None:
 
 
 @pytest.mark.parametrize(
-    ("study", "pixels"), [("digits-two-stage", 16), ("cifar100-cpu-two-stage", 32)]
+    ("study", "name", "pixels"),
+    [
+        ("digits-two-stage", "resnet", 16),
+        ("cifar100-cpu-two-stage", "vgg", 32),
+        ("two-stage", "vgg13-vgg8", 32),
+        ("two-stage-scratch", "resnet34-resnet18", 32),
+    ],
 )
-def test_what_stage_one_saves_is_given_back(study: str, pixels: int) -> None:
+def test_what_stage_one_saves_is_given_back(study: str, name: str, pixels: int) -> None:
     """The refunded arm takes as many multiply-adds as one stage, its teacher's answers included, as
     near as whole epochs come; the arm of equal epochs takes less."""
     config = load_config(ROOT / f"config/{study}.yaml")
-    [pair] = config.pairs.values()
+    pair = config.pairs[name]
     student, teacher = (
         build(Architecture(each.network, each.options, 15, 1, pixels), 0)
         for each in (pair.student, pair.teacher)

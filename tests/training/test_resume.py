@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import FILES, KD, ROOT, arms, run_spec, train
+from helpers import FILES, KD, ROOT, arms, remedies, run_spec, train
 
 from stagewise.errors import UserError
 from stagewise.training import trainer
@@ -26,6 +26,10 @@ SCRIPT = ROOT / "scripts/train.py"
 ARMS = [
     *("one_stage", "two_stage", "frozen_backbone", "reestimate_batch_norm", "oto", "recovery"),
     *("phased", "gauss_seidel", "mixed", "group_sl"),
+]
+REMEDIES = [
+    *("zero_head", "warm_up", "slow_backbone", "clipped", "still_batch_norm", "head_by_labels"),
+    *("rewound_kd", "scratch_kd"),
 ]
 BUDGET = {"gauss_seidel": 15}
 """Epochs of the arms that are to be stopped after each of five, where it is not 5."""
@@ -44,7 +48,7 @@ def state(work: Path) -> Path | None:
 # -- stopped by its time budget, in this process -------------------------------------------------
 
 
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("arm", [*ARMS, *REMEDIES])
 def test_a_run_stopped_after_each_epoch_ends_with_the_same_bytes(
     tmp_path: Path,
     prepared: Path,
@@ -53,7 +57,7 @@ def test_a_run_stopped_after_each_epoch_ends_with_the_same_bytes(
     arm: str,
 ) -> None:
     monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
-    spec, roles = arms(parents)[arm]
+    spec, roles = {**arms(parents), **remedies(parents)}[arm]
     spec["training"] |= {"epochs": BUDGET.get(arm, 5)}
     whole = train(spec, prepared, tmp_path / "whole", **roles).parent
     stops = 0

@@ -139,7 +139,8 @@ class Claim:
     """A claim of a paper, or of a study's own; a guard is none.
 
     ``holds``, ``fails``: what was found, as a clause. ``open``: the question, as a clause.
-    ``chapter``: of the report, where a study's own claim names one.
+    ``chapter``: of the report, where a study's own claim names one. ``within_arms``: a quantity of
+    the gradient shock; beside the answer stands whether it goes with accuracy within arms.
     """
 
     id: str
@@ -154,6 +155,7 @@ class Claim:
     guard: bool = False
     but: Reservation | None = None
     chapter: str = ""
+    within_arms: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
 """The shock and the accuracy, within arms."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from stagewise.analysis.claims.mechanism import Within, within_arms
+from stagewise.analysis.claims.mechanism import Within, sentences, within_arms
 
 
 def runs(arms: int, seeds: int, slope: float, rng: np.random.Generator) -> pd.DataFrame:
@@ -53,3 +57,22 @@ def test_arms_that_tell_nothing_do_not_count() -> None:
     assert np.isnan(alone.low)
     level = table.assign(test_accuracy=50.0)
     assert np.isnan(within_arms(level, "shock", log=True).r)
+
+
+@pytest.mark.parametrize(
+    ("slope", "said"),
+    [(-1.0, "goes with less"), (1.0, "goes with more"), (0.0, "is not shown to go with")],
+)
+def test_what_was_found_is_said_in_a_sentence(
+    made: Callable[..., Any], slope: float, said: str
+) -> None:
+    log, other = np.array([1.0, 1, 0, 0, -1, -1]), np.array([1.0, -1, 1, -1, 1, -1])
+    logs = {f"two_stage/p.{name}": level + log for level, name in enumerate("abc")}
+    accuracy = dict.fromkeys(logs, 50 + slope * log + 0.3 * other)
+    results = made(accuracy, shock={"shock_peak": {arm: np.exp(log) for arm, log in logs.items()}})
+    shock = results.shock.assign(pair="p", common_rate=[np.nan] * 12 + [0.1] * 6)
+    own, common = sentences(replace(results, made_shock=shock), "shock_peak")
+    begun = f"Within arms, over seeds, a larger gradient peak {said} accuracy"
+    assert own.startswith(f"{begun} (p, at tuned rates: correlation ")
+    assert own.endswith("], 12 runs of 2 arms).")
+    assert "(p, at rate 0.1: correlation " in common

@@ -7,6 +7,7 @@ import pytest
 
 from stagewise.analysis.claims import rules
 from stagewise.analysis.claims.statistics import paired, seeds_to_detect, seeds_to_equate
+from stagewise.analysis.records.shock import MEASURES
 from stagewise.papers.claims import UNITS, Contrast, Side, load_claims
 
 CASE = rules.Case(paired=paired([0.9, 1.1, 1.0, 1.2, 0.8, 1.0]), p_holm=0.001)
@@ -150,6 +151,7 @@ def test_the_book_names_rules_units_and_contrasts_that_exist() -> None:
     names = {(claim.id, c.name) for claim in claims for c in claim.contrasts}
     assert {c.given for c in contrasts if c.given} <= names
     assert {(claim.id, claim.but.contrast) for claim in claims if claim.but} <= names
+    assert {claim.within_arms for claim in claims} - {""} <= {*MEASURES}
     assert all(c.log for c in contrasts if c.rule == "halved")
     assert all(c.threshold > 0 for c in contrasts if c.rule == "above" and c.log)
 

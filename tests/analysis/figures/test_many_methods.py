@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from stagewise import catalogue
+from stagewise.analysis.claims.frontier import frontier
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import accuracy, drawing, tradeoff
 from stagewise.analysis.records.evaluation import evaluate
@@ -166,7 +167,7 @@ def test_points_stand_at_their_true_cost(studies: dict[int, Results]) -> None:
 
 def test_the_line_joins_what_nothing_cheaper_equals() -> None:
     points = {"a": (1.0, 90.0), "b": (2.0, 89.0), "c": (2.0, 92.0), "d": (3.0, 92.0), "e": (9, 93)}
-    assert tradeoff.frontier(points) == ["a", "c", "e"]
+    assert frontier(points) == ["a", "c", "e"]
 
 
 def test_methods_of_one_marker_have_colours_apart() -> None:

@@ -98,7 +98,7 @@ def test_a_negative_mean_has_a_minus_sign() -> None:
 def test_tables_bear_the_names_of_their_files(results: Results) -> None:
     names = ["accuracy", "published", "pruning", "exits", "shock", "rates"]
     names += ["quality", "latency", "comparison", "fidelity", "order", "ensembles", "thresholds"]
-    names += ["gradcam", "mechanism", "target"]
+    names += ["gradcam", "mechanism", "recovery", "chain", "target"]
     assert [table.name for table in make_tables(results)] == list(catalogue.tables()) == names
 
 
@@ -114,8 +114,9 @@ def test_tables_on_disk(published: Path) -> None:
 def test_every_result_shows_spread_difference_loss_and_costs(results: Results) -> None:
     latency = pd.DataFrame({"arm": ["students/vgg.baseline"], "batch": [1], "milliseconds": [0.5]})
     results = replace(results, latency=latency)
-    for name in catalogue.tables().keys() - {"published", "order", "mechanism", "target"}:
-        # of digits nothing is published or asked; correlations are of no one network
+    alone = {"published", "order", "mechanism", "recovery", "target"}
+    for name in catalogue.tables().keys() - alone:
+        # of digits nothing is published or asked; correlations and shares are of no one network
         shown = make_table(name, results).shown
         assert shown[["Parameters", "MACs"]].map(lambda text: text[0].isdigit()).all(axis=None)
         if name != "latency":  # one network of each arm, alone

@@ -31,6 +31,44 @@ def test_ways_of_recovery_differ_in_one_thing_each() -> None:
     assert {specs[name].init for name in new} == {"shape"}
 
 
+def test_the_dense_student_may_have_kd_from_its_start_on() -> None:
+    """For the epochs of its own training and the extra ones, from the weights it began with."""
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["recovery"] |= {"dense": ["kd", "kd_throughout"]}
+        raw["pruning"].append({"pair": "resnet", "chain": "pretrained", "ratios": [2]})
+
+    found = plan(change)
+    for chain, begun in (
+        ("baseline", "students/resnet.baseline"),
+        ("pretrained", "students/resnet.pretrained"),
+        ("two_stage", "two_stage/resnet.kd"),
+    ):
+        first = arm(begun, among=found)
+        extra, whole = (
+            arm(f"recovery/resnet.{chain}.dense.{name}", among=found)
+            for name in ("kd", "kd_throughout")
+        )
+        assert (whole.spec.init, whole.parents.get("init")) == (
+            first.spec.init,
+            first.parents.get("init"),
+        )
+        assert extra.parents["init"] == first.path
+        assert whole.parents["teacher"] == extra.parents["teacher"]
+        assert whole.spec.method == extra.spec.method
+        epochs = first.spec.training.epochs + extra.spec.training.epochs
+        assert whole.spec.training.epochs == epochs
+
+
+def test_a_chain_may_prune_the_student_of_standard_training() -> None:
+    block = {"pair": "resnet", "chain": "pretrained", "ratios": [2], "recover": ["ce"]}
+    found = plan(edited("pruning", [block]))
+    pruned = arm("pruning/resnet.pretrained.l2-2x", 1, found)
+    assert pruned.parents == {"init": "runs/toy/students/resnet.pretrained/seed-1"}
+    assert pruned.labels["task"] == found.runs[pruned.parents["init"]].labels["task"] == "target"
+    assert arm("recovery/resnet.pretrained.l2-2x.ce", 1, found).parents == {"init": pruned.path}
+
+
 def test_families_are_the_same_arms_at_other_rates() -> None:
     def change(raw: dict[str, Any]) -> None:
         raw["recovery"] |= {"families": {"low": {"lr": 0.003}}, "dense": ["ce", "kd"]}
@@ -40,6 +78,8 @@ def test_families_are_the_same_arms_at_other_rates() -> None:
     own = [run for run in found.step("recovery") if not run.arm.endswith(".low")]
     low = {run.arm for run in found.step("recovery")} - {run.arm for run in own}
     assert low == {f"{run.arm}.low" for run in own if run.labels["recovery"] != "bn"}
+    assert all(run.labels.get("family") == "low" for run in found.runs.values() if run.arm in low)
+    assert not any("family" in run.labels for run in own)
     assert {run.arm for run in own if ".dense." in run.arm} == {
         f"recovery/resnet.{chain}.dense.{label}"
         for chain in ("baseline", "two_stage")

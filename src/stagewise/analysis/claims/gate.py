@@ -13,6 +13,7 @@ import pandas as pd
 
 from stagewise.analysis.claims.contrasts import by_seed
 from stagewise.analysis.claims.numbers import number
+from stagewise.analysis.records.labels import OTHER_CHAINS
 from stagewise.analysis.records.study import Study
 from stagewise.papers.claims import Side
 
@@ -100,7 +101,7 @@ def _checks(study: Study, summary: pd.DataFrame) -> Iterator[Check]:
         alone, standard = f"students/{pair}.baseline", f"students/{pair}.pretrained"
         teacher, exits = f"teachers/{pair}", f"multi_exit/{pair}.ce"
         target = f"{teacher}.target" if f"{teacher}.target" in own.index else teacher
-        second = (own["step"] == "two_stage") | (own["chain"] == "two_stage")
+        second = (own["step"] == "two_stage") | own["chain"].isin([*OTHER_CHAINS])
         second |= own.index.isin([standard, f"{teacher}.target"])
         yield Check(
             pair,

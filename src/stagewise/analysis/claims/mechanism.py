@@ -6,6 +6,7 @@ after each arm's own mean is taken from both: Pearson's partial correlation give
 Fisher's interval for as many degrees of freedom as that leaves (Fisher 1924).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import atanh, sqrt, tanh
 
@@ -13,7 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from stagewise.analysis.claims.numbers import number
+from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import ALPHA, NAN
+from stagewise.analysis.records.shock import MEASURES
 
 SEEDS = 3
 """Least runs of an arm that counts."""
@@ -29,6 +33,40 @@ class Within:
     r: float = NAN
     low: float = NAN
     high: float = NAN
+
+    @property
+    def told(self) -> str:
+        """``−0.12 [−0.40, +0.18]``; a dash where there is none."""
+        if self.r != self.r:
+            return "–"
+        if self.low != self.low:
+            return number(self.r, 2)
+        return f"{number(self.r, 2)} [{number(self.low, 2)}, {number(self.high, 2)}]"
+
+
+def runs_by_rate(results: Results) -> Iterator[tuple[str, float, pd.DataFrame]]:
+    """Pair, common rate (NaN: each arm's own) and the runs at it, with shock and accuracy; the
+    tuned rates first."""
+    runs = results.shock.merge(results.main[["path", "test_accuracy"]], on="path")
+    for pair, part in runs.groupby("pair", sort=False):
+        for _, at in part.groupby(part["common_rate"].fillna(0.0)):
+            yield str(pair), float(at["common_rate"].iloc[0]), at
+
+
+def sentences(results: Results, measure: str) -> Iterator[str]:
+    """What was found of a measure at every rate that has an interval, in a sentence each."""
+    name, log = MEASURES[measure].name, MEASURES[measure].unit == "ratio"
+    for pair, rate, runs in runs_by_rate(results):
+        found = within_arms(runs, measure, log=log)
+        if found.low == found.low:
+            what = "is not shown to go with accuracy"
+            if found.low > 0 or found.high < 0:
+                what = f"goes with {'more' if found.r > 0 else 'less'} accuracy"
+            where = "at tuned rates" if rate != rate else f"at rate {rate:g}"
+            yield (
+                f"Within arms, over seeds, a larger {name} {what} ({pair}, {where}: correlation"
+                f" {found.told}, {found.n} runs of {found.arms} arms)."
+            )
 
 
 def within_arms(runs: pd.DataFrame, measure: str, *, log: bool) -> Within:

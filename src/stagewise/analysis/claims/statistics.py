@@ -111,6 +111,27 @@ def critical(n: int, alpha: float) -> float:
     return float(stats.t.ppf(1 - alpha / 2, n - 1))
 
 
+def ratio_of_means(numerators: Values, denominators: Values) -> Paired:
+    """Mean of some values over the mean of others, paired, with Fieller's 95 % interval (Fieller
+    1954): the ratios r of which the mean of numerator - r * denominator is not told from 0. No
+    ratio where the mean denominator is not positive, and no interval where that is not shown."""
+    above, below = (np.asarray(v, dtype=np.float64) for v in (numerators, denominators))
+    n = len(above)
+    if not n or not np.isfinite([above, below]).all() or not below.mean() > 0:
+        return Paired(n)
+    ratio = float(above.mean() / below.mean())
+    if n == 1:
+        return Paired(n, ratio)
+    squares = np.cov(above, below) * critical(n, ALPHA) ** 2 / n
+    a = float(below.mean() ** 2 - squares[1, 1])
+    b = float(above.mean() * below.mean() - squares[0, 1])
+    c = float(above.mean() ** 2 - squares[0, 0])
+    if a <= 0:
+        return Paired(n, ratio)
+    half = math.sqrt(max(0.0, b * b - a * c))
+    return Paired(n, ratio, low=(b - half) / a, high=(b + half) / a)
+
+
 def sign_flip_minimum(n: int) -> float:
     """Least two-sided p of the exact sign-flip test: 2 of the 2^n sign patterns."""
     return float(min(1.0, 2.0 / 2**n))

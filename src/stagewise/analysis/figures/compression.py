@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
 from stagewise.analysis.figures.drawing import GREY, INK, PAPER
-from stagewise.analysis.records.labels import RECOVERED, dense_students
+from stagewise.analysis.records.labels import DENSE, RECOVERED, dense_students, pruned_student
 
 POSITION = 5
 """Place in the report."""
@@ -21,16 +21,14 @@ CAPTION = (
     "and “not trained again” what pruning alone leaves. The fair opponent of a recovered network "
     "is the dense one with the same extra KD. {protocol}"
 )
-CHAINS = {
-    "baseline": "from the student alone",
-    "two_stage": "from the two-stage student",
-}
+MARKS = {"ce": "P", "kd": "*", "kd_throughout": "X", "group_sl": "h"}
+"""What the dense network learnt by → its mark."""
 
 
 def draw(results: Results) -> Figure:
     """Accuracy against MACs for the dense student, pruned and recovered networks."""
     main = results.main
-    chained = main[main["chain"] != ""]
+    chained = main[(main["chain"] != "") & (main["family"] == "")]
     if chained.empty:
         return drawing.notice("this study prunes no network")
     parts = list(chained.groupby(["pair", "chain"], sort=False))
@@ -38,7 +36,7 @@ def draw(results: Results) -> Figure:
     for axes, ((pair, chain), part) in zip(grid, parts, strict=True):
         dense = dense_students(results.study.runs, main, part)
         _operating_points(axes, dense, part)
-        axes.set_title(f"{pair}, {CHAINS[str(chain)]}")
+        axes.set_title(f"{pair}, from the {pruned_student(str(chain))}")
         axes.set_ylabel("test accuracy, %")
         axes.set_xlabel("million multiply-adds an image")
     drawing.legend_below(figure, _handles(chained))
@@ -48,17 +46,13 @@ def draw(results: Results) -> Figure:
 def _handles(chained: pd.DataFrame) -> list[Line2D]:
     handles = [
         Line2D([], [], ls="", marker="*", color=INK, markersize=8, label="the network pruned"),
-        Line2D(
-            [],
-            [],
-            ls="",
-            marker="*",
-            color=drawing.look("kd")[0],
-            markersize=8,
-            label="dense, extra KD",
-        ),
     ]
-    pruned = chained[chained["criterion"] != "dense"]
+    dense = chained["criterion"] == "dense"
+    for recovery, part in chained[dense].groupby("recovery", sort=False):
+        name = f"dense, {DENSE.get(str(recovery), str(recovery))}"
+        colour, mark = drawing.arm_look(part.iloc[0])[0], MARKS.get(str(recovery), "*")
+        handles.append(Line2D([], [], ls="", marker=mark, color=colour, markersize=8, label=name))
+    pruned = chained[~dense]
     for recovery, part in pruned.groupby("recovery", sort=False):
         colour, marker = drawing.arm_look(part.iloc[0])
         name = RECOVERED.get(str(recovery), str(recovery))
@@ -107,7 +101,8 @@ def _point(axes: Axes, arm: pd.DataFrame, floor: float) -> None:
     first, x = arm.iloc[0], float(arm["macs"].mean()) / 1e6
     mean, low, high = drawing.mean_interval(arm["test_accuracy"])
     colour, marker = drawing.arm_look(first) if first["chain"] else (INK, "*")
-    marker, size = ("*", 8.5) if first["criterion"] in ("", "dense") else (marker, 5.0)
+    dense = MARKS.get(first["recovery"], "*")
+    marker, size = (dense, 8.5) if first["criterion"] in ("", "dense") else (marker, 5.0)
     face = PAPER if first["criterion"] == "random" else colour
     axes.plot([x], [max(mean, floor)], marker, color=colour, mfc=face, markersize=size)
     if mean >= floor:

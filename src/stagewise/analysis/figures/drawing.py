@@ -159,8 +159,8 @@ def look(label: str) -> tuple[str, str]:
 
 
 def look_label(run: pd.Series) -> str:
-    """What an arm's look is named by: what taught the network."""
-    if run["recovery"] in ("none", "bn", "scratch_kd"):
+    """What an arm's look is named by: what taught the network, or recovered it."""
+    if run["recovery"] and run["criterion"] != "dense":
         return str(run["recovery"])
     if run["network"] == "teacher":
         return "teacher" if run["step"] == "teachers" else "teacher's network"

@@ -2,9 +2,9 @@
 
 from matplotlib.figure import Figure
 
+from stagewise.analysis.claims.chains import milliseconds
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing, tradeoff
-from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 from stagewise.analysis.tables.latency import disturbed
 
 POSITION = -1
@@ -19,10 +19,9 @@ CAPTION = (
 
 def draw(results: Results) -> Figure:
     """A panel per pair."""
-    timed = results.timed
-    alone = timed[(timed["batch"] == timed["batch"].min()) & timed["exit"].isin([FINAL, ENSEMBLE])]
-    if alone.empty:
+    times = milliseconds(results.timed)
+    if not times:
         return drawing.notice("the latency of this study was not measured")
-    times = alone.groupby("arm")["milliseconds"].mean().to_dict()
+    alone = results.timed[results.timed["batch"] == results.timed["batch"].min()]
     busy = ", on a busy machine" if disturbed(alone).any() else ""
     return tradeoff.draw(results, times, f"milliseconds an image{busy}")

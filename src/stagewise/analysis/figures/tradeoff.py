@@ -1,39 +1,38 @@
 """Accuracy over what an answer costs, for every network that solves a pair's task: true places, the
 line of those that nothing beats, and names beside them. For multiply-adds and for milliseconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from stagewise.analysis.claims.frontier import frontier, usable
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
 from stagewise.analysis.figures.drawing import GREY
 from stagewise.analysis.records.labels import TASKS, short_name
 
-NEVER = ("none", "bn")
-"""Recoveries that train nothing: such networks are on the way, nobody would use them. Nor would
-they those of controls: pruned at random, or the teacher's network on the student's images."""
 MOST_NAMES = 12
 """Networks of a panel that may all bear their names."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """``rows``: a row per arm and seed of one pair and task. ``costs``: arm → what an image costs,
+    in ``unit``."""
+
+    rows: pd.DataFrame
+    costs: Mapping[str, float]
+    unit: str
 
 
 def networks(results: Results) -> pd.DataFrame:
     """A row per arm and seed that could be used: on all classes, or, in a pair that is taught on
     the target classes alone, on these."""
-    main = results.main
-    usable = (
-        main["common_rate"].isna()
-        & (main["criterion"] != "random")
-        & (main["step"] != "pretraining")
-    )
-    usable &= ~main["recovery"].isin(NEVER) & (main["task"] != "source")
-    teacher = (main["name"] == main["pair"]) | (main["name"] == main["pair"] + ".target")
-    usable &= (main["network"] != "teacher") | (teacher & (main["step"] == "teachers"))
-    rows = main[usable]
+    rows = usable(results.main)
     taught = rows[~rows["step"].isin(["teachers", "students"])]
     second = {*taught["pair"]} - {*taught.loc[taught["task"] == "all", "pair"]}
     task = rows["pair"].map(lambda pair: "target" if pair in second else "all")
@@ -44,31 +43,27 @@ def draw(results: Results, costs: Mapping[str, float], unit: str) -> Figure:
     """A panel per pair; ``costs``: arm → what an image costs, in ``unit``."""
     rows = networks(results)
     rows = rows[rows["arm"].isin(costs)]
-    if rows.empty:
+    return draw_panels([Panel(part, costs, unit) for _, part in rows.groupby("pair", sort=False)])
+
+
+def draw_panels(panels: Sequence[Panel]) -> Figure:
+    """A figure of some panels."""
+    if not panels:
         return drawing.notice("this study has no network whose cost is known")
-    parts = [(str(pair), part) for pair, part in rows.groupby("pair", sort=False)]
-    figure, grid = drawing.panels([2.0] * len(parts), 0.2)
-    for axes, (pair, part) in zip(grid, parts, strict=True):
-        _panel(axes, part, costs)
-        task = part["task"].iloc[0]
+    figure, grid = drawing.panels([2.0] * len(panels), 0.2)
+    for axes, panel in zip(grid, panels, strict=True):
+        _panel(axes, panel.rows, panel.costs)
+        pair, task = panel.rows[["pair", "task"]].iloc[0]
         axes.set_title(pair if task == "all" else f"{pair}, {TASKS[task]}")
         axes.set_ylabel("test accuracy, %")
-        axes.set_xlabel(unit)
+        axes.set_xlabel(panel.unit)
+    rows = pd.concat([panel.rows for panel in panels]).drop_duplicates("path")
     drawing.legend_below(figure, _handles(rows))
     drawing.settle(figure)
-    for axes, (_, part) in zip(grid, parts, strict=True):
-        drawing.label_points(axes, _labels(part, costs, axes.get_ylim()[0]))
+    for axes, panel in zip(grid, panels, strict=True):
+        lowest = axes.get_ylim()[0]
+        drawing.label_points(axes, _labels(panel.rows, panel.costs, lowest))
     return figure
-
-
-def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Of name → (cost, accuracy) those that no cheaper one equals, the cheapest first."""
-    best, found = -np.inf, []
-    for name, (_, accuracy) in sorted(points.items(), key=lambda item: (item[1][0], -item[1][1])):
-        if accuracy > best:
-            best = accuracy
-            found.append(name)
-    return found
 
 
 def _points(part: pd.DataFrame, costs: Mapping[str, float]) -> dict[str, tuple[float, float]]:

@@ -29,6 +29,8 @@ ALSO_SHOWN = {
     "differences": "Paired differences with 95 % intervals: what decides the claims.",
     "accuracy": "Test accuracy of every network; every dot is a seed.",
     "compression": "Accuracy against multiply-adds: dense, pruned, recovered.",
+    "recovery": "What recovery gives back of what pruning took, and whose doing it is.",
+    "chain": "The hybrid chain beside each technique alone, over every cost.",
     "shock": "Gradient shock: what happens to the backbone in the first steps.",
     "exits": "Accuracy of each exit and of their ensemble over their cost.",
 }

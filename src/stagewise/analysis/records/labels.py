@@ -18,6 +18,7 @@ LABELS: dict[str, str | float] = {
     "criterion": "",
     "ratio": NAN,
     "recovery": "",
+    "family": "",
     "tuned_arm": "",
     "rate": NAN,
     "stage1_rate": NAN,
@@ -31,6 +32,14 @@ BASELINES = {"all": "students/{pair}.baseline", "target": "students/{pair}.pretr
 """Task → the arm that the others of a pair are compared with."""
 COMPRESSION = ("pruning", "recovery")
 """Steps whose networks have lost channels, or stand beside such."""
+CHAINS = {
+    "baseline": "student alone",
+    "pretrained": "standard training",
+    "two_stage": "two-stage student",
+}
+"""Chain of pruning → the student that is pruned, in words."""
+OTHER_CHAINS = {"pretrained": ", standard chain", "two_stage": ", two-stage chain"}
+"""Chain of pruning that is not of the student alone → what is said of its networks."""
 
 
 def by_arm(rows: pd.DataFrame, *outer: str) -> Iterator[pd.DataFrame]:
@@ -56,8 +65,13 @@ def full_name(row: pd.Series) -> str:
     from."""
     if row["chain"] == "":
         return display(row)
-    chain = ", two-stage chain" if row["chain"] == "two_stage" else ""
+    chain = OTHER_CHAINS.get(row["chain"], "")
     return f"{display(row)}, {shape(row)}{chain}" if shape(row) != "dense" else display(row) + chain
+
+
+def pruned_student(chain: str) -> str:
+    """The student that a chain prunes, in words."""
+    return CHAINS.get(chain, chain)
 
 
 def shape(row: pd.Series) -> str:
@@ -72,7 +86,7 @@ def dense_students(runs: pd.DataFrame, main: pd.DataFrame, chained: pd.DataFrame
     roots = chained[(chained["step"] == "pruning") | (chained["criterion"] == "dense")]["path"]
     parents = runs.set_index("path").loc[roots, "parents"]
     of_chains = main["path"].isin({parent.get("init", "") for parent in parents})
-    return main[of_chains & ~main["step"].isin(COMPRESSION)]
+    return main[of_chains & ~main["step"].isin([*COMPRESSION, "pretraining"])]
 
 
 RECOVERED = {
@@ -91,6 +105,13 @@ RECOVERED = {
     "group_sl": "made sparse",
 }
 """Recovery of a pruned network → what it is called where room is short."""
+DENSE = {
+    "ce": "CE, more epochs",
+    "kd": "KD, more epochs",
+    "kd_throughout": "KD in all epochs",
+    "group_sl": "made sparse",
+}
+"""The same of the dense networks beside them."""
 
 
 def short_name(run: pd.Series, *, shape: bool = True) -> str:
@@ -98,8 +119,9 @@ def short_name(run: pd.Series, *, shape: bool = True) -> str:
     if run["chain"] == "":
         name = display(run).replace(" (ensemble)", "†")
         return name.replace("teacher's network, student's images", "teacher's network")
+    chain = {"pretrained": "standard, ", "two_stage": "two-stage, "}.get(run["chain"], "")
     if run["criterion"] == "dense":
-        return "KD, more epochs"
+        return f"{chain * shape}{DENSE.get(run['recovery'], str(run['display']))}"
     name = RECOVERED.get(run["recovery"], str(run["display"]))
     random = "random " if run["criterion"] == "random" else ""
-    return f"{random}{run['ratio']:g}× {name}" if shape else name
+    return f"{chain}{random}{run['ratio']:g}× {name}" if shape else name

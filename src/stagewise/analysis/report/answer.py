@@ -20,7 +20,7 @@ from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.rules import MIN_SEEDS
 from stagewise.analysis.claims.statistics import ALPHA, critical
 from stagewise.analysis.claims.target import MEETS, TargetResult
-from stagewise.analysis.records.labels import TASKS
+from stagewise.analysis.records.labels import OTHER_CHAINS, TASKS
 from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 from stagewise.analysis.tables.cells import count
 from stagewise.analysis.tables.latency import disturbed
@@ -372,7 +372,7 @@ def _tiles(tables: Frames, networks: list[Network], several: bool) -> list[Tile]
 
 def _teacher(accuracy: pd.DataFrame, network: Network) -> pd.DataFrame:
     """The row of a network's teacher, on its own task; none where there is none."""
-    second = network.row.get("task") == "target" or network.row.get("chain") == "two_stage"
+    second = network.row.get("task") == "target" or network.row.get("chain") in OTHER_CHAINS
     names = [f"teachers/{network.pair}.target"] * second + [f"teachers/{network.pair}"]
     found = [accuracy[accuracy["arm"] == name] for name in names]
     return next((rows for rows in found if len(rows)), accuracy.iloc[:0])

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from stagewise.analysis.claims.answers import LACKING, answers
 from stagewise.analysis.claims.contrasts import Measured
+from stagewise.analysis.claims.mechanism import sentences
 from stagewise.analysis.claims.numbers import is_signed, number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.rules import (
@@ -113,7 +114,7 @@ def claims_shown(
     """Every claim of ``claims.csv`` with what the page says of it."""
     shown = []
     told = {answer.claim: answer for answer in answers(claims, results.book)}
-    chapters = {claim.id: claim.chapter for claim in results.book.claims}
+    known = {claim.id: claim for claim in results.book.claims}
     for claim, rows in by_claim(claims):
         first = rows.iloc[0]
         contrasts = []
@@ -123,9 +124,10 @@ def claims_shown(
             contrasts.append(_contrast(row, measured, alike, provenance))
         verdict = first["claim_verdict"]
         texts = (first["paper"], first["title"], first["wording"], first["source"], verdict)
-        answer = told[str(claim)]
-        sentence, chapter = provenance.in_words(answer.sentence), chapters.get(str(claim), "")
-        said = (SIGNS.get(verdict, ""), sentence, answer.kind, chapter)
+        answer, book = told[str(claim)], known.get(str(claim))
+        beside = sentences(results, book.within_arms) if book and book.within_arms else ()
+        sentence = " ".join([provenance.in_words(answer.sentence), *beside])
+        said = (SIGNS.get(verdict, ""), sentence, answer.kind, book.chapter if book else "")
         shown.append(ClaimEntry(str(claim), *texts, *said, contrasts))
     return shown
 

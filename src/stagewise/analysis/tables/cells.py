@@ -46,6 +46,14 @@ def interval(effect: Paired, digits: int = 1) -> str:
     return f"{number(effect.mean, digits)} [{low}, {high}]"
 
 
+def level(effect: Paired, digits: int = 1) -> str:
+    """``[87.2, 89.0]``: the interval of what has no sign; a dash where there is none."""
+    if not np.isfinite(effect.low):
+        return "–"
+    low, high = (number(end, digits, signed=False) for end in (effect.low, effect.high))
+    return f"[{low}, {high}]"
+
+
 def count(value: float) -> str:
     """A number of parameters or MACs: 1,234, 56.7 k, 8.9 M, 1.2 G."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -31,6 +31,7 @@ SIGNS: dict[str, str | int | None] = {
     "Š": r"\v{S}",
     "á": r"\'a",
     "ρ": r"$\rho$",
+    "→": r"$\rightarrow$",
 }
 """What pdfLaTeX cannot take as it is, or would take for a command."""
 

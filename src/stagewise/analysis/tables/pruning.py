@@ -4,7 +4,7 @@ import pandas as pd
 
 from stagewise.analysis.claims.contrasts import paired_to
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.records.labels import dense_students, shape
+from stagewise.analysis.records.labels import dense_students, pruned_student, shape
 from stagewise.analysis.tables.best import best_arms
 from stagewise.analysis.tables.cells import (
     count,
@@ -65,7 +65,7 @@ def make(results: Results) -> Table:
             shown.append(
                 {
                     "Pair": pair,
-                    "Chain": "two-stage student" if chain == "two_stage" else "student alone",
+                    "Chain": pruned_student(str(chain)),
                     "Shape": shape(first),
                     "Network": first["display"] if arm else "the student that is pruned",
                     "Loss": loss(first),

@@ -9,7 +9,7 @@ from stagewise.analysis.tables.cells import count, difference_columns, interval,
 from stagewise.analysis.tables.table import Table
 from stagewise.study.goals import QUANTITIES
 
-POSITION = 15
+POSITION = 17
 """Place among the tables."""
 
 

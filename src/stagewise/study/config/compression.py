@@ -41,8 +41,9 @@ class Pruning(Block):
 
     pair: Text
     """Whose student."""
-    chain: Literal["baseline", "two_stage"] = "baseline"
-    """The student that is pruned: the one alone, or the one of two stages."""
+    chain: Literal["baseline", "pretrained", "two_stage"] = "baseline"
+    """The student that is pruned: the one alone, or of `two_stage` the one of standard training or
+    the one of two stages."""
     criterion: Text = "l2"
     """File in `pruning/criteria/`: which channels go. `random`, `l1`, `l2`, `bn_scale`, `taylor`,
     `lamp`, `isomorphic`, `uniform`, or `group_sl`, whose students first learn sparse channels, with
@@ -78,8 +79,9 @@ class Recovery(Block):
     families: Annotated[dict[Label, Overrides], MaxLen(10)] = optional_mapping()
     """Name to where the training of one more set of all its arms differs, such as another learning
     rate: which rate recovers best can decide which arm does."""
-    dense: Annotated[tuple[Literal["ce", "kd"], ...], Unique()] = optional(("kd",))
-    """What dense students learn by that have the same extra epochs."""
+    dense: Annotated[tuple[Literal["ce", "kd", "kd_throughout"], ...], Unique()] = optional(("kd",))
+    """What dense students learn by that have the same extra epochs: labels (`ce`) or KD (`kd`)
+    after their own training, or KD in all epochs from their start on (`kd_throughout`)."""
     stage1_share: Share = 0.1
     """Share of the epochs for stage 1, in two stages."""
     stage1_lr: Rate = 0.1

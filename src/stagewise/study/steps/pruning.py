@@ -10,11 +10,12 @@ from stagewise.study.planned import PlannedRun, run_path
 from stagewise.study.spec import Images, PruneSpec
 from stagewise.study.steps.arms import drawn, network_entry
 from stagewise.study.steps.teachers import teacher_path
+from stagewise.study.steps.two_stage import student_start
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Students of a pair that are pruned and recovered: ``name`` is ``baseline`` or ``two_stage``,
+    """Students of a pair that are pruned and recovered: ``name`` is that of the config's ``chain``,
     ``dense`` their arm, ``task`` the classes that they learn."""
 
     pair: str
@@ -25,10 +26,15 @@ class Chain:
 
 def chain_of(config: Config, block: Pruning) -> Chain:
     """The students that a block prunes."""
-    dense = f"students/{block.pair}.baseline"
-    if block.chain == "two_stage":
-        dense = f"two_stage/{block.pair}.{config.two_stage.methods[0]}"
+    arm = f"students/{block.pair}.{block.chain}"
+    staged = [f"two_stage/{block.pair}.{label}" for label in config.two_stage.methods]
+    dense = staged[0] if block.chain == "two_stage" else arm
     return Chain(block.pair, block.chain, dense, chain_task(config, block.chain))
+
+
+def dense_start(config: Config, chain: Chain) -> tuple[str, dict[str, str]]:
+    """``init`` of the specs of a chain's dense students, and the parent that it names."""
+    return ("scratch", {}) if chain.name == "baseline" else student_start(config, chain.pair)
 
 
 def pruned(

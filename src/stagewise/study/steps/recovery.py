@@ -15,7 +15,7 @@ from stagewise.study.steps.arms import (
     training,
     two_stages,
 )
-from stagewise.study.steps.pruning import Chain
+from stagewise.study.steps.pruning import Chain, dense_start
 from stagewise.study.steps.teachers import taught_by, teacher_path
 
 
@@ -23,15 +23,16 @@ from stagewise.study.steps.teachers import taught_by, teacher_path
 class _Way:
     """A way to recover: a method (a label), a recipe, and what tables call it.
 
-    ``anew``: from new weights in the pruned shape. ``epochs``: of the ``extra`` training alone, of
-    the dense student's own, of both (``whole``), or of as many multiply-adds as both (``macs``).
+    ``start``: the weights that are there (``parent``), new ones in their ``shape``, or those that
+    the ``dense`` student began with. ``epochs``: of the ``extra`` training alone, of the dense
+    student's own, of both (``whole``), or of as many multiply-adds as both (``macs``).
     ``by_dense``: the dense student teaches.
     """
 
     method: str
     recipe: Entry
     display: str
-    anew: bool = False
+    start: Literal["parent", "shape", "dense"] = "parent"
     epochs: Literal["extra", "dense", "whole", "macs"] = "extra"
     by_dense: bool = False
 
@@ -53,15 +54,29 @@ def _ways(config: Config, chain: Chain, arm: str) -> dict[str, _Way]:
         "rewound_kd": _Way("kd", rewound, "recovered with KD, rate rewound"),
         "self_kd": _Way("kd", ONE_STAGE, "recovered with KD from the dense student", by_dense=True),
         "scratch_ce": _Way(
-            "ce", ONE_STAGE, "same shape from scratch with CE", anew=True, epochs="dense"
+            "ce", ONE_STAGE, "same shape from scratch with CE", start="shape", epochs="dense"
         ),
         "scratch_ce_macs": _Way(
-            "ce", ONE_STAGE, "same shape from scratch with CE, same MACs", anew=True, epochs="macs"
+            "ce",
+            ONE_STAGE,
+            "same shape from scratch with CE, same MACs",
+            start="shape",
+            epochs="macs",
         ),
         "scratch_kd": _Way(
-            "kd", ONE_STAGE, "same shape from scratch with KD", anew=True, epochs="whole"
+            "kd", ONE_STAGE, "same shape from scratch with KD", start="shape", epochs="whole"
         ),
     }
+
+
+DENSE = {
+    "ce": _Way("ce", ONE_STAGE, "dense student, same extra epochs with CE"),
+    "kd": _Way("kd", ONE_STAGE, "dense student, same extra epochs with KD"),
+    "kd_throughout": _Way(
+        "kd", ONE_STAGE, "dense student, all epochs with KD", start="dense", epochs="whole"
+    ),
+}
+"""The ways of the config's ``dense``: opponents of what is pruned."""
 
 
 def recovered(
@@ -72,12 +87,10 @@ def recovered(
     dense = criterion == "dense"
     shape = criterion if dense else f"{criterion}-{ratio:g}x"
     stem = f"recovery/{chain.pair}.{chain.name}.{shape}"
-    found = _ways(config, chain, stem)
+    found = DENSE if dense else _ways(config, chain, stem)
     for family, given in {"": {}, **config.recovery.families}.items():
         for name in ways:
             way, arm = found[name], f"{stem}.{name}"
-            display = f"dense student, same extra epochs with {way.method.upper()}"
-            display = display if dense else way.display
             if way.recipe["recipe"] == REESTIMATION and family:
                 continue
             teacher = taught_by(config, chain.pair, chain.task, way.method)
@@ -85,7 +98,7 @@ def recovered(
                 config,
                 chain,
                 f"{arm}.{family}" if family else arm,
-                init="shape" if way.anew else "parent",
+                init=way.start,
                 method=way.method,
                 recipe=way.recipe,
                 training=_training(config, chain, way, ratio, arm, given),
@@ -95,7 +108,8 @@ def recovered(
                     "criterion": criterion,
                     "ratio": ratio,
                     "recovery": name,
-                    "display": f"{display}, {family}" if family else display,
+                    "display": f"{way.display}, {family}" if family else way.display,
+                    **({"family": family} if family else {}),
                 },
             )
 
@@ -132,8 +146,12 @@ def _chained(
     teacher: str = "",
     labels: dict[str, Any],
 ) -> Iterator[PlannedRun]:
-    """The runs of an arm that goes on from the networks of the arm ``source``."""
+    """The runs of an arm that goes on from the networks of the arm ``source``; with ``init``
+    ``dense`` from what the chain's dense student began with."""
     teachers = {"teacher": teacher} if teacher else {}
+    parents = {"init": same_seed(config, source)}
+    if init == "dense":
+        init, parents = dense_start(config, chain)
     yield from trained(
         config,
         arm,
@@ -144,7 +162,7 @@ def _chained(
         method=method,
         recipe=recipe,
         training=training,
-        parents={"init": same_seed(config, source), **teachers},
+        parents={**parents, **teachers},
         reference=teacher_path(config, chain.pair, chain.task),
         labels={
             "pair": chain.pair,

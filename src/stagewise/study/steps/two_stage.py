@@ -46,7 +46,7 @@ class _Arm:
 def _arms(config: Config, pair: str) -> list[_Arm]:
     """A pair's arms at their own rates."""
     block = config.two_stage
-    init, _ = _student_start(config, pair)
+    init, _ = student_start(config, pair)
     unseen = int(init == "scratch")  # new weights come with batch norm that has seen no image
     arms = [_Arm(f"students/{pair}.pretrained", "ce", ONE_STAGE, "standard")]
     share, lr = block.stage1_share, block.stage1_lr
@@ -70,7 +70,7 @@ def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Itera
     """An arm's runs; at its own rate where ``rate`` is None."""
     block = config.two_stage
     task = REGIMES[block.regime].task
-    init, start = _student_start(config, pair)
+    init, start = student_start(config, pair)
     settings = training(config, arm.name, block.training, config.method(arm.label).training)
     labels = {"pair": pair, "task": task, "network": "student", "display": arm.display}
     common: dict[str, Any] = {}
@@ -120,8 +120,8 @@ def _pretraining(config: Config, pair: str) -> Iterator[PlannedRun]:
         )
 
 
-def _student_start(config: Config, pair: str) -> tuple[str, dict[str, str]]:
-    """``init`` of the students' specs, and the parent that it names."""
+def student_start(config: Config, pair: str) -> tuple[str, dict[str, str]]:
+    """``init`` of the specs of a pair's students, and the parent that it names."""
     if REGIMES[config.two_stage.regime].pretrains:
         seed = "{seed}" if config.replicates == "chains" else config.pretraining_seeds[0]
         return "features", {"init": run_path(config.study, f"pretraining/{pair}", seed)}

@@ -16,9 +16,9 @@ def pruning_problems(config: Config) -> Problems:
         if pair not in config.pairs:
             yield unknown(f"{key}.pair", pair, config.pairs)
             continue
-        if block.chain == "two_stage" and pair not in two_stage.pairs:
+        if block.chain != "baseline" and pair not in two_stage.pairs:
             yield (
-                f"{key}.chain: two_stage, but two_stage.pairs lacks"
+                f"{key}.chain: {block.chain}, but two_stage.pairs lacks"
                 f" '{pair}'; add it there, or prune the baseline"
             )
         elif block.chain == "two_stage" and not two_stage.methods:
