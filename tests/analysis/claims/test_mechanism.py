@@ -72,7 +72,7 @@ def test_what_was_found_is_said_in_a_sentence(
     results = made(accuracy, shock={"shock_peak": {arm: np.exp(log) for arm, log in logs.items()}})
     shock = results.shock.assign(pair="p", common_rate=[np.nan] * 12 + [0.1] * 6)
     own, common = sentences(replace(results, made_shock=shock), "shock_peak")
-    begun = f"Within arms, over seeds, a larger gradient peak {said} accuracy"
+    begun = f"Over the seeds of a network, a larger gradient peak {said} accuracy"
     assert own.startswith(f"{begun} (p, at tuned rates: correlation ")
-    assert own.endswith("], 12 runs of 2 arms).")
+    assert own.endswith("], 12 runs of 2 networks).")
     assert "(p, at rate 0.1: correlation " in common

@@ -64,8 +64,8 @@ def sentences(results: Results, measure: str) -> Iterator[str]:
                 what = f"goes with {'more' if found.r > 0 else 'less'} accuracy"
             where = "at tuned rates" if rate != rate else f"at rate {rate:g}"
             yield (
-                f"Within arms, over seeds, a larger {name} {what} ({pair}, {where}: correlation"
-                f" {found.told}, {found.n} runs of {found.arms} arms)."
+                f"Over the seeds of a network, a larger {name} {what} ({pair}, {where}: correlation"
+                f" {found.told}, {found.n} runs of {found.arms} networks)."
             )
 
 

@@ -23,7 +23,7 @@ CAPTION = (
     "pruning took, in percent: 100 is the dense student, 0 what pruning leaves. Then whose doing "
     "it is, in points: KD (minus labels alone), two stages (minus one-stage KD), inherited weights "
     "(minus new ones in that shape), sparsity (minus the dense student with the same KD). Dashed: "
-    "at rates that all arms share; solid: at each arm's own. {protocol}"
+    "at rates that all recoveries share; solid: at each one's own. {protocol}"
 )
 LOOKS = dict(
     zip(
