@@ -63,8 +63,8 @@ def make(results: Results) -> Table:
         "minus one-stage KD; inherited weights: KD minus KD of new weights in that shape, with the "
         "dense student's epochs too; sparsity: two-stage KD minus the dense student with the same "
         "extra KD. Gives back: share of the damage, a ratio of means with Fieller's "
-        f"interval. Rates: own, or of a family that all recoveries share; {BETTER}: each at the one "
-        "that is best on validation images.",
+        "interval. Rates: own, or of a family that all recoveries share; "
+        f"{BETTER}: each at the one that is best on validation images.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )
