@@ -12,7 +12,13 @@ from typing import Any
 import pandas as pd
 
 from stagewise.analysis.claims.wording import read_claims
-from stagewise.analysis.publish.readme import ALSO_SHOWN, SHOWN, contrast_table, section
+from stagewise.analysis.publish.readme import (
+    ALSO_SHOWN,
+    SHOWN,
+    contrast_table,
+    section,
+    tries_claims,
+)
 from stagewise.analysis.records.environment import duration, timings, training_environment
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.tables.files import markdown
@@ -123,8 +129,9 @@ def page(evidence: Path, command: str) -> str:
     facts = training_environment(times, pd.DataFrame([_protocol(study, path) for path in done]))
     results = ""
     if (evidence / "claims.csv").is_file():
-        contrasts = contrast_table(read_claims(evidence / "claims.csv"))
-        results = CONTRASTS.format(section=section(evidence, evidence), contrasts=contrasts)
+        claims, results = read_claims(evidence / "claims.csv"), section(evidence, evidence)
+        if tries_claims(claims):
+            results = CONTRASTS.format(section=results, contrasts=contrast_table(claims))
     return PAGE.format(
         title=study.title,
         done=len(done),

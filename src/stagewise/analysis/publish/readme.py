@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from stagewise import catalogue
-from stagewise.analysis.claims.answers import KINDS, answers, tally
+from stagewise.analysis.claims.answers import KINDS, NOT_RUN, answers, tally
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.wording import effect, read_claims
 from stagewise.analysis.figures.captions import caption
@@ -107,8 +107,16 @@ def advice_text(advice: Advice) -> str:
     return "\n\n".join(parts)
 
 
+def tries_claims(claims: pd.DataFrame) -> bool:
+    """Whether a study has the networks of any claim."""
+    return any(answer.kind != NOT_RUN for answer in answers(claims))
+
+
 def answer_lists(claims: pd.DataFrame) -> list[str]:
-    """Verdicts, a plain sentence each, then folded what could not be decided, its kinds apart."""
+    """Verdicts, a plain sentence each, then folded what could not be decided, its kinds apart;
+    nothing where no claim was tried."""
+    if not tries_claims(claims):
+        return []
     found = answers(claims)
     decided = [f"- **{a.verdict}** {a.sentence} ({a.claim})" for a in found if a.decided]
     parts = ["\n".join(decided)] if decided else []
