@@ -199,7 +199,7 @@ def test_a_study_without_common_rates_says_that_it_lacks_them(made: Make) -> Non
     for claim in ("A1", "A2"):
         rows = main(claims, claim)
         assert list(rows["pair"]) == ["", ""]
-        assert rows["reason"].str.contains("no arms at common rates").all()
+        assert rows["reason"].str.contains("no networks at common rates").all()
         assert verdict(claims, claim) == "not testable here"
 
 
