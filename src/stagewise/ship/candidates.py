@@ -21,7 +21,7 @@ from stagewise.data.batches import Split, load_task
 from stagewise.measure.latency import others_between, work_so_far
 from stagewise.ship.classifier import load
 from stagewise.ship.engines import BATCH, Engine, answers, onnx_engine, race
-from stagewise.ship.export import SHOWN
+from stagewise.ship.export import calibrating
 from stagewise.ship.files import traced, write_int8, write_onnx
 from stagewise.ship.parts import Whole
 from stagewise.ship.shapes import UNTOLD
@@ -66,8 +66,7 @@ class Contest:
         self.repeats, self.entries = config.evaluation.latency_repeats, [*entries(plan)]
         images = Images(task="all", images="full")
         self.data = load_task(prepared, images, torch.device("cpu"))
-        shown = torch.linspace(0, len(self.data.train.images) - 1, SHOWN).long()
-        self.shown = self.data.train.images[shown]
+        self.shown = calibrating(self.data.train.images)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row an entry, in the columns of ``candidates.csv``."""

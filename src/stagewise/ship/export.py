@@ -106,6 +106,11 @@ def _empty(out: Path) -> None:
         file.unlink(missing_ok=True)
 
 
+def calibrating(images: Tensor) -> Tensor:
+    """Those of the training images on which ranges for eight bits are measured."""
+    return images[torch.linspace(0, len(images) - 1, min(SHOWN, len(images))).long()]
+
+
 def _as_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(C, H, W) as Pillow takes it."""
     return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
@@ -179,10 +184,8 @@ class _Shipment:
     @torch.no_grad()
     def _write(self) -> None:
         """The whole network, then a file an exit."""
-        images = self.data.train.images
-        chosen = torch.linspace(0, len(images) - 1, min(SHOWN, len(images))).long()
         shown: list[tuple[Tensor, ...]] = [
-            (part,) for part in self._given(images[chosen]).split(BATCH)
+            (part,) for part in self._given(calibrating(self.data.train.images)).split(BATCH)
         ]
         if self.wanted.frame:
             self._write_frame(*self.wanted.frame)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from targets import SPREAD, targeted
 
 from stagewise.analysis.claims.target import MEETS, MISSES, judge_target
-from stagewise.analysis.report.answer import target_advice
+from stagewise.analysis.report.target import target_advice
 from stagewise.analysis.tables.table import make_table
 
 

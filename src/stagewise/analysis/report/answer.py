@@ -19,7 +19,6 @@ from stagewise import catalogue
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.rules import MIN_SEEDS
 from stagewise.analysis.claims.statistics import ALPHA, critical
-from stagewise.analysis.claims.target import MEETS, TargetResult
 from stagewise.analysis.records.labels import OTHER_CHAINS, TASKS
 from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 from stagewise.analysis.tables.cells import count
@@ -83,7 +82,7 @@ def advise(tables: Frames, pairs: list[str]) -> Advice:
     sentences = [*_methods(choices, several), *_prunings(pruned, several), *_in_vain(tables)]
     seeds = [int(each.row["n"]) for each in pruned] + [each.seeds for each in choices]
     if seeds and min(seeds) < MIN_SEEDS:
-        sentences.append(_few(min(seeds)))
+        sentences.append(few_seeds(min(seeds)))
     if not sentences:
         sentences = ["This study compares no methods and prunes nothing: it has no advice."]
     networks = [*pruned]
@@ -297,39 +296,7 @@ def _in_vain(tables: Frames) -> Iterator[str]:
         yield f"{groups[0].upper()}{groups[1:]} are not shown to add anything to KD."
 
 
-def target_advice(found: TargetResult) -> Advice:
-    """The answer of a study with a target: its verdict, and the network that ships in numbers."""
-    best, reference = found.chosen, found.reference
-    sentences = [found.sentence]
-    others = [each.name for each in found.judged[1:] if each.verdict == MEETS]
-    if others:
-        sentences.append(f"Also meets it: {'; '.join(others)}.")
-    if found.busy and "latency" in found.goals:
-        sentences.append(
-            "Other programs used the machine while the files were timed, so times may be off; time"
-            " them again on a quiet one: add --forcerun measure_candidates."
-        )
-    if best.effect.n < MIN_SEEDS:
-        sentences.append(_few(best.effect.n))
-    numbers = [
-        ("Test accuracy", "test_accuracy", best.rows["test_accuracy"].mean(), "{:.1f} %"),
-        ("Time of a call", "latency", best.taken["latency"], "{:.3g} ms"),
-        ("File", "bytes", best.taken["bytes"] / 1e3, "{:,.0f} kB"),
-    ]
-    tiles = [
-        Tile(heading, [("", form.format(own), f"{found.against} {_of(form, reference[column])}")])
-        for heading, column, own, form in numbers
-    ]
-    return Advice(sentences, tiles)
-
-
-def _of(form: str, values: pd.Series) -> str:
-    """What a reference takes, over its seeds."""
-    middle = values.mean() if values.name == "test_accuracy" else values.median()
-    return form.format(middle / (1e3 if values.name == "bytes" else 1))
-
-
-def _few(seeds: int) -> str:
+def few_seeds(seeds: int) -> str:
     """What so few seeds are worth."""
     few = "One seed gives" if seeds == 1 else f"{seeds} seeds give"
     return f"{few} a hint, not a finding; {MIN_SEEDS} are needed."

@@ -20,10 +20,11 @@ from stagewise.analysis.figures.captions import caption
 from stagewise.analysis.figures.drawing import BLUE, INK, NOTICE
 from stagewise.analysis.records import environment
 from stagewise.analysis.report import networks
-from stagewise.analysis.report.answer import advise, target_advice
+from stagewise.analysis.report.answer import advise
 from stagewise.analysis.report.page_tables import PageTable, page_table, plain
 from stagewise.analysis.report.provenance import Provenance
 from stagewise.analysis.report.step_graph import draw_steps
+from stagewise.analysis.report.target import target_advice
 from stagewise.analysis.report.verdicts import ClaimEntry, claims_shown
 from stagewise.analysis.tables.files import protocol_lines, rates_said
 from stagewise.analysis.tables.missing import missing_line, missing_table
