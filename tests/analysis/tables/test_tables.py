@@ -84,6 +84,20 @@ def test_the_shock_table_goes_from_tuned_arms_to_common_rates(results: Results) 
     assert set(table.shown["Minus baseline, points"].iloc[3:]) == {"–"}
 
 
+def test_tables_at_common_rates_say_what_diverged(results: Results) -> None:
+    arm = "two_stage/resnet.kd.lr-0.1"
+    gone = (results.summary["arm"] == arm) & (results.summary["seed"] < 2)
+    summary = results.summary.assign(diverged=gone.astype(int))
+    lost = replace(results, summary=summary)
+    for name in ("rates", "shock"):
+        tables = (make_table(name, each) for each in (results, lost))
+        before, after = (table.shown["Network"].tolist() for table in tables)
+        assert after == [*before[:-1], f"{before[-1]}; 2 of 6 diverged"]
+    data = make_table("rates", lost).data.set_index("arm")["diverged"]
+    assert data[arm] == 2
+    assert data.drop(arm).eq(0).all()
+
+
 def test_factors_have_two_digits_that_count() -> None:
     assert factor(pd.Series([2.0, 8.0])) == "4.0 ×/÷ 2.67 (2)"
     assert factor(pd.Series([0.123])) == "0.12 (1)"

@@ -91,7 +91,8 @@ def test_remedies_differ_from_one_stage_in_what_they_say_alone() -> None:
         )
         assert own.spec != one.spec, label
         at_rate = arm(f"two_stage/resnet.{label}.lr-0.3", among=found)
-        assert at_rate.spec == replace(own.spec, training=replace(own.spec.training, lr=0.3))
+        training = replace(own.spec.training, lr=0.3)
+        assert at_rate.spec == replace(own.spec, training=training, divergence="ends")
 
 
 def test_two_stages_as_an_arm_of_their_own_are_those_of_the_block() -> None:
@@ -111,7 +112,7 @@ def test_two_stages_as_an_arm_of_their_own_are_those_of_the_block() -> None:
     assert recipe == {"recipe": "two_stage", "stage1_lr": 0.7, "stage1_share": 0.3}
 
 
-def test_arms_at_common_rates_differ_from_their_own_in_the_rate_alone() -> None:
+def test_arms_at_common_rates_differ_from_their_own_in_the_rate_and_may_diverge() -> None:
     def change(raw: dict[str, Any]) -> None:
         raw["two_stage"]["common_rates"] = [0.3, 0.04]
 
@@ -126,5 +127,7 @@ def test_arms_at_common_rates_differ_from_their_own_in_the_rate_alone() -> None:
         arm, _, rate = run.arm.partition(".lr-")
         own = before[f"runs/toy/{arm}/seed-{run.seed}"]
         assert run.labels["common_rate"] == float(rate)
-        assert run.spec == replace(own.spec, training=replace(own.spec.training, lr=float(rate)))
+        assert own.spec.divergence == "fails"
+        training = replace(own.spec.training, lr=float(rate))
+        assert run.spec == replace(own.spec, training=training, divergence="ends")
         assert run.parents == own.parents

@@ -24,7 +24,7 @@ TEXT = (
 )
 """Columns that stay text whatever they look like."""
 
-WHOLE = ("seed", "epoch", "batch", "parameters", "macs", "file_bytes", "n")
+WHOLE = ("seed", "epoch", "batch", "parameters", "macs", "file_bytes", "n", "diverged")
 """Columns that hold a whole number in every row."""
 
 LARGEST = 2**53

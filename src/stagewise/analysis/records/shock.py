@@ -17,6 +17,7 @@ before the columns of the former have the latter alone.
 
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from stagewise.analysis.records.study import Study
@@ -85,10 +86,11 @@ def _measures(log: pd.DataFrame, kind: str, window: int) -> dict[str, float]:
 
 
 def column(log: pd.DataFrame, name: str) -> pd.Series:
-    """Step → value of a column, where it was logged; empty where the log has no such column."""
+    """Step → value of a column, where a finite one was logged; empty where the log has no such
+    column."""
     values = log[name] if name in log else pd.Series(NAN, log.index)
     known = pd.to_numeric(values, errors="coerce").astype(float).set_axis(log["step"])
-    known = known.dropna().sort_index()
+    known = known[np.isfinite(known)].sort_index()
     return known[~known.index.duplicated()]
 
 

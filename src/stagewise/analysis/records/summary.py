@@ -23,7 +23,7 @@ REQUIRED = (
     *(f"{split}_{metric}" for split in ("test", "validation") for metric in METRICS),
     *(*COSTS, "loss", "weights", "kd_weight", "config_hash", "code", "model_sha256"),
     *("teacher_sha256", "data_sha256", "lr", "macs_before", "ratio_reached"),
-    *("selection", "epochs", "dtype", "device", "threads"),
+    *("selection", "epochs", "diverged", "dtype", "device", "threads"),
     *EFFORT,
 )
 """Columns of ``summary.csv``."""
@@ -58,7 +58,8 @@ def _provenance(study: Study, path: str) -> dict[str, Any]:
     """What a run was made from and how it was trained.
 
     ``loss``: its method's file. ``weights``: of the loss terms, "ce 0.1, kd 0.9"; both are empty
-    where nothing was trained. ``kd_weight``: of the soft-target term, 0 without one.
+    where nothing was trained. ``kd_weight``: of the soft-target term, 0 without one. ``diverged``:
+    1 where its loss was not finite, which ended its training.
     """
     record = study.files(path).record
     settings, protocol = record.settings, record.protocol
@@ -80,6 +81,7 @@ def _provenance(study: Study, path: str) -> dict[str, Any]:
             key: protocol.get(key, "")
             for key in ("selection", "epochs", "dtype", "device", "threads")
         },
+        "diverged": int(protocol.get("diverged", False)),
         **{key: protocol.get(key, np.nan) for key in EFFORT},
     }
 

@@ -80,6 +80,12 @@ def costs(row: pd.Series | dict[Any, Any]) -> dict[str, str]:
     return {"Parameters": count(row["parameters"]), "MACs": count(row["macs"])}
 
 
+def named(part: pd.DataFrame) -> str:
+    """What an arm's runs are called: ``frozen BN; 6 of 6 diverged``, where some did."""
+    name, diverged = str(part["display"].iloc[0]), int(part["diverged"].sum())
+    return f"{name}; {diverged} of {len(part)} diverged" if diverged else name
+
+
 def loss(row: pd.Series) -> str:
     """The weights of a row's loss terms, which tell "method" from "method + KD"; a dash where
     nothing was trained."""

@@ -35,8 +35,8 @@ def make(results: Results) -> Table:
         "mechanism",
         "Does a larger shock go with less accuracy? Correlation of a run's shock with its test "
         "accuracy over the seeds of a network, with its 95 % interval: each network's own mean is "
-        "taken from both, as between networks both follow recipe and rate. "
-        + " ".join(sentences(results, SHOWN[0])),
+        "taken from both, as between networks both follow recipe and rate; runs that diverged are "
+        "left out. " + " ".join(sentences(results, SHOWN[0])),
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )

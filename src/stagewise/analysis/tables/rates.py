@@ -7,7 +7,14 @@ from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import Paired
 from stagewise.analysis.records.labels import by_rate
 from stagewise.analysis.tables.best import best_arms
-from stagewise.analysis.tables.cells import costs, difference_columns, interval, loss, spread
+from stagewise.analysis.tables.cells import (
+    costs,
+    difference_columns,
+    interval,
+    loss,
+    named,
+    spread,
+)
 from stagewise.analysis.tables.table import Table
 
 POSITION = 5
@@ -28,6 +35,7 @@ def make(results: Results) -> Table:
                 "mean": test.mean(),
                 "sd": test.std(),
                 "n": len(part),
+                "diverged": int(part["diverged"].sum()),
                 "baseline": baseline,
                 **difference_columns(effect),
                 "parameters": first["parameters"],
@@ -38,7 +46,7 @@ def make(results: Results) -> Table:
             {
                 "Pair": first["pair"],
                 "Rate": f"{first['common_rate']:g}",
-                "Network": first["display"],
+                "Network": named(part),
                 "Loss": loss(first),
                 "Test accuracy, %": spread(test),
                 "Minus standard, points": interval(effect),
@@ -49,7 +57,8 @@ def make(results: Results) -> Table:
         "rates",
         "Networks at common learning rates: mean ± sd (seeds), and the paired difference to "
         "standard training of the same pair at the same rate, with its 95 % t interval. No rate "
-        "was chosen: each network is here at every one of them.",
+        "was chosen: each network is here at every one of them. One that diverged counts with the "
+        "accuracy that it was left with.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
         empty="This study compares no networks at common learning rates.",

@@ -6,17 +6,18 @@ from stagewise.analysis.claims.contrasts import against_baseline
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.labels import by_rate
 from stagewise.analysis.records.shock import FALLS
-from stagewise.analysis.tables.cells import costs, factor, interval, loss, spread
+from stagewise.analysis.tables.cells import costs, factor, interval, loss, named, spread
 from stagewise.analysis.tables.table import Table
 
 POSITION = 4
 """Place among the tables."""
+FACTS = ("path", "task", "step", "weights", "diverged")
 
 
 def make(results: Results) -> Table:
     """The gradient shock's quantities by arm, tuned arms first, then rate by rate."""
     main = results.main
-    facts = ["path", "task", "step", "weights", "test_accuracy", "parameters", "macs"]
+    facts = [*FACTS, "test_accuracy", "parameters", "macs"]
     runs = results.shock.merge(main[facts], on="path")
     data, shown = [], []
     for part in by_rate(runs):
@@ -44,7 +45,7 @@ def _row(part: pd.DataFrame, main: pd.DataFrame) -> dict[str, str]:
     tuned = pd.isna(first["common_rate"])
     return {
         "Pair": first["pair"],
-        "Network": first["display"],
+        "Network": named(part),
         "Rate": f"{first['lr']:g}, {'tuned' if tuned else 'common'}",
         "Loss": loss(first),
         "Start": factor(part["shock_start"]),

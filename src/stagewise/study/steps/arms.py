@@ -149,6 +149,7 @@ def trained(
     exit_places: tuple[int, ...] = (),
     observers: tuple[str, ...] = (),
     classifier: Literal["family", "zero"] = "family",
+    divergence: Literal["fails", "ends"] = "fails",
     reference: str = "",
     labels: dict[str, Any],
 ) -> Iterator[PlannedRun]:
@@ -173,6 +174,7 @@ def trained(
         exit_places=exit_places,
         observers=observers,
         classifier=classifier,
+        divergence=divergence,
     )
     labels = {"method": method, "recipe": recipe["recipe"], **labels}
     for seed in seeds:

@@ -67,7 +67,8 @@ def _arms(config: Config, pair: str) -> list[_Arm]:
 
 
 def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Iterator[PlannedRun]:
-    """An arm's runs; at its own rate where ``rate`` is None."""
+    """An arm's runs; at its own rate where ``rate`` is None. At a common rate, which nobody chose
+    for it, that an arm diverges is a result."""
     block = config.two_stage
     task = REGIMES[block.regime].task
     init, start = student_start(config, pair)
@@ -90,6 +91,7 @@ def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Itera
         training=settings,
         observers=("shock",) if block.probe else (),
         classifier=config.method(arm.label).classifier,
+        divergence="fails" if rate is None else "ends",
         parents={**start, "teacher": taught_by(config, pair, task, arm.label)},
         reference=teacher_path(config, pair, task),
         labels=labels | common,
