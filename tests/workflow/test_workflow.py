@@ -134,6 +134,15 @@ def test_an_edit_of_the_trainer_reruns_all_training(project):
     assert not any(job.startswith("Data") for job in jobs)
 
 
+def test_an_edit_of_planning_renews_the_plan_and_trains_nothing(project):
+    project.replace(
+        "src/stagewise/study/steps/two_stage.py", 'f"two-stage {method}"', 'f"{method} in two"'
+    )
+    jobs = project.planned()
+    assert {"Plan of smoke", "Evaluation of all runs", "Report"} <= jobs
+    assert not any("seed" in job for job in jobs)
+
+
 def test_an_edit_of_one_figure_redraws_that_figure(project):
     project.replace("src/stagewise/analysis/figures/exits.py", "panels([2.5]", "panels([2.7]")
     assert project.planned() == {"Figure exits", "Report"}

@@ -19,6 +19,7 @@ rule plan:
     localrule: True
     params:
         settings=sha256_text(PLANNED)[:12],
+        runs=sha256_text(canonical_json(PLAN.rows()))[:12],
         code=code("plan.py"),
     message:
         "Plan of {STUDY}"
