@@ -1,6 +1,22 @@
 """Layers and starts that several networks share."""
 
+import torch
 from torch import Tensor, nn
+
+
+class GroupedConv2d(nn.Conv2d):
+    """A convolution in groups of channels.
+
+    With a stride it computes in float32 under a CPU's autocast: PyTorch's kernels for CPUs have no
+    fast backward pass of such a one in bfloat16.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, channels, H / stride, W / stride)."""
+        if max(self.stride) > 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(x.float())
+        return super().forward(x)
 
 
 def conv_bn(
@@ -8,7 +24,8 @@ def conv_bn(
 ) -> nn.Sequential:
     """Convolution without bias, then batch norm."""
     padding = kernel // 2
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+    kind = nn.Conv2d if groups == 1 else GroupedConv2d
+    conv = kind(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
 

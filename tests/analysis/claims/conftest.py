@@ -62,7 +62,7 @@ def made_results(
     table = pd.DataFrame(runs)
     summary = pd.DataFrame(
         rows, columns=["path", "arm", "seed", "exit", "test_accuracy", "validation_accuracy"]
-    ).assign(diverged=0)
+    )
     logged = table[["path", "arm", "seed"]].copy()
     for measure, by_arm in (shock or {}).items():
         cells = zip(logged["arm"], logged["seed"], strict=True)

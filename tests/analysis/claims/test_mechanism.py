@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stagewise.analysis.claims.mechanism import Within, runs_by_rate, sentences, within_arms
+from stagewise.analysis.claims.mechanism import Within, sentences, within_arms
 
 
 def runs(arms: int, seeds: int, slope: float, rng: np.random.Generator) -> pd.DataFrame:
@@ -76,21 +76,3 @@ def test_what_was_found_is_said_in_a_sentence(
     assert own.startswith(f"{begun} (p, at tuned rates: correlation ")
     assert own.endswith("], 12 runs of 2 networks).")
     assert "(p, at rate 0.1: correlation " in common
-
-
-def test_a_run_that_diverged_is_left_out(made: Callable[..., Any]) -> None:
-    log, other = np.array([1.0, 1, 0, 0, -1, -1]), np.array([1.0, -1, 1, -1, 1, -1])
-    accuracy = {"two_stage/p.a": 50 + log + 0.3 * other, "two_stage/p.b": [0.0, *[50.0] * 5]}
-    shock = {"shock_peak": dict.fromkeys(accuracy, np.exp(log))}
-    results = made(accuracy, shock=shock)
-    shock_table = results.shock.assign(pair="p", common_rate=0.1)
-    gone = (results.summary["test_accuracy"] == 0).astype(int)
-    results = replace(
-        results, made_shock=shock_table, summary=results.summary.assign(diverged=gone)
-    )
-    (_, _, runs), *others = runs_by_rate(results)
-    assert not others
-    assert sorted(zip(runs["arm"], runs["seed"], strict=True)) == [
-        *(("two_stage/p.a", seed) for seed in range(6)),
-        *(("two_stage/p.b", seed) for seed in range(1, 6)),
-    ]

@@ -54,15 +54,6 @@ def test_late_is_the_last_tenth_of_the_first_epoch() -> None:
     assert shock_measures(log)["shock_start"] == pytest.approx(8 / 1)
 
 
-def test_what_is_not_finite_is_no_measure() -> None:
-    log = made()
-    log.loc[log["step"] == 10, "g_backbone_batch"] = math.inf
-    log.loc[log["step"] >= 50, "update"] = math.nan
-    found = shock_measures(log)
-    assert (found["shock_peak"], found["peak_step"]) == (pytest.approx(3 / 2), 20)
-    assert math.isnan(found["update_peak"])  # it diverged before there was a late one
-
-
 def test_every_measure_has_a_name_and_a_unit() -> None:
     assert shock_measures(made()).keys() == MEASURES.keys()
     assert {measure.unit for measure in MEASURES.values()} == {

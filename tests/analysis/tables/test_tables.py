@@ -1,5 +1,6 @@
 """Tables: what they recompute, what they must show, and their files."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,10 @@ import pytest
 
 from stagewise import catalogue
 from stagewise.analysis.claims.results import Results
+from stagewise.analysis.records.evaluation import evaluate
+from stagewise.analysis.records.shock import MEASURES
+from stagewise.analysis.records.study import read_study
+from stagewise.analysis.records.summary import summarise
 from stagewise.analysis.tables.cells import factor, spread
 from stagewise.analysis.tables.files import markdown, protocol_lines, write_tables
 from stagewise.analysis.tables.table import make_table, make_tables
@@ -96,6 +101,25 @@ def test_tables_at_common_rates_say_what_diverged(results: Results) -> None:
     data = make_table("rates", lost).data.set_index("arm")["diverged"]
     assert data[arm] == 2
     assert data.drop(arm).eq(0).all()
+
+
+def test_a_run_that_diverged_has_no_shock(make_results: Make, tmp_path: Path) -> None:
+    before = make_results(**{**TINY, "two_stage": {"pairs": ["resnet"]}, "seeds": (0, 1)})
+    path = "runs/toy/two_stage/resnet.kd/seed-0"
+    file = tmp_path / path / "record.json"
+    record = json.loads(file.read_text())
+    record["protocol"]["diverged"] = True
+    file.write_text(json.dumps(record))
+    study = read_study(tmp_path / "plan.json", tmp_path)
+    after = Results(study, summarise(study, evaluate(study)))
+    assert before.summary["diverged"].eq(0).all()
+    assert [*after.summary.query("diverged == 1")["path"]] == [path]
+    columns = [*MEASURES]
+    known = before.shock.set_index("path")[columns].notna()
+    known.loc[path] = False
+    pd.testing.assert_frame_equal(after.shock.set_index("path")[columns].notna(), known)
+    shown = make_table("shock", after).shown["Network"]
+    assert [*shown[shown.str.endswith("; 1 of 2 diverged")]] == ["two-stage KD; 1 of 2 diverged"]
 
 
 def test_factors_have_two_digits_that_count() -> None:

@@ -45,10 +45,9 @@ class Within:
 
 
 def runs_by_rate(results: Results) -> Iterator[tuple[str, float, pd.DataFrame]]:
-    """Pair, common rate (NaN: each arm's own) and the runs at it that did not diverge, with shock
-    and accuracy; the tuned rates first."""
-    main = results.main[~results.main["diverged"].astype(bool)]
-    runs = results.shock.merge(main[["path", "test_accuracy"]], on="path")
+    """Pair, common rate (NaN: each arm's own) and the runs at it, with shock and accuracy; the
+    tuned rates first."""
+    runs = results.shock.merge(results.main[["path", "test_accuracy"]], on="path")
     for pair, part in runs.groupby("pair", sort=False):
         for _, at in part.groupby(part["common_rate"].fillna(0.0)):
             yield str(pair), float(at["common_rate"].iloc[0]), at

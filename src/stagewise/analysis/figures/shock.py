@@ -32,7 +32,7 @@ CAPTION = (
     "on them. Batch norm takes the probe's own statistics; dashed: its running ones, which lag "
     "behind weights that move. Left, or alone: each network at its tuned rate; right, where the "
     "study has them: all at one rate. A shock is a peak at the top with a fall at the bottom. "
-    "Dotted: steps in between were not logged."
+    "Dotted: steps in between were not logged. Runs that diverged are left out."
 )
 STAGE_1 = 9
 """Width of the grey band before step 0, steps, where one panel has all the room."""
@@ -72,6 +72,7 @@ class Panel:
 def draw(results: Results) -> Figure:
     """Gradient, update, CKA and probe of the backbone around the stage boundary."""
     runs = shock_runs(results.study)
+    runs = runs[[not results.study.files(path).diverged for path in runs["path"]]]
     if runs.empty:
         return drawing.notice("this study logs no gradient shock")
     runs = runs.assign(display=shared_names(runs))

@@ -146,6 +146,11 @@ class RunFiles:
         return read_csv(self.folder / "history.csv", ("epoch", "validation_accuracy"))
 
     @property
+    def diverged(self) -> bool:
+        """Whether its loss was not finite, which ended its training."""
+        return bool(self.record.protocol.get("diverged", False))
+
+    @property
     def logs_shock(self) -> bool:
         """Whether the run logged the gradient shock."""
         return (self.folder / "shock.csv").exists()

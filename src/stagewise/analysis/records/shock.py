@@ -17,7 +17,6 @@ before the columns of the former have the latter alone.
 
 from typing import Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from stagewise.analysis.records.study import Study
@@ -86,11 +85,10 @@ def _measures(log: pd.DataFrame, kind: str, window: int) -> dict[str, float]:
 
 
 def column(log: pd.DataFrame, name: str) -> pd.Series:
-    """Step → value of a column, where a finite one was logged; empty where the log has no such
-    column."""
+    """Step → value of a column, where it was logged; empty where the log has no such column."""
     values = log[name] if name in log else pd.Series(NAN, log.index)
     known = pd.to_numeric(values, errors="coerce").astype(float).set_axis(log["step"])
-    known = known[np.isfinite(known)].sort_index()
+    known = known.dropna().sort_index()
     return known[~known.index.duplicated()]
 
 
@@ -138,7 +136,8 @@ def shock_runs(study: Study) -> pd.DataFrame:
 
 
 def shock_table(study: Study) -> pd.DataFrame:
-    """A row per logging run: path, arm, seed, pair, display, common_rate, lr and ``MEASURES``."""
+    """A row per logging run: path, arm, seed, pair, display, common_rate, lr and ``MEASURES``, of
+    which a run that diverged has none."""
     told = ("path", "arm", "seed", "pair", "display", "common_rate")
     rows = []
     for run in shock_runs(study).itertuples():
@@ -146,5 +145,6 @@ def shock_table(study: Study) -> pd.DataFrame:
         steps = int(files.record.protocol.get("steps_per_epoch", 1))
         lr = files.record.settings.lr
         names = {c: getattr(run, c) for c in told} | {"lr": NAN if lr is None else lr}
-        rows.append({**names, **shock_measures(files.shock, steps)})
+        log = files.shock.head(0) if files.diverged else files.shock
+        rows.append({**names, **shock_measures(log, steps)})
     return pd.DataFrame(rows, columns=[*told, "lr", *MEASURES])

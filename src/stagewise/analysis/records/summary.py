@@ -81,7 +81,7 @@ def _provenance(study: Study, path: str) -> dict[str, Any]:
             key: protocol.get(key, "")
             for key in ("selection", "epochs", "dtype", "device", "threads")
         },
-        "diverged": int(protocol.get("diverged", False)),
+        "diverged": int(study.files(path).diverged),
         **{key: protocol.get(key, np.nan) for key in EFFORT},
     }
 

@@ -33,7 +33,8 @@ def make(results: Results) -> Table:
         "features at step 0 minus that at steps 10, 50 and 100, points. Batch norm takes the "
         "probe's own statistics, in the columns named running its running ones, which lag behind. "
         "Rate: the tuned one of each network, or one that all share. Accuracy minus that of "
-        "standard training, with its 95 % t interval, for the tuned ones.",
+        "standard training, with its 95 % t interval, for the tuned ones. A run that diverged has "
+        "an accuracy alone.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
     )

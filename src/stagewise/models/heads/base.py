@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stagewise import catalogue
 from stagewise.models.features import Network
+from stagewise.models.layers import GroupedConv2d
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     """Two depthwise-separable 3x3 convolutions, batch norm and ReLU; the first has the stride."""
 
     def half(channels: int, stride: int) -> list[nn.Module]:
-        depthwise = nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs, bias=False)
+        depthwise = GroupedConv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False)
         pointwise = nn.Conv2d(inputs, channels, 1, bias=False)
         return [depthwise, pointwise, nn.BatchNorm2d(channels), nn.ReLU()]
 
