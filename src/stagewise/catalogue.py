@@ -251,12 +251,12 @@ def method_title(name: str) -> str:
 
 def label_title(label: str, name: str) -> str:
     """What tables call a method under a label: its own title, ``OtO*`` for ``oto_star``, ``MSKD,
-    two exits`` for ``mskd_two_exits``; the label where it does not begin with the method's name."""
+    two exits`` for ``mskd_two_exits``; its words where it does not begin with the method's name."""
     title, rest = method_title(name), label.removeprefix(f"{name}_")
     if label == name:
         return title
     if rest == label:
-        return label
+        return label.replace("_", " ")
     return f"{title}*" if rest == "star" else f"{title}, {rest.replace('_', ' ')}"
 
 

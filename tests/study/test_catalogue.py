@@ -103,6 +103,7 @@ def test_a_new_file_is_a_new_method(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("mskd_two_exits", "mskd", "MSKD, two exits"),
         ("takd", "kd", "takd"),
         ("kdd", "kd", "kdd"),
+        ("zero_head", "kd", "zero head"),
     ],
 )
 def test_a_label_is_told_by_its_method(label: str, name: str, shown: str) -> None:

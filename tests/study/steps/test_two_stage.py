@@ -95,6 +95,21 @@ def test_remedies_differ_from_one_stage_in_what_they_say_alone() -> None:
         assert at_rate.spec == replace(own.spec, training=training, divergence="ends")
 
 
+def test_a_title_is_what_readers_see_and_no_setting() -> None:
+    def change(raw: dict[str, Any]) -> None:
+        remedied(raw)
+        raw["methods"]["clipped"]["title"] = "KD, clipped gradients"
+
+    before, after = plan(remedied), plan(change)
+    for rate, more in (("", ""), (".lr-0.3", ", rate 0.3")):
+        name = f"two_stage/resnet.clipped{rate}"
+        own, called = arm(name, among=before), arm(name, among=after)
+        assert own.labels["display"] == f"clipped{more}"
+        assert called == replace(
+            own, labels={**own.labels, "display": f"KD, clipped gradients{more}"}
+        )
+
+
 def test_two_stages_as_an_arm_of_their_own_are_those_of_the_block() -> None:
     found = plan(remedied)
     two = arm("two_stage/resnet.kd", among=found)

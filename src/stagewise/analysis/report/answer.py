@@ -101,13 +101,14 @@ def advise(tables: Frames, pairs: list[str]) -> Advice:
 class Choice:
     """What is advised in a pair on a task: an arm, empty where nothing is shown to help.
 
-    ``gain``: its points over the student alone. ``leader``: the arm of the best mean, and ``lead``
-    its points, where nothing is shown.
+    ``name``: of the arm. ``gain``: its points over the student alone. ``leader``: the name of the
+    best mean, and ``lead`` its points, where nothing is shown.
     """
 
     pair: str
     task: str
     arm: str
+    name: str
     gain: float
     leader: str
     lead: float
@@ -123,14 +124,16 @@ class Choice:
         alone = "students/{}.baseline" if self.task == "all" else "students/{}.pretrained"
         arm = self.arm or alone.format(self.pair)
         rows = accuracy[accuracy["arm"] == arm]
-        name = method_name(self.arm) if self.arm else "student alone"
+        name = self.name or "student alone"
         name += "" if self.task == "all" else f", {TASKS[self.task]}"
         return Network(self.pair, name, rows.iloc[0]) if len(rows) else None
 
 
-def method_name(arm: str) -> str:
-    """An arm's method as readers know it."""
-    step, _, name = arm.partition("/")
+def method_name(row: pd.Series) -> str:
+    """An arm's method as readers know it: as its table has it, or in older ones by its arm."""
+    if "display" in row:
+        return str(row["display"])
+    step, _, name = str(row["arm"]).partition("/")
     label = name.rsplit(".", maxsplit=1)[-1]
     if step == "two_stage" and ".one-stage." not in name:
         return f"two-stage {method_title(label)}"
@@ -196,8 +199,9 @@ def _choice(rows: pd.DataFrame) -> Choice:
         str(first["pair"]),
         str(first["task"]),
         str(chosen["arm"].iloc[0]) if len(chosen) else "",
+        method_name(chosen.iloc[0]) if len(chosen) else "",
         float(chosen["baseline_mean"].iloc[0]) if len(chosen) else float("nan"),
-        str(best["arm"]),
+        method_name(best),
         float(best.get("baseline_mean", float("nan"))),
         int(taught["n"].min()),
     )
@@ -207,7 +211,7 @@ def _methods(choices: list[Choice], several: bool) -> Iterator[str]:
     """``Use KD: 3.1 points above the student alone (resnet), 1.8 (vgg).``; what leads by a hint."""
     by_name: dict[str, list[Choice]] = {}
     for choice in choices:
-        by_name.setdefault(method_name(choice.arm) if choice.arm else "", []).append(choice)
+        by_name.setdefault(choice.name, []).append(choice)
     several = several or len(choices) > 1
     for name, found in by_name.items():
         if name:
@@ -222,7 +226,7 @@ def _methods(choices: list[Choice], several: bool) -> Iterator[str]:
         told = f"No method is shown to beat the student alone{where}"
         if isfinite(choice.lead) and choice.lead > 0:
             led = number(choice.lead, 1, signed=False)
-            told += f"; {method_name(choice.leader)} leads by {led} points"
+            told += f"; {choice.leader} leads by {led} points"
         yield f"{told}."
 
 

@@ -23,7 +23,7 @@ def make(results: Results) -> Table:
         first, test = part.iloc[0], part["test_accuracy"]
         data.append(
             {
-                **first[["pair", "task", "arm", "exit", "weights"]],
+                **first[["pair", "task", "arm", "display", "exit", "weights"]],
                 "mean": test.mean(),
                 "sd": test.std(),
                 "n": len(part),

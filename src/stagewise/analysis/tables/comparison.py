@@ -59,7 +59,7 @@ def make(results: Results) -> Table:
                 {
                     "pair": pair.pair,
                     "task": pair.task,
-                    **first[["arm", "method", "weights"]],
+                    **first[["arm", "display", "method", "weights"]],
                     "mean": test.mean(),
                     "sd": test.std(),
                     "n": len(part),

@@ -42,6 +42,8 @@ class MethodEntry(Open):
 
     method: Text = optional("")
     """File in `methods/`; the label itself where absent."""
+    title: Text = optional("")
+    """What tables and figures call it; made from the label where absent."""
     temperature: Annotated[float, Gt(0), Le(100)] | None = optional()
     """Of the softened answers, where the method has them; its own where absent."""
     weights: dict[Text, Annotated[float, Ge(0), Le(1_000_000)]] = optional_mapping()

@@ -88,7 +88,8 @@ def strengthened(method: str, weights: dict[str, float], factor: float) -> dict[
 
 def title(config: Config, label: str) -> str:
     """What tables call the method of a label."""
-    return catalogue.label_title(label, config.method(label).method)
+    entry = config.method(label)
+    return entry.title or catalogue.label_title(label, entry.method)
 
 
 def given_rate(rates: Mapping[str, float], arm: str) -> float | None:
