@@ -33,6 +33,22 @@ def test_times_are_shown_where_runs_left_them(make_results: Make) -> None:
     assert facts["Threads a run"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("parts", "spent"),
+    [({"steps": 3.0, "rest": 1.0}, 4.0), ({"steps": 30.0}, 7.0), ({}, 7.0)],
+    ids=["it waited", "several threads", "not counted"],
+)
+def test_the_time_of_a_run_is_no_longer_than_it_computed(
+    make_study: MakeStudy, parts: dict[str, float], spent: float
+) -> None:
+    study = make_study(**TINY)
+    timing = {"total_seconds": 7.0, "cpu_seconds": parts}
+    timing |= {"device": "x86_64", "python": "3.12.1", "torch": "2.14.0"}
+    path = study.runs["path"].iloc[0]
+    (study.folder(path) / "timing.json").write_text(json.dumps(timing))
+    assert timings(read_study(study.root / "plan.json", study.root))["total_seconds"].sum() == spent
+
+
 def test_a_broken_timing_is_named(make_study: MakeStudy) -> None:
     study = make_study(**TINY)
     file = study.folder(study.runs["path"].iloc[0]) / "timing.json"

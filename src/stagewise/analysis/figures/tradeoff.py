@@ -1,6 +1,7 @@
 """Accuracy over what an answer costs, for every network that solves a pair's task: true places, the
 line of those that nothing beats, and names beside them. For multiply-adds and for milliseconds."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from stagewise.analysis.records.labels import TASKS, short_name
 
 MOST_NAMES = 12
 """Networks of a panel that may all bear their names."""
+MOST_STACKED = 6
+"""Of them, those that may cost the same, one above the other."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
         axes.set_ylabel("test accuracy, %")
         axes.set_xlabel(panel.unit)
     rows = pd.concat([panel.rows for panel in panels]).drop_duplicates("path")
-    drawing.legend_below(figure, _handles(rows))
+    if not all(_roomy(_points(panel.rows, panel.costs)) for panel in panels):
+        drawing.legend_below(figure, _handles(rows))
     drawing.settle(figure)
     for axes, panel in zip(grid, panels, strict=True):
         lowest = axes.get_ylim()[0]
@@ -69,6 +73,12 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
 def _points(part: pd.DataFrame, costs: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     means = part.groupby("arm", sort=False)["test_accuracy"].mean()
     return {str(arm): (costs[str(arm)], float(mean)) for arm, mean in means.items()}
+
+
+def _roomy(points: Mapping[str, tuple[float, float]]) -> bool:
+    """Whether all networks of a panel may bear their names."""
+    stacked = Counter(f"{cost:.2g}" for cost, _ in points.values())
+    return len(points) <= MOST_NAMES and max(stacked.values()) <= MOST_STACKED
 
 
 def _panel(axes: Axes, part: pd.DataFrame, costs: Mapping[str, float]) -> None:
@@ -99,11 +109,11 @@ def _panel(axes: Axes, part: pd.DataFrame, costs: Mapping[str, float]) -> None:
 def _labels(
     part: pd.DataFrame, costs: Mapping[str, float], lowest: float
 ) -> list[tuple[float, float, str]]:
-    """Names: all where they are few; else of the line, the teacher, the student alone, KD, and of
+    """Names: all where there is room; else of the line, the teacher, the student alone, KD, and of
     what lies below the axis."""
     points, first = _points(part, costs), part.drop_duplicates("arm")
     runs = {str(run["arm"]): run for _, run in first.iterrows()}
-    line = set(frontier(points))
+    line, all_named = set(frontier(points)), _roomy(points)
     found = []
     for arm, (x, y) in points.items():
         run = runs[arm]
@@ -111,19 +121,16 @@ def _labels(
         known = plain and (run["method"] == "kd" or (run["chain"] == "" and run["method"] == "ce"))
         known &= run["recovery"] in ("", "kd")
         low = y < lowest
-        if len(points) <= MOST_NAMES or arm in line or known or low or run["step"] == "teachers":
+        if all_named or arm in line or known or low or run["step"] == "teachers":
             name = f"{short_name(run)} {y:.1f}" if low else short_name(run)
             found.append((x, max(y, lowest), name))
     return found
 
 
 def _handles(rows: pd.DataFrame) -> list[Line2D]:
-    """A mark for each method; those with room for a name beside each point have no need of one."""
-    first = rows.drop_duplicates("arm")
-    if first.groupby("pair").size().max() <= MOST_NAMES:
-        return []
+    """A mark for each method."""
     names: dict[str, str] = {}
-    for _, run in first.iterrows():
+    for _, run in rows.drop_duplicates("arm").iterrows():
         label = drawing.look_label(run)
         if label not in names or run["chain"] == "":
             names[label] = short_name(run, shape=False)
