@@ -187,3 +187,5 @@ def test_results_of_before_the_comparison_are_read_by_their_intervals() -> None:
 def test_a_method_is_called_what_its_table_calls_it() -> None:
     table = compared({KD: (3, 0.03, 0, 1)}).assign(display="KD, clipped gradients")
     assert told(table).startswith("Use KD, clipped gradients: 3.0 points above")
+    one_stage = compared({KD: (3, 0.03, 0, 1)}).assign(display="one-stage KD")
+    assert told(one_stage).startswith("Use KD: 3.0 points above")

@@ -132,7 +132,7 @@ class Choice:
 def method_name(row: pd.Series) -> str:
     """An arm's method as readers know it: as its table has it, or in older ones by its arm."""
     if "display" in row:
-        return str(row["display"])
+        return str(row["display"]).removeprefix("one-stage ")
     step, _, name = str(row["arm"]).partition("/")
     label = name.rsplit(".", maxsplit=1)[-1]
     if step == "two_stage" and ".one-stage." not in name:
