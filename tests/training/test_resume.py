@@ -288,17 +288,21 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(
     tmp_path: Path, prepared: Path, parents: dict[str, Path], arm: str, kills: int
 ) -> None:
     spec, roles = arms(parents)[arm]
-    epochs = epochs_of(2.5, spec, prepared, tmp_path / "short", roles)  # a state a second
-    spec["training"] |= {"epochs": epochs, "evaluate_every": 20}
-    whole = train(spec, prepared, tmp_path / "whole", **roles).parent
-    out, work = tmp_path / "out", tmp_path / "work"
-    arguments = command(spec, prepared, out, work, roles)
-    reached = [0]
-    while len(reached) <= kills and reached[-1] < 0.6 * epochs:
-        killed(arguments, work, random.uniform(0, 0.15))
-        reached.append(saved_epoch(work))
+    for lasting in (2.5, 10.0, 40.0):  # more where it had become faster, and ended before its kill
+        folder = tmp_path / f"{lasting:g}"
+        epochs = epochs_of(lasting, spec, prepared, folder / "short", roles)  # a state a second
+        spec["training"] |= {"epochs": epochs, "evaluate_every": 20}
+        out, work = folder / "out", folder / "work"
+        arguments = command(spec, prepared, out, work, roles)
+        reached = [0]
+        while len(reached) <= kills and reached[-1] < 0.6 * epochs:
+            killed(arguments, work, random.uniform(0, 0.15))
+            reached.append(saved_epoch(work))
+        if reached[1] < epochs:
+            break
     assert reached == sorted(set(reached))  # each process came further than the one before
     assert reached[1] < epochs
+    whole = train(spec, prepared, tmp_path / "whole", **roles).parent
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert f"goes on after epoch {reached[-1]}\n" in done.stdout
     assert files(out) == files(whole)
