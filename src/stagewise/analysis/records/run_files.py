@@ -62,7 +62,8 @@ class Record:
 class Timing:
     """``timing.json``, as far as results need it: it may differ between equal runs.
 
-    ``total_seconds``: the CPU seconds where these are fewer, as on a busy machine runs wait.
+    ``total_seconds``: of a run on a CPU its CPU seconds where these are fewer, as on a busy machine
+    runs wait.
     """
 
     total_seconds: float
@@ -142,7 +143,8 @@ class RunFiles:
             read_json(file, LARGEST_TIMING), f"{SCHEMAS}/timing.schema.yaml", problem, mend
         )
         total = content["total_seconds"]
-        spent = sum(content.get("cpu_seconds", {}).values()) or total
+        on_cpu = self.record.protocol.get("device") == "cpu"
+        spent = (on_cpu and sum(content.get("cpu_seconds", {}).values())) or total
         facts = {name: content[name] for name in ("device", "python", "torch")}
         return Timing(total_seconds=min(total, spent), **facts)
 

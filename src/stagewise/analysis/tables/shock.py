@@ -11,14 +11,14 @@ from stagewise.analysis.tables.table import Table
 
 POSITION = 4
 """Place among the tables."""
-FACTS = ("path", "task", "step", "weights", "diverged")
+FACTS = ["path", "task", "step", "weights", "diverged", "test_accuracy", "parameters", "macs"]
+"""Columns of the summary that it needs."""
 
 
 def make(results: Results) -> Table:
     """The gradient shock's quantities by arm, tuned arms first, then rate by rate."""
     main = results.main
-    facts = [*FACTS, "test_accuracy", "parameters", "macs"]
-    runs = results.shock.merge(main[facts], on="path")
+    runs = results.shock.merge(main[FACTS], on="path")
     data, shown = [], []
     for part in by_rate(runs):
         data += part.drop(columns=["path", "task", "step"]).to_dict("records")
