@@ -73,6 +73,7 @@ bench: install  ## Measure speed on this machine; writes benchmarks/README.md (a
 	python benchmarks/throughput.py
 	python benchmarks/throughput.py --pairs "resnet50 → resnet18" --steps 2 --out benchmarks/results/throughput-resnet50.json
 	python benchmarks/throughput.py --methods
+	python benchmarks/grouped.py
 	python benchmarks/scaling.py
 	python benchmarks/shipping.py
 	rm -rf work/bench

@@ -253,9 +253,31 @@ def shipping(result: dict[str, Any]) -> str:
     return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
 
 
+def grouped(result: dict[str, Any]) -> str:
+    """A row for each network: milliseconds of a step, and how many times faster than float32."""
+    rows = [
+        {
+            "Network": f"{result['network']}, width {row['width']}",
+            "Exits": row["exits"],
+            "float32, ms": f"{row['float32']:.1f}",
+            "bfloat16, ms": f"{row['bfloat16']:.1f}",
+            "× faster": f"{row['float32'] / row['bfloat16']:.2f}",
+            "bfloat16, in groups too, ms": f"{row['bfloat16, all of it']:.1f}",
+            "× faster than float32": f"{row['float32'] / row['bfloat16, all of it']:.2f}",
+        }
+        for row in result["rows"]
+    ]
+    head = (
+        f"{machine(result)}. Forward and backward, batch {BATCH}, one thread. Ours computes strided"
+        " convolutions in groups (the exits' heads have them) in float32."
+    )
+    return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
+
+
 SECTIONS = {
     "throughput": ("Throughput of one distillation step", throughput),
     "methods": ("One step of each method", methods),
+    "grouped": ("A step of exits in bfloat16", grouped),
     "scaling": ("Growth", scaling),
     "shipping": ("What ships: whole, pruned, eight bits, early exits", shipping),
     "pipeline": ("The default study", pipeline),

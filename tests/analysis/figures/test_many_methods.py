@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from stagewise import catalogue
+from stagewise.analysis.claims.comparison import PairComparison
 from stagewise.analysis.claims.frontier import frontier
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.figures import accuracy, drawing, tradeoff
+from stagewise.analysis.figures import accuracy, drawing, pairwise, tradeoff
 from stagewise.analysis.records.evaluation import evaluate
 from stagewise.analysis.records.study import Study
 from stagewise.analysis.records.summary import summarise
@@ -110,6 +111,26 @@ def test_no_text_is_cut(studies: dict[int, Results], count: int, form: str) -> N
             ratio = drawing.FORMATS[form].ratio
             across, high = figure.get_size_inches()
             assert not ratio or across / high == pytest.approx(ratio), name
+
+
+def test_a_matrix_has_room_for_its_title_names_and_numbers(
+    studies: dict[int, Results], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PairComparison, "title", "wide, target classes")
+    with drawing.style():
+        figure = pairwise.draw(studies[9])
+        assert not cut(figure)
+        [axes] = figure.axes
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        for texts in (axes.texts, axes.get_xticklabels(), axes.get_yticklabels()):
+            boxes = [text.get_window_extent(renderer) for text in texts]
+            assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_a_long_name_has_two_lines_where_they_fit() -> None:
+    assert drawing.method_name("two-stage CE (LP-FT)", 2) == "two-stage CE\n(LP-FT)"
+    assert drawing.method_name(LONG, 2) == "a variant with a\nrather long name…"
+    assert drawing.method_name(LONG) == "a variant with a …"
 
 
 def test_a_text_that_is_cut_is_found() -> None:

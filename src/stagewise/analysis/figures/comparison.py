@@ -25,8 +25,8 @@ CAPTION = (
     "of plain KD, where the records have them. A dagger: the ensemble of exits. A method has one "
     "colour in all figures. {protocol}"
 )
-ROW = 0.185
-"""Height of a method's row, inches."""
+ROW, TWO_LINES = 0.185, 0.25
+"""Height of a method's row, inches: where all names have a line, and where one has two."""
 COST = "cost,\n× KD"
 TITLE: dict[str, Any] = {"fontsize": 7, "fontweight": "normal"}
 
@@ -36,10 +36,14 @@ def draw(results: Results) -> Figure:
     pairs = list(comparisons(results))
     if not pairs:
         return drawing.notice("this study has no methods to compare")
-    heights = [ROW * max(len(pair.ranked), 3) + 1.05 for pair in pairs]
+    names = [[drawing.method_name(pair.names[arm], 2) for arm in pair.ranked] for pair in pairs]
+    heights = [
+        (TWO_LINES if any("\n" in name for name in each) else ROW) * max(len(each), 3) + 1.05
+        for each in names
+    ]
     figure = Figure(figsize=(drawing.width(), sum(heights)))
     parts = figure.subfigures(len(pairs), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for part, pair in zip(parts, pairs, strict=True):
+    for part, pair, shown in zip(parts, pairs, names, strict=True):
         relative = relative_macs(pair).reindex(pair.ranked)
         counted = bool(relative.notna().any())
         ratios = [1.0] * len(pair.references) + [0.5] * counted
@@ -51,9 +55,9 @@ def draw(results: Results) -> Figure:
         if counted:
             _costs(grid[-1], pair, relative)
         means = pair.accuracy.mean()
-        names = [f"{drawing.method_name(pair.names[arm])}  {means[arm]:.1f}" for arm in pair.ranked]
-        grid[0].set_yticks(range(len(names)), names, fontsize=7)
-        grid[0].set_ylim(len(names) - 0.4, -0.6)
+        labels = [f"{name}  {means[arm]:.1f}" for name, arm in zip(shown, pair.ranked, strict=True)]
+        grid[0].set_yticks(range(len(labels)), labels, fontsize=7, linespacing=0.95)
+        grid[0].set_ylim(len(labels) - 0.4, -0.6)
         for axes in grid:
             axes.tick_params(axis="y", length=0)
             axes.grid(axis="y", visible=False)

@@ -60,7 +60,7 @@ BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = (
     "#56b4e9",
 )
 LONGEST = 18
-"""Letters of a method's name where room is short."""
+"""Letters of a line of a method's name where room is short."""
 GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
 OKLAB_TO_CONES = np.array(
     [[0.3963377774, -0.1055613458, -0.0894841775], [0.2158037573, -0.0638541728, -1.2914855480]]
@@ -186,9 +186,15 @@ def _colour(number: int) -> str:
     return "#" + "".join(f"{round(255 * shade):02x}" for shade in shades)
 
 
-def method_name(name: str) -> str:
-    """A method's name where room is short; a dagger marks an ensemble (OtO* is a method)."""
+def method_name(name: str, lines: int = 1) -> str:
+    """A method's name where room is short, in at most so many lines; a dagger marks an ensemble
+    (OtO* is a method)."""
     name = name.replace(" (ensemble)", "†").replace("student alone", "alone")
+    if lines > 1:
+        parts = textwrap.wrap(
+            name, LONGEST, max_lines=lines, placeholder="…", break_on_hyphens=False
+        )
+        return "\n".join(parts)
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 

@@ -1,5 +1,7 @@
 """Every method of a pair against every other, as a matrix."""
 
+from typing import Any
+
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,6 +28,10 @@ DARK = "#232328"
 """Ink on cells, which stay light where the page is dark."""
 MOST_NUMBERS = 12
 """Arms of a matrix whose cells hold numbers."""
+MOST_LETTERS = 12
+"""Of a pair's name that leaves room on the title's line."""
+LARGE = 9.95
+"""Points whose tenths a cell has no room for."""
 
 
 def draw(results: Results) -> Figure:
@@ -57,18 +63,20 @@ def _matrix(axes: Axes, pair: PairComparison) -> None:
             )
             below = 0.18 if few else 0
             if few:
-                text = number(value, 1)
+                text = number(value, 1 if abs(value) < LARGE else 0)
                 axes.text(x, y - 0.1, text, color=DARK, fontsize=5.8, ha="center", va="center")
             if member["p_adjusted"] <= 0.05:
                 axes.plot([x], [y + below + 0.1 * few], "o", color=DARK, markersize=1.8, mew=0)
-    names = [drawing.method_name(pair.names[arm]) for arm in arms]
-    size = 7 if few else 6
-    axes.set_xticks(range(len(arms)), names, rotation=90, fontsize=size)
-    axes.set_yticks(range(len(arms)), names, fontsize=size)
+    names = [drawing.method_name(pair.names[arm], 1 + few) for arm in arms]
+    tight = not few or any("\n" in name for name in names)
+    letters: dict[str, Any] = {"fontsize": 6 if tight else 7, "linespacing": 0.9}
+    axes.set_xticks(range(len(arms)), names, rotation=90, multialignment="left", **letters)
+    axes.set_yticks(range(len(arms)), names, **letters)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.set(xlim=(-0.5, len(arms) - 0.5), ylim=(len(arms) - 0.5, -0.5))
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(f"{pair.title}: row minus column, points")
+    apart = "\n" if len(pair.title) > MOST_LETTERS else " "
+    axes.set_title(f"{pair.title}:{apart}row minus column, points")
