@@ -84,7 +84,7 @@ COUNTS: dict[str, dict[str, int]] = {
     "cifar100-cpu-table": {
         "teachers": 6 * 5,
         "students": 6 * 2,
-        "distillation": 6 * 25,
+        "distillation": 6 * 27,
         "multi_exit": 6 * (12 + 2),
     },
     "function-matching": {"teachers": 2, "students": 6 * 2, "distillation": 6 * 7 * 2},
