@@ -3,11 +3,8 @@ as ours, or in bfloat16 as all others; float32 beside them, all by turns.
 """
 
 import argparse
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -17,6 +14,7 @@ from torch import Tensor, nn
 
 from stagewise.models.layers import GroupedConv2d
 from stagewise.models.store import Architecture, build
+from stagewise.ship.engines import race
 
 NETWORK, WIDTHS, HEADS = "vgg8", (16, 64), "sepatt"
 
@@ -47,21 +45,10 @@ def step(trained: nn.Module, images: Tensor, labels: Tensor, half: bool) -> None
     trained.zero_grad(set_to_none=True)
 
 
-def times(calls: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Milliseconds of a call, medians; all take turns, the first two rounds do not count."""
-    taken: dict[str, list[float]] = {what: [] for what in calls}
-    for _ in range(rounds + 2):
-        for what, call in calls.items():
-            start = time.perf_counter()
-            call()
-            taken[what].append(1000 * (time.perf_counter() - start))
-    return {what: median(each[2:]) for what, each in taken.items()}
-
-
 def main() -> None:
     """Read arguments, time, write the results."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=10)
+    options.add_argument("--rounds", type=int, default=12)
     results = Path(__file__).resolve().parent / "results"
     options.add_argument("--out", type=Path, default=results / "grouped.json")
     arguments = options.parse_args()
@@ -83,7 +70,8 @@ def main() -> None:
             }
             shown = cases["float32"][0](images[:2])
             row = {"width": width, "exits": max(1, len(shown.exits))}
-            rows.append({**row, **times(calls, arguments.rounds)})
+            taken = race(calls, arguments.rounds)
+            rows.append({**row, **{what: each.median for what, each in taken.items()}})
             print(rows[-1])
     keep({"network": NETWORK, "rows": rows}, arguments.out)
 

@@ -27,8 +27,9 @@ TEACHING = {
 def machine(result: dict[str, Any]) -> str:
     """What it was measured on."""
     facts = result["machine"]
+    threads = f"{facts['threads']} thread{'s' * (facts['threads'] != '1')}"
     return (
-        f"{facts['processor']} ({facts['capability']}), {facts['threads']} threads,"
+        f"{facts['processor']} ({facts['capability']}), {threads},"
         f" torch {facts['torch']}, Python {facts['python']}, {facts['date']}"
     )
 
@@ -268,7 +269,7 @@ def grouped(result: dict[str, Any]) -> str:
         for row in result["rows"]
     ]
     head = (
-        f"{machine(result)}. Forward and backward, batch {BATCH}, one thread. Ours computes strided"
+        f"{machine(result)}. Forward and backward, batch {BATCH}. Ours computes strided"
         " convolutions in groups (the exits' heads have them) in float32."
     )
     return f"{head}\n\n{markdown(pd.DataFrame(rows))}"
