@@ -33,7 +33,7 @@ def network(width: int, exits: str | None, kind: type[GroupedConv2d]) -> nn.Modu
     for module in made.modules():
         if isinstance(module, GroupedConv2d):
             module.__class__ = kind
-    return made.to(memory_format=torch.channels_last)
+    return made
 
 
 def step(trained: nn.Module, images: Tensor, labels: Tensor, half: bool) -> None:
