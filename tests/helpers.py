@@ -111,6 +111,17 @@ def features(logits: Tensor, exits: Sequence[Tensor] = ()) -> Features:
     return Features(logits, {}, logits, tuple(exits), tuple(exits))
 
 
+def cast(features: Features, dtype: torch.dtype) -> Features:
+    """As a forward pass in half precision leaves them."""
+    return Features(
+        features.logits.to(dtype),
+        {name: tap.to(dtype) for name, tap in features.taps.items()},
+        features.pooled.to(dtype),
+        tuple(exit_.to(dtype) for exit_ in features.exits),
+        tuple(vectors.to(dtype) for vectors in features.exit_vectors),
+    )
+
+
 def copied(module: torch.nn.Module) -> dict[str, Tensor]:
     """A module's parameters and buffers as they are now."""
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
@@ -234,6 +245,14 @@ def arms(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[str, 
         "oto": (run_spec(**OTO, exits="sepatt"), {"teacher": parents["teacher.exits"]}),
         "phased": (
             run_spec(method={"method": "tskd"}, recipe={"recipe": "phased"}, exits="sepatt"),
+            {"teacher": teacher},
+        ),
+        "frozen_exits": (
+            run_spec(
+                method={"method": "mskd"},
+                recipe={"recipe": "phased", "freeze": True},
+                exits="sepatt",
+            ),
             {"teacher": teacher},
         ),
         "gauss_seidel": (

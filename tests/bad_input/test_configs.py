@@ -150,7 +150,7 @@ CASES: list[Case] = [
     ("gradcam", {"images": 10**9}, "gradcam.images|1000000000|maximum of 100000"),
     ("gradcam", {"enabled": "no"}, "gradcam.enabled|'no'|give a value of type boolean"),
     ("tune", {"rates": []}, "tune.rates|[]|non-empty"),
-    ("tune", {"rates": [0.1]}, "tune.rates|[0.1]|give more rates, or tune.strengths"),
+    ("tune", {"rates": [0.1]}, "tune.rates|[0.1]|give more rates, tune.strengths, or"),
     ("tune", {"rates": [0.1], "strengths": [2]}, "tune.rates|[0.1]|nothing to choose"),
     (
         "tune",

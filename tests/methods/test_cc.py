@@ -5,7 +5,8 @@ torchdistill's ``CCKDLoss`` has the paper's kernel matrices, which is another lo
 
 from typing import Any
 
-from helpers import make, network, task_data, whole_batch
+import torch
+from helpers import features, make, network, task_data, whole_batch
 from oracles import Array, agree, draw, leaf
 from torch import nn
 
@@ -44,3 +45,19 @@ def test_cc_is_the_benchmarks() -> None:
     layers: list[nn.Linear] = [method.embed_student, method.embed_teacher]
     parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
     agree(terms["cc"], [student, teacher, *parameters], formula)
+
+
+def test_equal_vectors_in_equal_embeddings_are_congruent() -> None:
+    """Nothing is to be learnt then; with another embedding there is."""
+    student, teacher = network(), network(seed=1)
+    method = make("cc", student, teacher, task_data(5), feat_dim=3)
+    assert isinstance(method, CC)
+    method.double()
+    vectors = leaf(5, method.embed_student.in_features)
+    given = features(vectors), features(vectors.detach()), whole_batch(task_data(5))
+    assert method(*given)["cc"].item() > 0
+    method.embed_teacher.load_state_dict(method.embed_student.state_dict())
+    loss = method(*given)["cc"]
+    assert loss.item() == 0
+    for slope in torch.autograd.grad(loss, [vectors, *method.embed_student.parameters()]):
+        assert not slope.any()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import copied, make, network, shown, task_data, whole_batch
+from helpers import cast, copied, make, network, shown, task_data, whole_batch
 from torch import Tensor
 
 from stagewise.catalogue import method_needs, method_weights, methods
@@ -46,17 +46,6 @@ def built(name: str, images: int = 8, dtype: torch.dtype = torch.float32) -> Par
 def batch_of(images: int = 8, dtype: torch.dtype = torch.float32) -> Batch:
     batch = whole_batch(task_data(images, size=SIZE))
     return replace(batch, images=batch.images.to(dtype))
-
-
-def cast(features: Features, dtype: torch.dtype) -> Features:
-    """As a forward pass in half precision leaves them."""
-    return Features(
-        features.logits.to(dtype),
-        {name: tap.to(dtype) for name, tap in features.taps.items()},
-        features.pooled.to(dtype),
-        tuple(exit_.to(dtype) for exit_ in features.exits),
-        tuple(vectors.to(dtype) for vectors in features.exit_vectors),
-    )
 
 
 def numbers(terms: Losses) -> dict[str, float]:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import features, make, task_data, whole_batch
+from hypothesis import given, settings
+from hypothesis.strategies import floats, integers
 from oracles import Array, agree, draw, leaf, same, softmax
 
 from stagewise.methods.base import label_loss, soft_target_loss, warmth
@@ -41,16 +43,21 @@ def test_dkd_is_the_papers(temperature: float, term: int) -> None:
     )
 
 
-def test_dkd_adds_up_to_kd() -> None:
-    student, teacher = draw(6, 5, seed=1, scale=3), draw(6, 5, seed=2, scale=3)
-    labels = torch.tensor([0, 4, 2, 2, 1, 3])
-    for z_s, z_t, label in zip(student, teacher, labels, strict=True):
-        one = z_s[None], z_t[None]
-        tckd, nckd = dkd_terms(*one, label[None], 4.0)
-        rest = 1 - (z_t / 4).softmax(0)[label]
-        assert (tckd + rest * nckd).item() == pytest.approx(
-            soft_target_loss(*one, 4.0).item(), rel=1e-10
-        )
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(
+    seed=integers(0, 10_000),
+    classes=integers(2, 100),
+    scale=floats(0.1, 20),
+    temperature=floats(0.5, 20),
+)
+def test_dkd_adds_up_to_kd(seed: int, classes: int, scale: float, temperature: float) -> None:
+    """Image by image: TCKD + (1 - p of the label) NCKD, p the teacher's at this temperature."""
+    z_s, z_t = (draw(1, classes, seed=seed + k, scale=scale) for k in (0, 1))
+    label = torch.tensor([seed % classes])
+    tckd, nckd = dkd_terms(z_s, z_t, label, temperature)
+    others = (z_t / temperature).softmax(1)[0, torch.arange(classes) != label].sum()
+    expected = soft_target_loss(z_s, z_t, temperature).item()
+    assert (tckd + others * nckd).item() == pytest.approx(expected, rel=1e-9, abs=1e-11)
 
 
 @pytest.mark.parametrize("steps", [7, 391, 20_019])

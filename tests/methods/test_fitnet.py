@@ -79,10 +79,11 @@ def test_fitnet_is_the_benchmarks(
     agree(hint_loss(guided, hint), leaves, formula)
 
 
-def test_fitnets_hint_is_the_second_stages_map() -> None:
+@pytest.mark.parametrize("name", ["fitnet", "fitnet_two_stage"])
+def test_fitnets_hint_is_the_second_stages_map(name: str) -> None:
     student, teacher = network(image_size=SIZE), network("vgg8", seed=1, image_size=SIZE)
     data = task_data(8, size=SIZE)
-    method = make("fitnet", student, teacher, data)
+    method = make(name, student, teacher, data)
     of_student, of_teacher, batch = shown(method, whole_batch(data), student, teacher)
     assert of_teacher is not None
     guided = method.get_submodule("regressor")(of_student.taps["stage2"])

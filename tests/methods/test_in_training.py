@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers import (
     FILES,
     FROZEN,
@@ -20,6 +21,7 @@ from helpers import (
     task_data,
     toy_data,
     train,
+    whole_batch,
 )
 
 from stagewise.catalogue import (
@@ -44,14 +46,22 @@ METHODS = sorted(
     for name in methods()
     if method_needs(name).teacher and not method_needs(name).exits and not teacher_part(name)
 )
-"""All that learn from a teacher; those with exits are in ``tests/training``."""
+"""All that learn from a teacher, on one exit."""
+EXITS = sorted(name for name in methods() if method_needs(name).exits)
+PARTS = sorted(name for name in methods() if teacher_part(name) and name not in EXITS)
+"""What is trained on a frozen teacher, beside its exits."""
 SIZE = 16
 """Large enough for maps of more than a pixel behind three stages."""
 
 
-def frozen_teacher(width: int = 4) -> Network:
+LEFT = {"contrast_head": 0.95, "paraphraser": 0.75, "rotation_heads": 0.5}
+"""Share of its first epoch's loss that a part has left at the end, at most. Cosines as logits, of
+16 images, cannot come below 2/3 of chance."""
+
+
+def frozen_teacher(width: int = 4, exits: str | None = None) -> Network:
     options = {"width": width}
-    teacher = network("resnet14", seed=5, image_size=SIZE, options=options)
+    teacher = network("resnet14", seed=5, image_size=SIZE, options=options, exits=exits)
     return teacher.eval().requires_grad_(False)
 
 
@@ -87,26 +97,39 @@ def test_all_that_can_be_learnt_moves_and_the_teacher_does_not(name: str) -> Non
         assert changed(part_before, method.teacher_part) == set()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, *EXITS, *PARTS])
 def test_thirty_two_images_are_learnt_by_heart(name: str) -> None:
-    wide = {"width": 16}
-    student = network(image_size=SIZE, seed=2, options=wide)
-    teacher = frozen_teacher(16 if method_needs(name).same_channels else 4)
+    """A teacher's part learns of a network that stands still, whose batch norm knows the images;
+    its own loss falls."""
+    needs = method_needs(name)
+    head = "sepatt" if needs.exits else None
+    student = network(image_size=SIZE, seed=2, options={"width": 16}, exits=head)
+    exits = "sepatt" if needs.teacher_part == "exits_ce" else None
+    teacher = frozen_teacher(16 if needs.same_channels else 4, exits)
     data = task_data(32, size=SIZE)
+    if name in PARTS:
+        for layer in student.train().modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = None
+        student(whole_batch(data).images)
     weights = method_weights(name)
+    # labels first: what a teacher that was never trained says is not to be learnt
+    by_labels = {n: {"ce": 1.0, "kd": 0.0}.get(n, 0.01 * w) for n, w in weights.items()}
     history = make_trainer(
         student,
         data,
         make_phases(method_recipe(name), epochs=60, lr=0.05),
         method=built(name, student, teacher, data),
-        # labels first: what a teacher that was never trained says is not to be learnt
-        weights={n: {"ce": 1.0, "kd": 0.0}.get(n, 0.01 * w) for n, w in weights.items()},
-        teacher=LiveTeacher(teacher),
+        weights=weights if name in PARTS else by_labels,
+        teacher=LiveTeacher(teacher) if needs.teacher else None,
         batch_size=16,
         crop=0,
         weight_decay=0.0,
     ).run()
-    assert history[-1]["train_accuracy"] == 100
+    if name in PARTS:
+        assert history[-1]["train_loss"] < LEFT[name] * history[0]["train_loss"]
+    else:
+        assert history[-1]["train_accuracy"] == 100
 
 
 # -- as runs -------------------------------------------------------------------------------------
@@ -125,19 +148,37 @@ def teachers(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     """The teacher, and what is trained on it frozen, by the method that needs it."""
     folder = tmp_path_factory.mktemp("teachers")
     plain = train(run_spec(seed=7, network=TEACHER), data, folder / "teacher")
-    found = dict.fromkeys(METHODS, plain)
-    for name in METHODS:
+    found = dict.fromkeys([*METHODS, *EXITS], plain)
+    made: dict[str, Path] = {}
+    for name in found:
         if part := method_needs(name).teacher_part:
-            spec = run_spec(
-                method={"method": part}, recipe=FROZEN, init="parent", seed=7, network=TEACHER
-            )
-            found[name] = train(spec, data, folder / part, init=plain)
+            out = folder / part
+            made[part] = made.get(part) or train(part_spec(part, 7), data, out, init=plain)
+            found[name] = made[part]
     return {"": plain, **found}
 
 
+def part_spec(part: str, seed: int) -> dict[str, Any]:
+    exits = {"exits": "sepatt"} if method_needs(part).exits else {}
+    method = {"method": part}
+    return run_spec(
+        method=method, recipe=FROZEN, init="parent", seed=seed, network=TEACHER, **exits
+    )
+
+
 def spec_of(name: str) -> dict[str, Any]:
+    if name in PARTS:
+        return part_spec(name, 0)
     options = {"negatives": 16} if name == "crd" else {}
-    return run_spec(method={"method": name, **options}, recipe=method_recipe(name))
+    exits = {"exits": "sepatt"} if name in EXITS else {}
+    return run_spec(method={"method": name, **options}, recipe=method_recipe(name), **exits)
+
+
+def parents_of(name: str, teachers: dict[str, Path]) -> dict[str, Path]:
+    """What a method's run is given; a part, the teacher that it is trained on."""
+    if name in PARTS:
+        return {"init": teachers[""]}
+    return {"teacher": teachers[name]} if method_needs(name).teacher else {}
 
 
 @pytest.mark.parametrize("name", ["ft", "hsakd"])
@@ -162,15 +203,16 @@ def test_a_teacher_without_the_part_is_refused(
         train(spec_of(name), data, tmp_path / "run", teacher=teachers[""])
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, *EXITS, *PARTS])
 def test_a_run_stopped_after_every_epoch_ends_with_the_same_bytes(
     teachers: dict[str, Path], data: Path, tmp_path: Path, name: str
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    train(spec_of(name), data, whole, teacher=teachers[name])
+    parents = parents_of(name, teachers)
+    train(spec_of(name), data, whole, **parents)
     for _ in range(spec_of(name)["training"]["epochs"]):
         with suppress(OutOfTime):
-            train(spec_of(name), data, stopped, budget=1e-9, teacher=teachers[name])
+            train(spec_of(name), data, stopped, budget=1e-9, **parents)
     for file in FILES:
         assert (whole / file).read_bytes() == (stopped / file).read_bytes(), file
 

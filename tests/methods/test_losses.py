@@ -8,7 +8,8 @@ import pytest
 import torch
 from helpers import features, make, network, task_data, whole_batch
 from numpy.typing import NDArray
-from oracles import draw, leaf, same
+from oracles import Array, agree, draw, kl, leaf, same
+from oracles import softmax as softmax_by_hand
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
 from torchdistill.losses.mid_level import KDLoss
@@ -172,28 +173,37 @@ def test_kd_is_cross_entropy_and_soft_targets() -> None:
     assert terms["kd"].item() == pytest.approx(by_hand(student, teacher, 2.0), rel=1e-5)
 
 
+def labels_by_hand(z: Array, labels: Array) -> Any:
+    """Mean cross-entropy."""
+    return -np.log(softmax_by_hand(z)[np.arange(len(z)), labels]).mean()
+
+
 def test_a_shuffled_teacher_speaks_of_the_next_image() -> None:
     batch = whole_batch(task_data(6))
-    student, teacher = logits(classes=4, seed=1), logits(classes=4, seed=2)
+    student, teacher = leaf(6, 4, seed=1, scale=3), draw(6, 4, seed=2, scale=3)
     terms = make("kd_shuffled")(features(student), features(teacher), batch)
-    moved = teacher[[5, 0, 1, 2, 3, 4]]
-    assert terms["kd"].item() == pytest.approx(by_hand(student, moved, 4.0), rel=1e-5)
-    assert terms["ce"].item() == pytest.approx(cross_entropy(student, batch.labels).item())
+    moved = teacher[[5, 0, 1, 2, 3, 4]].numpy()
+    agree(terms["kd"], [student], lambda z: kl(moved, z, 4.0))
+    agree(terms["ce"], [student], lambda z: labels_by_hand(z, batch.labels.numpy()))
 
 
 def test_ce_asks_for_no_teacher() -> None:
     batch = whole_batch(task_data(6))
-    student = logits(classes=4)
+    student = leaf(6, 4, scale=3)
     terms = make("ce")(features(student), None, batch)
-    expected = -torch.log_softmax(student.double(), 1)[range(6), batch.labels].mean()
-    assert terms["ce"].item() == pytest.approx(expected.item(), rel=1e-6)
+    agree(terms["ce"], [student], lambda z: labels_by_hand(z, batch.labels.numpy()))
 
 
-def test_exits_ce_sums_over_the_exits() -> None:
+@pytest.mark.parametrize("weights", [(), (0.5, 2.0, 0.25)])
+def test_exits_ce_sums_over_the_exits(weights: tuple[float, ...]) -> None:
     labels = task_data(6).train.labels
-    exits = tuple(logits(classes=4, seed=seed) for seed in range(3))
-    expected = sum(cross_entropy(z, labels).item() for z in exits)
-    assert exits_cross_entropy(exits, labels).item() == pytest.approx(expected, rel=1e-6)
+    exits = tuple(leaf(6, 4, seed=seed, scale=3) for seed in range(3))
+
+    def formula(*z: Array) -> Any:
+        each = [labels_by_hand(one, labels.numpy()) for one in z]
+        return sum(w * one for w, one in zip(weights or (1, 1, 1), each, strict=True))
+
+    agree(exits_cross_entropy(exits, labels, weights), [*exits], formula)
 
 
 def test_mskd_shows_every_exit_the_teachers_output() -> None:

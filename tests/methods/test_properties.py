@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import make, network, shown, task_data, whole_batch
+from helpers import cast, make, network, shown, task_data, whole_batch
 from hypothesis import example, given, settings
-from hypothesis.strategies import floats, integers
+from hypothesis.strategies import floats, integers, sampled_from
 from torch import Tensor
 
-from stagewise.catalogue import method_needs, methods
+from stagewise.catalogue import method_needs, method_options, methods
 from stagewise.methods.base import DistillationMethod, Losses
 from stagewise.models.features import Batch, Features
 
@@ -23,6 +23,8 @@ SEEDS = integers(0, 10_000)
 few = settings(max_examples=4, deadline=None, derandomize=True)
 """A draw takes two networks, so there are few; the same ones in every run of the tests."""
 FAST = {"crd": {"negatives": 32}}
+SOFTENING = {"temperature": 1, "similarity_temperature": 1, "tau": 1, "gamma": -1}
+"""Options that soften, and with which power of a temperature they do."""
 
 NOTHING_TO_LEARN = {
     "at": ("at",),
@@ -62,7 +64,7 @@ ORDERED = {"cc": "cc", "kd_shuffled": "kd"}
 
 
 def built(
-    name: str, seed: int, dtype: torch.dtype = torch.float64
+    name: str, seed: int, dtype: torch.dtype = torch.float64, **options: float
 ) -> tuple[DistillationMethod, Features, Features | None, Batch]:
     """A method in evaluation mode, features of both networks and the batch that it made."""
     needs = method_needs(name)
@@ -70,7 +72,7 @@ def built(
     student = network(seed=seed, exits="sepatt" if needs.exits else None, image_size=SIZE)
     exits = "sepatt" if needs.teacher_part == "exits_ce" else None
     teacher = network(seed=seed + 9, exits=exits, image_size=SIZE) if needs.teacher else None
-    method = make(name, student, teacher, data, **FAST.get(name, {}))
+    method = make(name, student, teacher, data, **{**FAST.get(name, {}), **options})
     for module in (method, student, teacher, method.teacher_part):
         if module is not None:
             module.to(dtype).eval()
@@ -189,22 +191,83 @@ def test_the_order_of_the_batch_means_something_to_neighbours_alone(name: str, s
     assert changed == ({ORDERED[name]} if name in ORDERED else set())
 
 
-@pytest.mark.parametrize("name", EVERY)
-@few
-@given(seed=SEEDS, own=floats(0, 1e6, width=32), others=floats(0, 1e6, width=32))
-@example(seed=0, own=0.0, others=1.0)
-@example(seed=0, own=0.0, others=0.0)
-@example(seed=0, own=1e-10, others=1.0)
-@example(seed=0, own=1e6, others=1e6)
-def test_features_of_any_size_have_finite_losses_and_gradients(
-    name: str, seed: int, own: float, others: float
+def check_finite(
+    method: DistillationMethod, student: Features, teacher: Features | None, batch: Batch
 ) -> None:
-    """Also dead ones, whose lengths are 0. Half types hold no more than 65,504."""
-    method, student, teacher, batch = built(name, seed, torch.float32)
-    features, inputs = leaves(rescaled(student, own))
-    terms = method(features, rescaled(teacher, others) if teacher else None, batch)
+    """Losses, and their gradients by features and parameters."""
+    own, inputs = leaves(student)
+    terms = method(own, teacher, batch)
+    assert {term.dtype for term in terms.values()} == {torch.float32}
     total = torch.stack(list(terms.values())).sum()
     learnt = [*inputs, *method.parameters()]
     slopes = torch.autograd.grad(total, learnt, allow_unused=True)
     assert all(value.isfinite() for value in terms.values())
     assert all(slope.isfinite().all() for slope in slopes if slope is not None)
+
+
+TYPES = sampled_from([torch.float32, torch.bfloat16])
+
+
+@pytest.mark.parametrize("name", EVERY)
+@few
+@given(seed=SEEDS, own=floats(0, 1e6, width=32), others=floats(0, 1e6, width=32), dtype=TYPES)
+@example(seed=0, own=0.0, others=1.0, dtype=torch.float32)
+@example(seed=0, own=0.0, others=0.0, dtype=torch.bfloat16)
+@example(seed=0, own=1e-10, others=1.0, dtype=torch.bfloat16)
+@example(seed=0, own=1e6, others=1e6, dtype=torch.float32)
+@example(seed=0, own=1e6, others=1e6, dtype=torch.bfloat16)
+def test_features_of_any_size_have_finite_losses_and_gradients(
+    name: str, seed: int, own: float, others: float, dtype: torch.dtype
+) -> None:
+    """Also dead ones, whose lengths are 0. Float16 would hold no more than 65,504."""
+    method, student, teacher, batch = built(name, seed, torch.float32)
+    theirs = cast(rescaled(teacher, others), dtype) if teacher else None
+    check_finite(method, cast(rescaled(student, own), dtype), theirs, batch)
+
+
+LIVE = sorted(n for n in EVERY if not method_needs(n).exits)
+"""All but the methods on exits, whose losses of logits of any margin ``test_losses.py`` has."""
+SOFTENED = [
+    pytest.param(name, temperature, id=f"{name}-{temperature:g}")
+    for name in LIVE
+    for temperature in ([0.5, 4.0, 20.0] if {*SOFTENING} & {*method_options(name)} else [1.0])
+]
+
+
+def sure(logits: Tensor, margin: float) -> Tensor:
+    """Logits (B, classes) times what makes the largest of an image ``margin`` more than its
+    least."""
+    return logits * margin / (logits.amax(1) - logits.amin(1))[:, None]
+
+
+def make_heads_sure(method: DistillationMethod, features: Features, margin: float) -> None:
+    """The weights of a method's own classifiers on features, times what makes their answers
+    differ by ``margin``."""
+    heads = getattr(method, "heads", {})
+    for stage, branch in heads.items():
+        answers = branch.resume(stage, features.taps)
+        by = margin / (answers.amax(1) - answers.amin(1)).mean()
+        for values in branch.classifier.parameters():
+            values.mul_(by)
+
+
+@pytest.mark.parametrize(("name", "temperature"), SOFTENED)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_classifiers_of_any_margin_have_finite_losses_and_gradients(
+    name: str, temperature: float, dtype: torch.dtype
+) -> None:
+    """Those of both networks, of the method and of the teacher's part; the teacher is sure of what
+    the student finds least likely."""
+    own = {key: temperature**power for key, power in SOFTENING.items()}
+    options = {key: value for key, value in own.items() if key in method_options(name)}
+    method, student, teacher, batch = built(name, 0, torch.float32, **options)
+    for margin in (20.0, 100.0, 500.0):
+        logits = sure(student.logits, margin)
+        with torch.no_grad():
+            make_heads_sure(method, student, margin)
+            if teacher:
+                teacher = teacher._replace(logits=-logits)
+                if method.teacher_part:
+                    make_heads_sure(method.teacher_part, teacher, margin)
+        theirs = cast(teacher, dtype) if teacher else None
+        check_finite(method, cast(student._replace(logits=logits), dtype), theirs, batch)

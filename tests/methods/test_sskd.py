@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import make, network, shown, task_data, whole_batch
-from oracles import Array, agree, draw, leaf, softmax
+from helpers import features, make, network, shown, task_data, whole_batch
+from oracles import Array, agree, draw, leaf, rectified, softmax
 from torch import Tensor
 from torchdistill.losses.mid_level import SSKDLoss
 
@@ -99,15 +99,18 @@ def test_sskd_is_torchdistills(share: float) -> None:
 
 
 def test_the_teachers_head_is_taught_to_find_the_own_image() -> None:
-    student, teacher = network(image_size=SIZE), network("vgg8", seed=1, image_size=SIZE)
-    data = task_data(8, size=SIZE)
-    part = make("sskd", student, teacher, data).teacher_part
-    assert part is not None
-    of_teacher, _, seen = shown(part, whole_batch(data), teacher.eval(), None)
-    embedded = part.get_submodule("projection")(of_teacher.pooled).detach().double().numpy()
-    rows = np.arange(24)
-    expected = -np.log(softmax(cosines(embedded))[rows, rows % 8]).mean()
-    assert part(of_teacher, None, seen)["ce"].item() == pytest.approx(float(expected), rel=1e-5)
+    teacher, data = network(image_size=SIZE), task_data(4, size=SIZE)
+    part = make("contrast_head", teacher, None, data).double()
+    vectors = leaf(16, teacher.eval()(whole_batch(data).images).pooled.shape[1])
+    loss = part(features(vectors), None, part.views(whole_batch(data)))["ce"]
+
+    def formula(pooled: Array, *layers: Array) -> Any:
+        w_1, b_1, w_2, b_2 = layers
+        embedded = rectified(pooled @ w_1.T + b_1) @ w_2.T + b_2
+        rows = np.arange(12)
+        return -np.log(softmax(cosines(embedded))[rows, rows % 4]).mean()
+
+    agree(loss, [vectors, *part.get_submodule("projection").parameters()], formula)
 
 
 def test_what_the_teacher_places_worst_is_left_out() -> None:

@@ -61,6 +61,17 @@ def test_tuned_variants_differ_from_their_arm_in_the_rate_alone() -> None:
             assert run.parents == original.parents
 
 
+def test_arms_may_have_grids_of_their_own_alone() -> None:
+    wider = {"distillation/vgg.kd": {"strengths": [0.3, 1.0]}}
+    runs = plan(edited("tune", {"rates": [0.1], "wider": wider})).runs.values()
+    tried = {
+        (run.labels["tuned_arm"], run.labels["strength"])
+        for run in runs
+        if "tuned_arm" in run.labels
+    }
+    assert tried == {("distillation/vgg.kd", 0.3), ("distillation/vgg.kd", 1.0)}
+
+
 def test_two_stages_are_tuned_with_every_rate_of_the_first() -> None:
     tune = {"rates": RATES, "stage1_rates": [0.1, 0.3]}
     arm = "two_stage/resnet.kd"

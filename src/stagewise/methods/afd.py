@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize, relu
 
 from stagewise.declarations import Needs
 from stagewise.errors import check_range
-from stagewise.methods._connectors import block_maps
+from stagewise.methods._connectors import block_maps, energy
 from stagewise.methods.base import (
     DistillationMethod,
     Losses,
@@ -30,9 +30,9 @@ NEEDS = Needs(teacher=True, teacher_taps=True, blocks=True)
 WEIGHTS = {"ce": 1.0, "kd": 0.9, "afd": 200.0}
 
 
-def value(energy: Tensor) -> Tensor:
+def value(energies: Tensor) -> Tensor:
     """(B, H·W) of length 1: a map's mean squares over channels, (B, H, W)."""
-    return normalize(energy.flatten(1))
+    return normalize(energies.flatten(1))
 
 
 def afd_loss(student: list[Tensor], teacher: list[Tensor], attention: Tensor) -> Tensor:
@@ -41,15 +41,15 @@ def afd_loss(student: list[Tensor], teacher: list[Tensor], attention: Tensor) ->
     ``student`` and ``teacher``: maps (B, C, H, W) of S and T blocks; the student's are
     average-pooled to each teacher block's size. ``attention``: (B, T, S).
     """
-    energies = [tap.square().mean(1) for tap in student]
+    energies = [energy(tap) for tap in student]
     pooled: dict[tuple[int, int], Tensor] = {}
     distances = []
-    for energy in (tap.square().mean(1) for tap in teacher):
-        size = energy.shape[1], energy.shape[2]
+    for theirs in map(energy, teacher):
+        size = theirs.shape[1], theirs.shape[2]
         if size not in pooled:
             resized = [value(adaptive_avg_pool2d(each, size)) for each in energies]
             pooled[size] = torch.stack(resized, dim=1)
-        distances.append((pooled[size] - value(energy)[:, None]).square().mean(2))
+        distances.append((pooled[size] - value(theirs)[:, None]).square().mean(2))
     return (attention * torch.stack(distances, dim=1)).sum((1, 2)).mean()
 
 

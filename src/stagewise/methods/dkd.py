@@ -3,8 +3,9 @@
 arXiv 2203.08679, section 3: KL(p^t ‖ p^s) = TCKD + (1 - p^t_target) · NCKD. TCKD compares how sure
 both are of the label, NCKD what they think of the other classes, and each gets a weight of its own:
 ``tckd`` is the paper's α, 1; ``nckd`` its β, by pair 8 (the default: resnet32x4-resnet8x4, mobile
-students), 6 (VGG13-VGG8, WRN40-2 and its students) or 2 (resnet56-resnet20, resnet110-resnet32).
-The warm-up is the code's: both parts grow from 1/20 in the first epoch to 1 in the twentieth.
+students), 6 (VGG13 and WRN40-2 with all their students) or 2 (resnet56-resnet20,
+resnet110-resnet32). The warm-up is the code's: both parts grow from 1/20 in the first epoch to 1 in
+the twentieth.
 """
 
 import torch

@@ -1,5 +1,5 @@
 """The page of all methods, ``docs/methods.md``: what each needs and costs, and what its file says
-of its paper.
+of its paper, with ``papers/methods.yaml`` in short.
 
 Costs are counted on torch's ``meta`` device in one step of each phase of WRN-40-2 → WRN-16-2 as the
 papers' benchmark has it. No clock is read, so the page is the same on every machine.
@@ -20,6 +20,7 @@ from stagewise.declarations import Needs
 from stagewise.methods.base import make_method
 from stagewise.models.features import Network
 from stagewise.models.store import Architecture, build, seeded
+from stagewise.papers.methods import Origin, origin
 from stagewise.recipes.base import make_phases
 from stagewise.runs.start import make_part, make_setup
 from stagewise.study.spec import Training
@@ -28,13 +29,15 @@ from stagewise.training.cost import training_effort
 TEACHER, STUDENT = "wrn40-2", "wrn16-2"
 CLASSES, SIZE, IMAGES = 100, 32, 50_000
 SETTINGS = Training(epochs=240, batch_size=64)
-COMMON = "test_losses"
-"""The tests of plain losses."""
-HEADER = ("Method", "File", "Needs", "Weights", "Extra parameters", "Training", "Before it")
+HEADER = (
+    *("Method", "File", "Paper", "Needs", "Weights", "Whose", "Extra parameters", "Training"),
+    *("Before it", "Oracle", "Paper, code and here disagree"),
+)
 
 PREAMBLE = f"""# The methods
 
-`make method-docs` writes this page from the methods' files; nothing in it is typed by hand.
+`make method-docs` writes this page from the methods' files and from
+[methods.yaml](../src/stagewise/papers/methods.yaml); nothing in it is typed by hand.
 
 A method is a file of [src/stagewise/methods](../src/stagewise/methods): its loss as a function,
 what it needs, its weights. Name any of them in `distillation: {{methods: […]}}` (those that need
@@ -46,7 +49,8 @@ own. The terms `ce` (labels) and `kd` (the teacher's softened answers) are those
 {SETTINGS.epochs} epochs of {TEACHER} → {STUDENT}, batches of {SETTINGS.batch_size}, by the method's
 own recipe, the teacher asked at every step. Methods that need logits or pooled vectors alone take
 less here, from a table of answers. What is trained on the teacher *before it* is named, not
-counted. *Extra parameters* are trained beside the student and thrown away.
+counted. *Extra parameters* are trained beside the student and thrown away. *Whose* the default
+weights are; *oracle*: what the loss is checked against, with the test's file.
 """
 
 
@@ -110,7 +114,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _cells(name: str) -> list[str]:
     """A method's row."""
-    needs, found = catalogue.method_needs(name), cost(name)
+    needs, found, own = catalogue.method_needs(name), cost(name), origin(name)
     recipe = catalogue.method_recipe(name)["recipe"]
     before = []
     if needs.teacher_part:
@@ -121,12 +125,32 @@ def _cells(name: str) -> list[str]:
     return [
         f"[{catalogue.method_title(name)}](#{name})",
         f"`{name}`",
+        _paper(own),
         ", ".join(_needs(needs)) or "labels",
         ", ".join(f"{term} {weight:g}" for term, weight in weights.items()),
+        own.weights or "–",
         f"{found.parameters:,}" if found.parameters else "–",
         f"{found.macs / cost('kd').macs:.2f} ×",
         "; ".join(before) or "–",
+        f"{own.oracle}: {_link(_test_of(own)[0])}",
+        own.differs or "–",
     ]
+
+
+def _paper(own: Origin) -> str:
+    """Who and when, with its address where that is known."""
+    linked = f"[{own.paper}](https://arxiv.org/abs/{own.arxiv})"
+    return linked if own.arxiv else own.paper or "–"
+
+
+def _test_of(own: Origin) -> tuple[str, str]:
+    """File and function."""
+    file, _, function = own.test.partition("::")
+    return file, function
+
+
+def _link(file: str) -> str:
+    return f"[{file}](../tests/methods/{file})"
 
 
 def _needs(needs: Needs) -> list[str]:
@@ -146,21 +170,12 @@ def _needs(needs: Needs) -> list[str]:
 
 def _section(name: str, tests: Path) -> str:
     """What a method's file says of it, and what it is checked against."""
-    file = _tests_of(name, tests)
-    said, checked = _docstring(catalogue.methods()[name]), _docstring(file)
+    file, function = _test_of(origin(name))
+    said, checked = _docstring(catalogue.methods()[name]), _docstring(tests / file)
     return (
         f'<a id="{name}"></a>\n\n## {catalogue.method_title(name)}\n\n{said}\n\n'
-        f"*Checked* in [{file.name}](../tests/methods/{file.name}): {checked}\n"
+        f"*Checked* by `{function}` in {_link(file)}: {checked}\n"
     )
-
-
-def _tests_of(name: str, folder: Path) -> Path:
-    """The test file of a method's own, or the first one that names it; the common one before all
-    others, and where none does."""
-    files = [folder / f"{COMMON}.py", *sorted(folder.glob("test_*.py"))]
-    own = folder / f"test_{name}.py"
-    named = [file for file in files if f'"{name}"' in file.read_text(encoding="utf-8")]
-    return own if own.is_file() else [*named, files[0]][0]
 
 
 def _docstring(path: Path) -> str:

@@ -11,7 +11,7 @@ from stagewise.errors import UserError
 from stagewise.study.config import Config
 from stagewise.study.config.results import Tune, Wider
 from stagewise.study.planned import Plan, PlannedRun, at_rate
-from stagewise.study.spec import STILL, TrainSpec
+from stagewise.study.spec import REWOUND, STILL, TrainSpec
 from stagewise.study.steps.arms import has_strength, strengthened, with_stage1
 from stagewise.study.steps.compression import compression
 from stagewise.study.steps.distillation import distillation
@@ -122,4 +122,4 @@ def _in_two_stages(spec: TrainSpec) -> bool:
 def _has_rate(run: PlannedRun, spec: TrainSpec) -> bool:
     """Whether the learning rate of a run has any effect, and is its own."""
     own = "common_rate" not in run.labels and not run.partner
-    return spec.recipe["recipe"] not in STILL and own
+    return spec.recipe["recipe"] not in (*STILL, REWOUND) and own

@@ -24,6 +24,8 @@ Entry = dict[str, Any]
 REESTIMATION, AS_IS = "reestimate_batch_norm", "as_is"
 STILL = (REESTIMATION, AS_IS)
 """The recipes that move no weight, so that a rate has no effect."""
+REWOUND = "rewound"
+"""The recipe whose rate is that of an earlier training."""
 
 
 def stated(default: Any) -> Any:

@@ -100,9 +100,24 @@ def test_training_is_counted_relative_to_plain_kd(many: Results) -> None:
     assert others.data.set_index("arm")["training_macs_to_kd"]["distillation/wide.crd"] == 1.5
 
 
+@pytest.mark.parametrize("name", ["accuracy", "fidelity", "order"])
+def test_training_stands_beside_accuracy_in_other_tables_too(many: Results, name: str) -> None:
+    table = make_table(name, many)
+    relative = table.data.set_index("arm")["training_macs_to_kd"]
+    compared = make_table("comparison", many).data.set_index("arm")["training_macs_to_kd"]
+    known = relative[relative.notna()]
+    assert {"distillation/wide.kd", "distillation/wide.crd"} <= {*known.index}
+    assert known.to_dict() == compared[known.index].to_dict()
+    shown = dict(zip(relative.index, table.shown["Training MACs, × KD"], strict=True))
+    assert shown["distillation/wide.crd"] == "1.50"
+    assert shown.get("teachers/wide", "–") == "–", "it is given"
+
+
 def test_records_of_before_training_was_counted_have_a_dash(make_results: Any) -> None:
-    table = make_table("comparison", make_results(accuracy, **MANY))
+    results = make_results(accuracy, **MANY)
+    table = make_table("comparison", results)
     assert set(table.shown["Training MACs, × KD"]) == set(table.shown["Extra parameters"]) == {"–"}
+    assert set(make_table("accuracy", results).shown["Training MACs, × KD"]) == {"–"}
 
 
 def test_the_config_says_what_is_compared_with_what(many: Results) -> None:

@@ -33,7 +33,9 @@ def measured(treatment: Side, control: Side | None) -> tuple[dict[int, float], l
     contrast = Contrast("x", "headline", "difference", treatment, control)
     book = ClaimBook(0.3, {}, (Claim("X", *[""] * 7, (contrast,)),), {})
     no_shock = pd.DataFrame(columns=["arm", "seed", "path"])
-    runs = SUMMARY.drop_duplicates("path").assign(parents=[{}] * SUMMARY["path"].nunique())
+    runs = SUMMARY.drop_duplicates("path").assign(
+        parents=[{}] * SUMMARY["path"].nunique(), family=""
+    )
     found = measure_contrasts(book, ["p", "q"], [], runs, SUMMARY, no_shock).measured
     assert list(found) == [("X", "x", "p")], "pair q has no runs"
     return found["X", "x", "p"].differences.to_dict(), found["X", "x", "p"].runs(0)
@@ -67,7 +69,9 @@ def test_of_several_arms_the_best_on_validation_is_taken() -> None:
     contrast = Contrast("x", "headline", "difference", TEACHER, several)
     book = ClaimBook(0.3, {}, (Claim("X", *[""] * 7, (contrast,)),), {})
     no_shock = pd.DataFrame(columns=["arm", "seed", "path"])
-    runs = SUMMARY.drop_duplicates("path").assign(parents=[{}] * SUMMARY["path"].nunique())
+    runs = SUMMARY.drop_duplicates("path").assign(
+        parents=[{}] * SUMMARY["path"].nunique(), family=""
+    )
     runs["seed"] = SUMMARY.loc[runs.index, "seed"].replace(7, 0)
     rows = SUMMARY.assign(seed=SUMMARY["seed"].replace(7, 0))
     for better in ("a", "b"):

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagewise.analysis.claims.recovery import BETTER, DOINGS, Point, points
+from stagewise.analysis.claims.frontier import usable
+from stagewise.analysis.claims.recovery import BETTER, DOINGS, Doing, Point, points
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import paired, ratio_of_means
+from stagewise.analysis.tables import pruning
 
 Make = Callable[..., Results]
 RECOVER = ["bn", "ce", "kd", "two_stage_kd", "scratch_kd"]
@@ -69,6 +71,40 @@ def test_each_arm_is_taken_at_the_rates_that_validation_prefers(make_results: Ma
     }
     assert point.effect(DOINGS["kd"]).mean == pytest.approx(82 - 70)
     assert point.effect(DOINGS["sparsity"]).mean == pytest.approx(85 - 94)
+
+
+def test_claims_take_each_arm_at_the_rates_that_validation_prefers(make_results: Make) -> None:
+    measured = make_results(level, noise=0.0, **CONFIG).contrasts.measured[
+        "A4", "KD − CE after 2× pruning", "p"
+    ]
+    recovered = "recovery/p.baseline.l2-2x"
+    assert measured.arms == (f"{recovered}.kd.low", f"{recovered}.ce")
+    assert measured.effect().mean == pytest.approx(82 - 70)
+    assert f"{recovered}.kd.low is the best of 2 on validation images" in measured.note
+
+
+def test_fronts_take_each_arm_at_the_rates_that_validation_prefers(make_results: Make) -> None:
+    main = make_results(level, **CONFIG).main
+    rows = usable(main)
+    arms = {*rows.loc[rows["recovery"] != "", "arm"]}
+    shapes = [f"l2-{ratio}x" for ratio in (2, 4)]
+    kept = [f"{shape}.{name}" for shape in shapes for name in ("ce", "two_stage_kd", "scratch_kd")]
+    kept += [f"{shape}.kd.low" for shape in shapes] + ["dense.kd.low"]
+    assert arms == {f"recovery/p.baseline.{name}" for name in kept}
+    others = main["recovery"] == ""
+    assert {*main.loc[others, "arm"]} >= {*rows["arm"]} - arms
+
+
+def test_the_fair_opponent_in_the_table_has_the_same_rates(make_results: Make) -> None:
+    results = make_results(level, **CONFIG)
+    table = pruning.make(results).data.set_index("arm")
+    fair = Doing("fair", "kd", "kd", dense=True)
+    for point in points(results):
+        if point.family != BETTER:
+            row = table.loc[point.arms["kd"]["arm"].iloc[0]]
+            effect = point.effect(fair)
+            found = row[["fair_difference", "fair_low", "fair_high"]].to_list()
+            assert found == pytest.approx([effect.mean, effect.low, effect.high])
 
 
 def test_what_a_study_lacks_has_no_value(make_results: Make) -> None:

@@ -139,6 +139,23 @@ def test_the_script_warns_once(
     assert lines[0].startswith("warning: toy: ")
 
 
+def test_a_variant_that_is_trained_otherwise_has_no_published_twin(
+    cifar: Callable[..., Results],
+) -> None:
+    """Images or a recipe of its own make it another thing; a weight or a temperature does not."""
+    variants = {
+        "kd_star": {"method": "kd", "training": {"auto_augment": True}},
+        "kd_hot": {"method": "kd", "temperature": 8.0},
+        "kd_frozen": {"method": "kd", "recipe": {"recipe": "frozen_backbone"}},
+    }
+    steps = {"pairs": ["r56-r20"], "methods": ["kd", *variants]}
+    results = cifar(pairs={"r56-r20": PAIR}, methods=variants, distillation=steps)
+    arms = {*make_table("published", results).data["arm"]}
+    assert arms & {f"distillation/r56-r20.{name}" for name in variants} == {
+        "distillation/r56-r20.kd_hot"
+    }
+
+
 def test_a_control_is_no_pairs_student(cifar: Callable[..., Results]) -> None:
     wide = {**PAIR, "wide": {"network": "resnet20", "width": 17}}
     exits = {"pairs": ["r56-r20"], "controls": ["wide", "twice"]}

@@ -21,13 +21,18 @@ def test_ways_of_recovery_differ_in_one_thing_each() -> None:
         assert same == {label}
         plain = specs[label]
         assert replace(specs[f"two_stage_{label}"], recipe=plain.recipe) == plain
-        assert replace(specs[f"rewound_{label}"], recipe=plain.recipe) == plain
+        rewound = specs[f"rewound_{label}"]
+        back = replace(rewound, recipe=plain.recipe, training=plain.training)
+        assert back == plain
+        assert replace(rewound.training, lr=plain.training.lr) == plain.training
         assert specs[f"rewound_{label}"].recipe == {"recipe": "rewound", "of": 30}
     assert specs["self_kd"] == specs["kd"]
     assert (runs["kd"].parents["teacher"], runs["self_kd"].parents["teacher"]) == (teacher, dense)
     epochs = {name: spec.training.epochs for name, spec in specs.items()}
     assert {epochs.pop(name) for name in ways} == {10}
     assert epochs == {"scratch_ce": 30, "scratch_ce_macs": 4 * 30 + 10, "scratch_kd": 30 + 10}
+    dense, extra, ratio = 30, 10, 4  # an epoch of the shape costs a fourth of one of the dense
+    assert epochs["scratch_ce_macs"] / ratio == dense + extra / ratio, "as many MACs as recovery"
     assert {specs[name].init for name in new} == {"shape"}
 
 
@@ -89,6 +94,31 @@ def test_families_are_the_same_arms_at_other_rates() -> None:
     lower = arm("recovery/resnet.baseline.l2-4x.kd.low", among=found)
     assert usual.spec.training.lr == 0.3
     assert lower.spec == replace(usual.spec, training=replace(usual.spec.training, lr=0.003))
+
+
+def test_a_rewound_rate_is_the_dense_students() -> None:
+    """In no family, by no pattern, tuned with the dense student; but an arm's own entry holds."""
+    name = "recovery/resnet.baseline.l2-4x.rewound_kd"
+
+    def planned(**more: Any) -> dict[str, Any]:
+        def change(raw: dict[str, Any]) -> None:
+            raw["pruning"][0]["recover"] = ["kd", "rewound_kd"]
+            raw["recovery"] |= {"families": {"low": {"lr": 0.003}}}
+            raw["recovery"]["training"]["lr"] = 0.007
+            raw |= more
+
+        return plan(change).runs
+
+    def rate(rates: dict[str, float]) -> float:
+        return planned(learning_rates=rates)[f"runs/toy/{name}/seed-0"].spec.training.lr
+
+    dense = planned()["runs/toy/students/resnet.baseline/seed-0"].spec.training.lr
+    assert rate({}) == rate({"recovery/*": 0.4}) == dense != 0.007
+    assert rate({"students/resnet.baseline": 0.2}) == 0.2
+    assert rate({"students/resnet.baseline": 0.2, name: 0.4}) == 0.4
+    assert f"runs/toy/{name}.low/seed-0" not in planned()
+    tuned = planned(tune={"rates": [0.1, 0.2]}).values()
+    assert name not in {run.labels.get("tuned_arm") for run in tuned}
 
 
 def test_recovery_arms_have_the_same_budget() -> None:

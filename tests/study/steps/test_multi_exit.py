@@ -71,14 +71,20 @@ def test_two_networks_of_an_ensemble_share_no_seed_with_any_run(replicates: str)
         assert run.seed == first.seed
 
 
-def test_a_second_network_has_the_rate_of_the_first() -> None:
+def test_a_second_network_has_the_rate_and_the_loss_weights_of_the_first() -> None:
     def change(raw: dict[str, Any]) -> None:
         with_controls(raw)
         raw["learning_rates"] = {"distillation/resnet.kd": 0.3}
+        raw["strengths"] = {"distillation/resnet.kd": 3.0}
         raw["claims_tested"] = ["B1b"]
 
     study = plan(change)
-    assert arm("multi_exit/resnet.kd_twice", among=study).spec.training.lr == 0.3
+    first, second = (
+        arm(name, among=study).spec
+        for name in ("distillation/resnet.kd", "multi_exit/resnet.kd_twice")
+    )
+    assert second == replace(first, seed=second.seed)
+    assert (second.training.lr, second.weights) == (0.3, {"kd": 2.7})
     assert arm("multi_exit/resnet.kd_wide", among=study).spec.training.lr != 0.3
     told = [line for line in find_warnings(study) if "alone; tune" in line]
     assert len(told) == 2, "MSKD was not tuned, and KD was, once and twice"

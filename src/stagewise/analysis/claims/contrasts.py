@@ -1,7 +1,9 @@
 """Differences between arms, seed by seed, with the runs behind each.
 
-Arms are paired by seed. A teacher that serves all seeds is, as a control, a constant: its own
-variation is not seen, and the note says so. A seed without a value is named, not passed over.
+An arm that the study repeats at other rates (``recovery.families``) stands at those that are best
+on validation images. Arms are paired by seed. A teacher that serves all seeds is, as a control, a
+constant: its own variation is not seen, and the note says so. A seed without a value is named, not
+passed over.
 """
 
 from collections.abc import Iterator, Sequence
@@ -154,14 +156,15 @@ def measure_contrasts(
     """Every contrast in every pair, and at every common rate, that has its arms, in the order of
     the book.
 
-    ``runs``: the plan's (arm, seed, path, parents). ``shock``: a row per run that logged the
-    gradient shock (``shock_table``).
+    ``runs``: the plan's (arm, seed, path, parents, family). ``shock``: a row per run that logged
+    the gradient shock (``shock_table``).
     """
     study = _Study(
         {str(arm): part for arm, part in runs.groupby("arm", sort=False)},
         {str(arm): part for arm, part in summary.groupby("arm", sort=False)},
         {str(arm): part for arm, part in shock.assign(exit=FINAL).groupby("arm", sort=False)},
         {*runs["path"]},
+        {*runs["family"]} - {""},
     )
     found = Contrasts()
     for claim in book.claims:
@@ -184,26 +187,33 @@ def measure_contrasts(
 
 @dataclass(frozen=True)
 class _Study:
-    """Rows by arm: of the plan, of the summary, of the shock's table; all paths of runs."""
+    """Rows by arm: of the plan, of the summary, of the shock's table; all paths of runs, and all
+    families of rates."""
 
     runs: dict[str, pd.DataFrame]
     accuracies: dict[str, pd.DataFrame]
     shock: dict[str, pd.DataFrame]
     paths: set[str]
+    families: set[str]
+
+    def there(self, side: Side, pair: str) -> list[str]:
+        """The arms of a side in a pair that the study has, each followed by its families."""
+        suffixes = ["", *(f".{family}" for family in sorted(self.families))]
+        named = (f"{arm}{suffix}" for arm in side.arms(pair) for suffix in suffixes)
+        return [arm for arm in named if arm in self.runs]
 
     def chosen(self, side: Side, pair: str) -> str:
         """The side's arm in a pair: of several the best on validation; empty where the study lacks
         it."""
-        arms = [arm for arm in side.arms(pair) if arm in self.runs]
+        arms = self.there(side, pair)
         return max(arms, key=self._validated) if len(arms) > 1 else "".join(arms)
 
     def choices(self, sides: Sequence[Side], pair: str) -> Iterator[str]:
-        """What was taken where a side names several arms."""
+        """What was taken where a side names several arms, or has several families."""
         for side in sides:
-            there = [arm for arm in side.arms(pair) if arm in self.runs]
-            if len(side.arms(pair)) > 1:
-                chosen = self.chosen(side, pair)
-                yield f"{chosen} is the best of {len(there)} on validation images"
+            count = len(self.there(side, pair))
+            if count > 1 or len(side.arms(pair)) > 1:
+                yield f"{self.chosen(side, pair)} is the best of {count} on validation images"
 
     def _validated(self, arm: str) -> float:
         """Mean accuracy on validation images; where it has none, below all others."""

@@ -55,18 +55,24 @@ def runs_by_rate(results: Results) -> Iterator[tuple[str, float, pd.DataFrame]]:
 
 def sentences(results: Results, measure: str) -> Iterator[str]:
     """What was found of a measure at every rate that has an interval, in a sentence each."""
-    name, log = MEASURES[measure].name, MEASURES[measure].unit == "ratio"
+    log = MEASURES[measure].unit == "ratio"
     for pair, rate, runs in runs_by_rate(results):
-        found = within_arms(runs, measure, log=log)
-        if found.low == found.low:
-            what = "is not shown to go with accuracy"
-            if found.low > 0 or found.high < 0:
-                what = f"goes with {'more' if found.r > 0 else 'less'} accuracy"
-            where = "at tuned rates" if rate != rate else f"at rate {rate:g}"
-            yield (
-                f"Over the seeds of a network, a larger {name} {what} ({pair}, {where}: correlation"
-                f" {found.told}, {found.n} runs of {found.arms} networks)."
-            )
+        if said := sentence_within(pair, rate, measure, within_arms(runs, measure, log=log)):
+            yield said
+
+
+def sentence_within(pair: str, rate: float, measure: str, found: Within) -> str:
+    """What was found of a measure at a rate; empty where that has no interval."""
+    if found.low != found.low:
+        return ""
+    what = "is not shown to go with accuracy"
+    if found.low > 0 or found.high < 0:
+        what = f"goes with {'more' if found.r > 0 else 'less'} accuracy"
+    where = "at tuned rates" if rate != rate else f"at rate {rate:g}"
+    return (
+        f"Over the seeds of a network, a larger {MEASURES[measure].name} {what} ({pair}, {where}:"
+        f" correlation {found.told}, {found.n} runs of {found.arms} networks)."
+    )
 
 
 def within_arms(runs: pd.DataFrame, measure: str, *, log: bool) -> Within:

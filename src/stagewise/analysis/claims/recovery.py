@@ -99,6 +99,16 @@ def points(results: Results) -> Iterator[Point]:
                 yield Point(*named, dense, pruned, arms, beside.get(family, {}))
 
 
+def at_better_rates(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of networks with each recovery at one family of rates, the best on validation images."""
+    arms = ["pair", "chain", "criterion", "ratio", "recovery"]
+    kept = []
+    for _, part in rows.groupby([*arms, "step"], sort=False, dropna=False):
+        families = [family for _, family in part.groupby("family", sort=False)]
+        kept += [max(families, key=_validated)] if (part["family"] != "").any() else [part]
+    return rows.loc[rows.index.isin(pd.concat(kept).index)] if kept else rows
+
+
 def _by_family(rows: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
     """Family of rates → recovery → rows; with ``BETTER`` last where there are several."""
     found: dict[str, dict[str, pd.DataFrame]] = {}

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from stagewise.analysis.claims.recovery import at_better_rates
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.figures import drawing
 from stagewise.analysis.figures.drawing import GREY, INK, PAPER
@@ -19,7 +20,8 @@ CAPTION = (
     "Accuracy against multiply-adds for dense, pruned and recovered networks, mean and 95 % t "
     "interval (n = {n}): up and left is better. A number is the value of a point below the axis, "
     "and “not trained again” what pruning alone leaves. The fair opponent of a recovered network "
-    "is the dense one with the same extra KD. {protocol}"
+    "is the dense one with the same extra KD. Of several rates of a recovery that best on "
+    "validation images. {protocol}"
 )
 MARKS = {"ce": "P", "kd": "*", "kd_throughout": "X", "group_sl": "h"}
 """What the dense network learnt by → its mark."""
@@ -28,7 +30,7 @@ MARKS = {"ce": "P", "kd": "*", "kd_throughout": "X", "group_sl": "h"}
 def draw(results: Results) -> Figure:
     """Accuracy against MACs for the dense student, pruned and recovered networks."""
     main = results.main
-    chained = main[(main["chain"] != "") & (main["family"] == "")]
+    chained = at_better_rates(main[main["chain"] != ""])
     if chained.empty:
         return drawing.notice("this study prunes no network")
     parts = list(chained.groupby(["pair", "chain"], sort=False))

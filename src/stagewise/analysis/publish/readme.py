@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from stagewise import catalogue
 from stagewise.analysis.claims.answers import KINDS, NOT_RUN, answers, tally
+from stagewise.analysis.claims.mechanism import Within, sentence_within
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.wording import effect, read_claims
 from stagewise.analysis.figures.captions import caption
@@ -17,7 +19,7 @@ from stagewise.analysis.report.answer import Advice, advise
 from stagewise.analysis.tables.files import markdown
 from stagewise.errors import UserError
 from stagewise.files import read_text
-from stagewise.papers.claims import UNITS
+from stagewise.papers.claims import UNITS, load_claims
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 SHOWN = {
@@ -112,12 +114,37 @@ def tries_claims(claims: pd.DataFrame) -> bool:
     return any(answer.kind != NOT_RUN for answer in answers(claims))
 
 
-def answer_lists(claims: pd.DataFrame) -> list[str]:
+def within_arms(tables: Path) -> dict[str, str]:
+    """Claim → what was found within arms, of a folder with a table ``mechanism``."""
+    file = tables / "mechanism.csv"
+    if not file.is_file() or not read_text(file).strip():
+        return {}
+    kept = pd.read_csv(file)
+    told = {}
+    for claim in load_claims().claims:
+        rows = kept[kept["measure"] == claim.within_arms].to_dict("records")
+        said = [
+            sentence_within(
+                row["pair"],
+                row["common_rate"],
+                row["measure"],
+                Within(row["arms"], row["n"], row["r"], row["low"], row["high"]),
+            )
+            for row in rows
+        ]
+        told[claim.id] = " ".join(filter(None, said))
+    return told
+
+
+def answer_lists(claims: pd.DataFrame, beside: Mapping[str, str]) -> list[str]:
     """Verdicts, a plain sentence each, then folded what could not be decided, its kinds apart;
-    nothing where no claim was tried."""
+    nothing where no claim was tried. ``beside``: claim → what is said after its sentence."""
     if not tries_claims(claims):
         return []
-    found = answers(claims)
+    found = [
+        replace(a, sentence=" ".join(filter(None, (a.sentence, beside.get(a.claim, "")))))
+        for a in answers(claims)
+    ]
     decided = [f"- **{a.verdict}** {a.sentence} ({a.claim})" for a in found if a.decided]
     parts = ["\n".join(decided)] if decided else []
     if opened := [answer for answer in found if not answer.decided]:
@@ -147,7 +174,7 @@ def section(evidence: Path, folder: Path) -> str:
     accuracy = read_text(evidence / "tables/accuracy.md")
     protocol = read_text(evidence / "tables/study.md").split("\n## ")[0].partition("\n")[2]
     first = pictures(evidence, kept, SHOWN) or pictures(evidence, kept, {OLDER: ALSO_SHOWN[OLDER]})
-    parts = [advice_text(advice), *first, *answer_lists(claims)]
+    parts = [advice_text(advice), *first, *answer_lists(claims, within_arms(evidence / "tables"))]
     also = [link for link in pictures(evidence, kept, ALSO_SHOWN) if link not in first]
     for title, text in (
         ("More pictures", "\n\n".join(also)),

@@ -2,11 +2,20 @@
 
 import pandas as pd
 
+from stagewise.analysis.claims.comparison import KD, effort
 from stagewise.analysis.claims.contrasts import against_baseline
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.records.labels import COMPRESSION, TASKS, by_arm, display
-from stagewise.analysis.tables.best import best_arms
-from stagewise.analysis.tables.cells import costs, difference_columns, interval, loss, spread
+from stagewise.analysis.tables.best import GIVEN, best_arms
+from stagewise.analysis.tables.cells import (
+    TRAINING_MACS,
+    costs,
+    difference_columns,
+    interval,
+    loss,
+    spread,
+    training_cost,
+)
 from stagewise.analysis.tables.table import Table
 
 POSITION = 0
@@ -21,6 +30,7 @@ def make(results: Results) -> Table:
     for part in by_arm(main, "pair", "task"):
         baseline, effect = against_baseline(main, part)
         first, test = part.iloc[0], part["test_accuracy"]
+        relative = _relative_macs(main, part)
         data.append(
             {
                 **first[["pair", "task", "arm", "display", "exit", "weights"]],
@@ -30,6 +40,7 @@ def make(results: Results) -> Table:
                 "baseline": baseline,
                 **difference_columns(effect),
                 "validation_mean": part["validation_accuracy"].mean(),
+                "training_macs_to_kd": relative,
                 "parameters": first["parameters"],
                 "macs": first["macs"],
                 "file_bytes": part["file_bytes"].mean(),
@@ -44,6 +55,7 @@ def make(results: Results) -> Table:
                 "Test accuracy, %": spread(test),
                 "Minus baseline, points": interval(effect),
                 "Validation, %": spread(part["validation_accuracy"]),
+                **training_cost(relative),
                 **costs(first),
             }
         )
@@ -51,8 +63,18 @@ def make(results: Results) -> Table:
         "accuracy",
         "Accuracy of every network: mean ± sd (seeds), and the paired difference to the task's "
         "baseline (student alone; on the target classes: pretrained, standard training) with its "
-        "95 % t interval. The ensemble stands for a network with exits.",
+        f"95 % t interval. The ensemble stands for a network with exits. {TRAINING_MACS}",
         pd.DataFrame(data),
         pd.DataFrame(shown),
         best=best_arms(rows for _, rows in main.groupby(["pair", "task"], sort=False)),
     )
+
+
+def _relative_macs(main: pd.DataFrame, part: pd.DataFrame) -> float:
+    """Multiply-adds of an arm's training over those of plain KD in its pair and task; NaN for what
+    is given, and where records, or the study, have none."""
+    first = part.iloc[0]
+    if first["step"] in GIVEN or first["task"] not in KD:
+        return float("nan")
+    plain = main["arm"] == KD[first["task"]].format(pair=first["pair"])
+    return float(effort(part).iloc[0] / effort(main[plain]).mean())

@@ -8,6 +8,13 @@ import pandas as pd
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.statistics import Paired
 
+TRAINING_MACS = (
+    "Training MACs: convolutions and matrix products of all training steps, forward and backward, "
+    "the method's own layers and the teacher's answers among them; not the training of the teacher "
+    "or of a part of it, nor pretraining."
+)
+"""What captions say of ``training_cost``."""
+
 
 def plus_minus(mean: float, sd: float, n: float, digits: int = 1) -> str:
     """``mean ± sd (n)``, as far as these are known; a dash where there is no mean."""
@@ -78,6 +85,12 @@ def recorded(macs: float) -> str:
 def costs(row: pd.Series | dict[Any, Any]) -> dict[str, str]:
     """Parameters and MACs of a row as text, as every table shows them."""
     return {"Parameters": count(row["parameters"]), "MACs": count(row["macs"])}
+
+
+def training_cost(relative: float) -> dict[str, str]:
+    """Training multiply-adds in units of plain KD's as text, as every table of methods shows them;
+    a dash where they are not known."""
+    return {"Training MACs, × KD": f"{relative:.2f}" if np.isfinite(relative) else "–"}
 
 
 def named(part: pd.DataFrame) -> str:

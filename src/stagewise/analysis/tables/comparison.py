@@ -16,7 +16,7 @@ from stagewise.analysis.claims.families import COLUMNS
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.tables.best import best_arms
-from stagewise.analysis.tables.cells import costs, count, loss, spread
+from stagewise.analysis.tables.cells import TRAINING_MACS, costs, count, loss, spread, training_cost
 from stagewise.analysis.tables.table import Table
 
 POSITION = 8
@@ -80,7 +80,7 @@ def make(results: Results) -> Table:
                         f"Minus {_named(name)}, points": difference_shown(member)
                         for name, member in members.items()
                     },
-                    "Training MACs, × KD": _known(relative[arm], "{:.2f}"),
+                    **training_cost(relative[arm]),
                     "Extra parameters": count(first["method_parameters"])
                     if np.isfinite(first["method_parameters"])
                     else "–",
@@ -96,10 +96,8 @@ def make(results: Results) -> Table:
         "95 % t intervals (Šidák), and p adjusted over the family by the step-down max-T procedure "
         "of joint sign flips (Westfall–Young), whose least value does not grow with the family. "
         "Near 5 % one of the two may decide where the other does not. "
-        "Training MACs: convolutions and matrix products of all training steps, forward and "
-        "backward, the method's own layers and the teacher's answers among them; not the training "
-        "of the teacher or of a part of it. Extra parameters: trained with the student, and then "
-        "thrown away. A method that lacks a seed of the reference is no member.",
+        f"{TRAINING_MACS} Extra parameters: trained with the student, and then thrown away. "
+        "A method that lacks a seed of the reference is no member.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
         empty="This study has no methods to compare.",
@@ -109,10 +107,6 @@ def make(results: Results) -> Table:
 
 def _named(reference: str) -> str:
     return {ALONE: "student alone", "kd": "KD"}.get(reference, reference)
-
-
-def _known(value: float, form: str) -> str:
-    return form.format(value) if np.isfinite(value) else "–"
 
 
 def _flat(members: dict[str, pd.Series]) -> dict[str, Any]:

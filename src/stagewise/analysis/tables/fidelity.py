@@ -5,7 +5,16 @@ import pandas as pd
 from stagewise.analysis.claims.comparison import comparisons
 from stagewise.analysis.claims.contrasts import paired_to
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.tables.cells import costs, difference_columns, interval, loss, spread
+from stagewise.analysis.tables.cells import (
+    TRAINING_MACS,
+    costs,
+    difference_columns,
+    interval,
+    loss,
+    spread,
+    training_cost,
+)
+from stagewise.analysis.tables.comparison import relative_macs
 from stagewise.analysis.tables.table import Table
 
 POSITION = 9
@@ -26,7 +35,7 @@ def make(results: Results) -> Table:
     """The compared methods and the student alone, the best mean accuracy first."""
     data, shown = [], []
     for pair in comparisons(results):
-        reference = pair.part(pair.baseline)
+        reference, relative = pair.part(pair.baseline), relative_macs(pair)
         for arm in pair.ranked:
             part = pair.part(arm)
             first = part.iloc[0]
@@ -48,6 +57,7 @@ def make(results: Results) -> Table:
                     **{
                         f"wrong_{name}": value for name, value in difference_columns(effect).items()
                     },
+                    "training_macs_to_kd": relative[arm],
                     "parameters": first["parameters"],
                     "macs": first["macs"],
                 }
@@ -59,6 +69,7 @@ def make(results: Results) -> Table:
                     "Loss": loss(first),
                     **texts,
                     "Errors inherited, minus student alone, points": interval(effect),
+                    **training_cost(relative[arm]),
                     **costs(first),
                 }
             )
@@ -68,7 +79,7 @@ def make(results: Results) -> Table:
         f"nats; ECE of {results.study.config['evaluation']['ece_bins']} bins). Agreement where the "
         "teacher is wrong is error inheritance: part of it comes without a teacher, as images are "
         "hard for both, so its paired difference to the student alone stands beside it (95 % t "
-        "interval, not adjusted).",
+        f"interval, not adjusted). {TRAINING_MACS}",
         pd.DataFrame(data),
         pd.DataFrame(shown),
         empty="No pair of this study has at least three methods.",

@@ -6,6 +6,7 @@ config's ``comparison.published`` names; of one source alone, as other sources h
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -13,8 +14,15 @@ from stagewise.analysis.claims.comparison import PairComparison, comparisons
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.orders import Correlation, spearman
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.tables.cells import costs, plus_minus, spread
-from stagewise.analysis.tables.published import ROLES, full_size, method_identity
+from stagewise.analysis.tables.cells import TRAINING_MACS, costs, plus_minus, spread, training_cost
+from stagewise.analysis.tables.comparison import relative_macs
+from stagewise.analysis.tables.published import (
+    AUDIT,
+    PAPER_B,
+    ROLES,
+    full_size,
+    method_identity,
+)
 from stagewise.analysis.tables.table import Table
 from stagewise.papers.published_values import load_published_values
 
@@ -73,7 +81,7 @@ def _order(results: Results, pair: PairComparison) -> Order | None:
     for role in ROLES:
         there &= published[role] == networks[role]
     there &= published["source"].str.startswith(given.get("source", ""))
-    rows = _matched(pair, published[there], {*published["method"]})
+    rows = _matched(pair, config, published[there], {*published["method"]})
     if rows.empty:
         return None
     source = rows["source"].value_counts(sort=False).idxmax()
@@ -86,12 +94,14 @@ def _order(results: Results, pair: PairComparison) -> Order | None:
     return Order(pair, title, str(source), rows, spearman(rows["mean"], rows["value"]))
 
 
-def _matched(pair: PairComparison, published: pd.DataFrame, methods: set[str]) -> pd.DataFrame:
+def _matched(
+    pair: PairComparison, config: dict[str, Any], published: pd.DataFrame, methods: set[str]
+) -> pd.DataFrame:
     """A row per arm, our best first, and published value of its method, KD or not, and exit."""
     found = []
     for arm in pair.arms:
         part = pair.part(arm)
-        key = method_identity(part.iloc[0], methods)
+        key = method_identity(part.iloc[0], config, methods)
         if key is None:
             continue
         same = published["plus_kd"].isna() | (published["plus_kd"] == key["plus_kd"])
@@ -105,9 +115,11 @@ def _matched(pair: PairComparison, published: pd.DataFrame, methods: set[str]) -
 
 def make(results: Results) -> Table:
     """A row per method, our best first."""
-    data, shown, said = [], [], []
+    data, shown, said, audit = [], [], [], ""
     for order in orders(results):
+        audit = AUDIT if order.source.startswith(PAPER_B) else audit
         said.append(f"{order.pair.pair} beside {order.title} ({order.source}): {order.said}.")
+        relative = relative_macs(order.pair)
         for row in order.rows.to_dict("records"):
             part = order.pair.part(row["arm"])
             first = part.iloc[0]
@@ -116,6 +128,7 @@ def make(results: Results) -> Table:
                     **first[["pair", "arm", "method", "weights"]],
                     **row,
                     "title": order.title,
+                    "training_macs_to_kd": relative[row["arm"]],
                     "rho": order.correlation.rho,
                     "rho_low": order.correlation.low,
                     "rho_high": order.correlation.high,
@@ -132,6 +145,7 @@ def make(results: Results) -> Table:
                     "Our place": row["place"],
                     "Published place": row["place_published"],
                     "Theirs": f"{order.title}, {row['protocol']}",
+                    **training_cost(relative[row["arm"]]),
                     **costs(first),
                 }
             )
@@ -143,6 +157,8 @@ def make(results: Results) -> Table:
                 "same method, KD or not, and exit. The interval of Spearman’s ρ is over methods "
                 "(Bonett–Wright); the noise of the published values is not in it.",
                 *said,
+                *([audit] if audit else []),
+                TRAINING_MACS,
             ]
         ),
         pd.DataFrame(data),

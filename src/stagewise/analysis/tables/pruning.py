@@ -29,11 +29,12 @@ def make(results: Results) -> Table:
         groups += [part for _, part in chained.groupby("ratio", sort=False)]
         reference = runs.set_index("path").loc[chained["path"].iloc[0], "reference"]
         teacher = main[main["path"] == reference]
-        extra = chained[(chained["criterion"] == "dense") & (chained["recovery"] == "kd")]
+        beside = chained[(chained["criterion"] == "dense") & (chained["recovery"] == "kd")]
         for arm, part in [("", dense), *chained.groupby("arm", sort=False)]:
             effect = paired_to(part, dense if arm else dense.iloc[:0], "test_accuracy")
             first = part.iloc[0]
             smaller = first["criterion"] not in ("", "dense")
+            extra = beside[beside["family"] == first["family"]]
             fair = paired_to(part, extra if smaller else extra.iloc[:0], "test_accuracy")
             macs, parameters = part["macs"].mean(), part["parameters"].mean()
             speed_up = dense["macs"].mean() / macs
@@ -81,7 +82,8 @@ def make(results: Results) -> Table:
     return Table(
         "pruning",
         "Pruning and recovery at equal budget, against the student that was pruned, and, as is "
-        "fair to what KD gives by itself, against that student with the same extra epochs of KD. "
+        "fair to what KD gives by itself, against that student with the same extra epochs of KD, "
+        "at the same rates. "
         "The two-stage chain is the hybrid compression of "
         "paper A: the last two columns are its total reduction against the teacher.",
         pd.DataFrame(data),

@@ -64,15 +64,26 @@ def identity(row: pd.Series, config: dict[str, Any], methods: set[str]) -> dict[
     networks = {role: full_size(config, row["pair"], role) for role in ROLES}
     if row["loss"] == "ce":
         networks = {role: networks[role] if role == row["network"] else "" for role in ROLES}
-    found = method_identity(row, methods)
+    found = method_identity(row, config, methods)
     if None in networks.values() or found is None:
         return None
     return {"dataset": config["data"]["source"], **networks, **found}
 
 
-def method_identity(row: pd.Series, methods: set[str]) -> dict[str, Any] | None:
-    """What ``KEY`` says of a row's method, whatever its data and networks."""
+OTHERWISE = ("training", "recipe", "exits", "teacher_exits")
+"""Keys of an entry in ``methods`` that make its variant another thing than was published: images
+of its own, say."""
+
+
+def method_identity(
+    row: pd.Series, config: dict[str, Any], methods: set[str]
+) -> dict[str, Any] | None:
+    """What ``KEY`` says of a row's method, whatever its data and networks; None of a variant that
+    is trained ``OTHERWISE``."""
     if row["loss"] not in catalogue.methods():
+        return None
+    entry = config.get("methods", {}).get(row["method"], {})
+    if row["method"] not in methods and any(key in entry for key in OTHERWISE):
         return None
     own_kd = catalogue.method_weights(row["loss"]).get("kd", 0) > 0
     with_kd = bool(row["kd_weight"] > 0)

@@ -52,7 +52,8 @@ class Pruning(Block):
     """So many times fewer multiply-adds, an arm for each."""
     recover: Annotated[tuple[Recovered, ...], Unique()] = ("ce", "kd", "two_stage_kd")
     """Arms of recovery: batch norm alone (`bn`); labels (`ce`) or KD (`kd`), in two stages
-    (`two_stage_…`) or on the last stretch of the dense student's schedule (`rewound_…`); KD from
+    (`two_stage_…`) or on the last stretch of the dense student's schedule, from its rate
+    (`rewound_…`, in no family); KD from
     the dense student (`self_kd`); new weights in the pruned shape (`scratch_…`), by labels for the
     dense student's epochs or, `scratch_ce_macs`, for as many multiply-adds as it took."""
     one_shot: bool = optional(False)

@@ -84,7 +84,8 @@ class Tune(Block):
     """Factors of the weights of all loss terms but the labels', each with each rate, in arms that
     have such terms; none keeps the config's."""
     wider: Annotated[dict[Text, Wider], MaxLen(100 * MOST)] = optional_mapping()
-    """Arm to further rates; `scripts/tune_choice.py` writes them where the best is at an edge."""
+    """Arm to further rates, or to a grid of its own where `rates` and `strengths` have one value or
+    none; `scripts/tune_choice.py` writes more of them where the best is at an edge."""
 
 
 @dataclass(frozen=True, kw_only=True)

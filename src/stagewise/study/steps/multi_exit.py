@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from stagewise.study.config import Config
-from stagewise.study.planned import PlannedRun, run_path
+from stagewise.study.planned import PlannedRun
 from stagewise.study.spec import TrainSpec
-from stagewise.study.steps.arms import given_rate
 from stagewise.study.steps.distillation import taught
 
 SECOND = 2**32
@@ -36,17 +35,15 @@ def _wide(config: Config, pair: str) -> Iterator[PlannedRun]:
 
 
 def _twice(config: Config, pair: str) -> Iterator[PlannedRun]:
-    """A second student (C8), trained as the first, from which it differs in weights, order and
-    views of the images alone; its folder has the seed of the first."""
-    first = f"distillation/{pair}.kd"
+    """A second student (C8), trained as the first, its rate and loss weights too, from which it
+    differs in its first weights, order and views of the images alone; its folder has the seed of
+    the first."""
+    first, arm = f"distillation/{pair}.kd", f"multi_exit/{pair}.kd_twice"
     labels = {"network": "control", "display": "two networks with KD"}
-    rate = given_rate(config.learning_rates, first)
-    for run in taught(config, f"multi_exit/{pair}.kd_twice", pair, "kd", labels=labels):
+    for run in taught(config, first, pair, "kd", labels=labels):
         assert isinstance(run.spec, TrainSpec)
         spec = replace(run.spec, seed=run.seed + SECOND)
-        if rate is not None:
-            spec = replace(spec, training=replace(spec.training, lr=rate))
-        yield replace(run, spec=spec, partner=run_path(config.study, first, run.seed))
+        yield replace(run, arm=arm, spec=spec, partner=run.path)
 
 
 CONTROLS = {"wide": _wide, "twice": _twice}

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from stagewise.study.config import Config
 from stagewise.study.planned import PlannedRun
-from stagewise.study.spec import REESTIMATION, Entry, Images, Training
+from stagewise.study.spec import REESTIMATION, REWOUND, Entry, Images, Training
 from stagewise.study.steps.arms import (
     ONE_STAGE,
+    given_rate,
     network_entry,
     same_seed,
     trained,
@@ -43,7 +44,7 @@ def _ways(config: Config, chain: Chain, arm: str) -> dict[str, _Way]:
     by_labels, by_kd = (
         two_stages(config, f"{arm}.two_stage_{label}", share, lr) for label in ("ce", "kd")
     )
-    rewound = {"recipe": "rewound", "of": _dense(config, chain, "ce").epochs}
+    rewound = {"recipe": REWOUND, "of": _dense(config, chain, "ce").epochs}
     return {
         "bn": _Way("ce", {"recipe": REESTIMATION}, "BN re-estimated"),
         "ce": _Way("ce", ONE_STAGE, "recovered with CE"),
@@ -91,7 +92,7 @@ def recovered(
     for family, given in {"": {}, **config.recovery.families}.items():
         for name in ways:
             way, arm = found[name], f"{stem}.{name}"
-            if way.recipe["recipe"] == REESTIMATION and family:
+            if family and way.recipe["recipe"] in (REESTIMATION, REWOUND):
                 continue
             teacher = taught_by(config, chain.pair, chain.task, way.method)
             yield from _chained(
@@ -177,7 +178,8 @@ def _chained(
 def _training(
     config: Config, chain: Chain, way: _Way, ratio: float, arm: str, family: dict[str, Any]
 ) -> Training:
-    """Training of an arm: in a family by what that says, else at the arm's own rate."""
+    """Training of an arm: in a family by what that says, else at the arm's own rate; rewound at the
+    dense student's."""
     own = config.method(way.method).training
     overrides = [config.recovery.training, own]
     if way.epochs != "extra":
@@ -189,6 +191,9 @@ def _training(
             "macs": round(ratio * dense.epochs) + extra,  # an epoch of the shape is so much cheaper
         }
         overrides.append({"epochs": epochs[way.epochs], "evaluate_every": dense.evaluate_every})
+    if way.recipe["recipe"] == REWOUND and arm not in config.learning_rates:
+        rate = given_rate(config.learning_rates, chain.dense) or _dense(config, chain, "ce").lr
+        return config.trained(*overrides, {"lr": rate})
     return config.trained(*overrides, family) if family else training(config, arm, *overrides)
 
 

@@ -86,10 +86,10 @@ def tuning_problems(config: Config) -> Problems:
         )
     tune = config.tune
     assert tune is not None
-    if len(tune.rates) == 1 and len(tune.strengths) < 2:
+    if len(tune.rates) == 1 and len(tune.strengths) < 2 and not tune.wider:
         yield (
-            f"tune.rates: [{tune.rates[0]:g}] leaves nothing to choose; give more rates, or"
-            " tune.strengths"
+            f"tune.rates: [{tune.rates[0]:g}] leaves nothing to choose; give more rates,"
+            " tune.strengths, or an arm's own in tune.wider"
         )
     for key, values in (("rates", tune.rates), ("strengths", tune.strengths)):
         names = [f"{value:g}" for value in values]
