@@ -58,7 +58,7 @@ def test_a_method_trains_and_evaluates_a_student_of_another_family(
     history = make_trainer(
         student,
         data,
-        make_phases(recipe, epochs=epochs, lr=0.01, paths=student.paths()),
+        make_phases(recipe, epochs=epochs, lr=1e-4, paths=student.paths()),
         method=make(name, student, given, data, **options),
         weights=method_weights(name),
         teacher=LiveTeacher(teacher) if needs.teacher else None,

@@ -1,8 +1,8 @@
 """KD with logit standardisation (Sun et al. 2024, CVPR, arXiv 2403.01427).
 
 Algorithm 1: L = 0.1 CE + w · T² KL of standardised logits, CE of plain ones. Defaults are the
-authors' T = 2 and w = 9; their VGG13 with VGG8 and MobileNetV2 has T = 3, w = 9, their ResNet50 with
-MobileNetV2 T = 3, w = 1, their resnet110-resnet20 T = 4, w = 12.
+authors' T = 2 and w = 9; their VGG13 has T = 3, w = 9 with VGG8 and MobileNetV2, their ResNet50
+T = 3, w = 1 with MobileNetV2, their resnet110-resnet20 T = 4, w = 12.
 
 Standardised logits are smaller than plain ones, so that their KL at T = 2 is no KD at T = 4: what
 comes out of T = 2 and w = 9 *without* standardisation, which their code's configuration says of its

@@ -7,7 +7,7 @@ from stagewise.analysis.claims.statistics import paired
 from stagewise.analysis.records.gradcam import SMALLEST
 from stagewise.analysis.records.labels import by_arm
 from stagewise.analysis.records.logits import FINAL
-from stagewise.analysis.tables.cells import costs, difference_columns, interval, level, loss
+from stagewise.analysis.tables.cells import costs, difference_columns, interval, level, loss, spread
 from stagewise.analysis.tables.table import Table
 
 POSITION = 13
@@ -56,7 +56,7 @@ def make(results: Results) -> Table:
                         "Loss": loss(main.loc[first["arm"]]),
                         "Spearman's ρ": interval(rho, 2),
                         "ρ minus untaught": interval(effect, 2),
-                        "Overlap of tops, %": f"{overlap.mean:.0f} {level(overlap, 0)}",
+                        "Overlap of tops, %": f"{spread(100 * part['overlap'])} {level(overlap)}",
                         **costs(cost),
                     }
                 )
@@ -67,8 +67,9 @@ def make(results: Results) -> Table:
         "gets, on a fixed draw of test images, brought to the images' size; means over images "
         "whose maps are no plain surface. Spearman's ρ over pixels: mean over seeds with its 95 % "
         "t interval. Minus untaught: paired by seed with the same exit of the student that had the "
-        "labels alone. Overlap: intersection over union of the top 20 % of both maps, with "
-        f"its interval; two tops by chance overlap by 11 %.{_left_out(given)}",
+        "labels alone. Overlap: intersection over union of the top 20 % of both maps, mean ± "
+        "sd (seeds) and the mean's interval; two tops by chance overlap by "
+        f"11 %.{_left_out(given)}",
         pd.DataFrame(data),
         pd.DataFrame(shown),
         empty=f"This study compared no maps: it has no such runs, none of at least {SMALLEST}×"
