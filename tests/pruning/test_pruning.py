@@ -231,10 +231,10 @@ def test_one_shot_keeps_the_order_of_the_dense_network(criterion: str) -> None:
     assert lost > 4
 
 
-@pytest.mark.parametrize("multiple", [4, 8])
-def test_layers_keep_multiples(multiple: int) -> None:
+@pytest.mark.parametrize(("multiple", "width"), [(4, 12), (8, 12), (16, 24)])
+def test_layers_keep_multiples(multiple: int, width: int) -> None:
     limits = Limits(4, 0.25, round_to=multiple)
-    done = pruned(Architecture("vgg8", {"width": 12}, 10, 1, 16), 2, "l2", limits, 0.1)
+    done = pruned(Architecture("vgg8", {"width": width}, 10, 1, 16), 2, "l2", limits, 0.1)
     before = dict(done.dense.named_modules())
     fewer = 0
     for name, layer in done.network.named_modules():
