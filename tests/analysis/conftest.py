@@ -132,7 +132,7 @@ def write_run(
         {"epoch": epochs, "phase": "all", "lr": 0.05, "train_loss": 1 / epochs}
     ).assign(train_accuracy=level, validation_accuracy=curve, validation_loss=0.3, ce=0.2)
     history.to_csv(folder / "history.csv", index=False)
-    if row["task"] == "target" and row["step"] in ("two_stage", "students"):
+    if getattr(run.spec, "observers", ()):
         write_shock(folder, rng, "one-stage" in row["name"])
 
 
@@ -215,8 +215,9 @@ def usual(arm: str) -> float:
 
 
 def at_rates(runs: Iterable[PlannedRun], rates: Iterable[float]) -> Iterator[PlannedRun]:
-    """The runs that log the shock, at each rate."""
-    logging = [run for run in runs if isinstance(run.spec, TrainSpec) and run.spec.observers]
+    """The students that log the shock, at each rate."""
+    students = [run for run in runs if run.step != "recovery"]
+    logging = [run for run in students if isinstance(run.spec, TrainSpec) and run.spec.observers]
     for rate in rates:
         for run in logging:
             spec = replace(run.spec, training=replace(run.spec.training, lr=rate))
@@ -274,6 +275,8 @@ def hybrid(tmp_path_factory: pytest.TempPathFactory) -> Results:
     network was timed and its training counted. Shared by all tests: change nothing."""
     blocks = [{"pair": "resnet", "ratios": [2, 4], "recover": ["ce", "kd", "scratch_ce"]}]
     blocks += [{**blocks[0], "chain": name, "ratios": [2]} for name in ("pretrained", "two_stage")]
+    probed = ["kd", "two_stage_kd"]
+    blocks[2] |= {"recover": [*blocks[2]["recover"], "two_stage_kd"], "probe": probed}
     study = write_study(
         tmp_path_factory.mktemp("hybrid"),
         seeds=(0, 1),

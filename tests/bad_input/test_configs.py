@@ -224,6 +224,8 @@ CASES: list[Case] = [
     ("methods.mskd", {"method": "exits_ce"}, "methods.mskd.method|'exits_ce'|another label"),
     ("two_stage.methods", [], "pruning.1.chain|two_stage.methods is empty|add a method"),
     ("two_stage.pairs", [], "pruning.1.chain|two_stage.pairs lacks 'p'|add it there"),
+    ("pruning.0.probe", ["self_kd"], "pruning.0.probe: self_kd is none of pruning.0.recover"),
+    ("pruning", [{**FEW, "probe": ["bn"]}], "pruning.0.probe: bn takes no step|leave it out"),
     ("recovery.min_share", 0.9, "pruning.0.ratios.0|2 cannot be reached|by 1.3 at most|lower"),
     ("recovery.min_channels", 60, "pruning.0.ratios.1|4 cannot be reached|by 1.2 at most|lower"),
 ]

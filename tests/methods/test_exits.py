@@ -56,14 +56,17 @@ def check(name: str, terms: dict[str, float], function: Loss, **options: Any) ->
     agree(loss, own, lambda *z: function([*z], taught, labels))
 
 
-def test_mskd_weighs_every_exit_by_its_own_number() -> None:
+@pytest.mark.parametrize("name", ["mskd", "oto"])
+def test_every_exit_is_weighed_by_its_own_number(name: str) -> None:
     weights = (0.5, 2.0, 0.25)
 
     def loss(z: list[Array], t: list[Array], labels: Array) -> Any:
-        each = [0.1 * cross_entropy(one, labels) + 0.9 * kl(t[-1], one, 3.0) for one in z]
+        taught = t if name == "oto" else [t[-1]] * len(z)
+        pairs = zip(taught, z, strict=True)
+        each = [0.1 * cross_entropy(one, labels) + 0.9 * kl(own, one, 3.0) for own, one in pairs]
         return sum(w * one for w, one in zip(weights, each, strict=True))
 
-    check("mskd", {"ce": 0.1, "kd": 0.9}, loss, exit_weights=weights, temperature=3.0)
+    check(name, {"ce": 0.1, "kd": 0.9}, loss, exit_weights=weights, temperature=3.0)
 
 
 def test_the_ensemble_teaches_the_mean_of_its_exits() -> None:
@@ -237,10 +240,11 @@ def test_partners_that_are_none_are_named(partners: list[int]) -> None:
         with_exits("oto", partners=partners)
 
 
+@pytest.mark.parametrize("name", ["mskd", "oto"])
 @pytest.mark.parametrize("weights", [[1.0, 2.0], [1.0, -1.0, 1.0], [0, 0, 0], [1, 1, "1"]])
-def test_weights_that_are_none_are_named(weights: list[float]) -> None:
+def test_weights_that_are_none_are_named(weights: list[float], name: str) -> None:
     with pytest.raises(UserError, match=r"^exit_weights: \[.*; give|^exit_weights: \[.*: give"):
-        with_exits("mskd", exit_weights=weights)
+        with_exits(name, exit_weights=weights)
 
 
 @pytest.mark.parametrize("name", ["tskd", "self_distillation"])

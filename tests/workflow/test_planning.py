@@ -56,6 +56,23 @@ def test_assistants_and_parts_of_teachers_have_rules(tmp_path):
     assert "Teacher resnet.target, seed 0" in planned
 
 
+def test_recoveries_that_log_the_shock_have_a_rule_of_their_own(tmp_path):
+    project = copy_project(tmp_path)
+    path = project.folder / "config/smoke.yaml"
+    config = yaml.safe_load(path.read_text())
+    probed, plain = "kd", "ce"
+    config["pruning"][0] |= {"recover": [probed, plain], "probe": [probed]}
+    path.write_text(json.dumps(config))
+    stem = "runs/smoke/recovery/resnet.baseline.l2-2x"
+    planned = project.planned(
+        f"{stem}.{probed}/seed-0/shock.csv", f"{stem}.{plain}/seed-0/record.json"
+    )
+    for name in (probed, plain):
+        assert f"Recovery resnet.baseline.l2-2x.{name}, seed 0" in planned
+    said = project.snakemake("-n", f"{stem}.{plain}/seed-0/shock.csv", check=False)
+    assert "MissingRuleException" in said
+
+
 def test_every_ready_study_is_planned_in_bounded_work(tmp_path):
     project = copy_project(tmp_path)
     configs = sorted((project.folder / "config").glob("*.yaml"))

@@ -137,6 +137,15 @@ GPUS = int(DEVICE.startswith("cuda"))
 
 # Runs that log gradient shock leave one more file.
 PROBED = ["shock.csv"] if SETTINGS.two_stage.probe else []
+PROBED_RECOVERIES = "|".join(
+    sorted(
+        {
+            re.escape(run.name)
+            for run in PLAN.runs.values()
+            if run.step == "recovery" and run.spec.observers
+        }
+    )
+)
 
 
 SOURCE = SETTINGS.data.source

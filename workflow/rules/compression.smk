@@ -26,7 +26,7 @@ use rule train_teacher as recover with:
     log:
         log_file("recovery"),
     wildcard_constraints:
-        name=r"[^/]+",
+        name=rf"(?!(?:{PROBED_RECOVERIES})/)[^/]+",
     threads: threads_of("recovery")
     resources:
         **job("recovery"),
@@ -34,6 +34,14 @@ use rule train_teacher as recover with:
         **run_params("recovery", "train.py"),
     message:
         "Recovery {wildcards.name}, seed {wildcards.seed}"
+
+
+use rule recover as recover_probed with:
+    """Train a pruned student again; log gradient shock."""
+    output:
+        **run_files("recovery", "history.csv", "shock.csv"),
+    wildcard_constraints:
+        name=rf"(?:{PROBED_RECOVERIES})",
 
 
 rule pruning:

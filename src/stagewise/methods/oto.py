@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stagewise.declarations import Needs
 from stagewise.errors import UserError
-from stagewise.methods._exits import by_place, summed
+from stagewise.methods._exits import Weights, by_place, check_weights, running, summed
 from stagewise.methods.base import DistillationMethod, Losses, Setup, soft_target_loss
 from stagewise.methods.exits_ce import exits_cross_entropy
 from stagewise.models.features import Batch, Features
@@ -26,28 +26,40 @@ WEIGHTS = {"ce": 0.1, "kd": 0.9}
 
 
 def oto_loss(
-    exits: tuple[Tensor, ...], teacher_exits: tuple[Tensor, ...], temperature: float
+    exits: tuple[Tensor, ...],
+    teacher_exits: tuple[Tensor, ...],
+    temperature: float,
+    weights: Weights = (),
 ) -> Tensor:
-    """Sum over exits of the soft-target loss to the teacher's exit at the same position; both are
-    logits (B, classes)."""
+    """Sum over exits of the soft-target loss to the teacher's exit at the same position, each times
+    its weight; both are logits (B, classes)."""
     pairs = zip(exits, teacher_exits, strict=True)
-    return summed([soft_target_loss(z, z_t, temperature) for z, z_t in pairs])
+    return summed([soft_target_loss(z, z_t, temperature) for z, z_t in pairs], weights)
 
 
 class Method(DistillationMethod):
     """One teacher exit for one student exit.
 
     ``partners``: the stage of the teacher's exit for each of the student's, shallow to deep; by
-    place where empty.
+    place where empty. ``exit_weights``: of both terms of each exit, shallow to deep; 1 each where
+    empty.
 
     Raises:
-        UserError: the partners are not as many as the student's exits, or none of the teacher's.
+        UserError: the partners are not as many as the student's exits, or none of the teacher's;
+            the weights are not as many as the exits, or negative, or all 0.
     """
 
     def __init__(
-        self, setup: Setup, *, temperature: float = 4.0, partners: tuple[int, ...] = ()
+        self,
+        setup: Setup,
+        *,
+        temperature: float = 4.0,
+        partners: tuple[int, ...] = (),
+        exit_weights: tuple[float, ...] = (),
     ) -> None:
         super().__init__(setup)
+        check_weights("exit_weights", exit_weights, setup.student)
+        self.exit_weights = dict(zip(setup.student.places, exit_weights, strict=False))
         assert setup.teacher is not None
         self.temperature = temperature
         own, theirs = setup.student.places, setup.teacher.places
@@ -66,7 +78,8 @@ class Method(DistillationMethod):
         """``ce`` and ``kd``, each summed over the exits that run."""
         assert teacher is not None
         taught = tuple(teacher.exits[self.positions[place]] for place in student.places)
+        weights = running(self.exit_weights, student)
         return {
-            "ce": exits_cross_entropy(student.exits, batch.target),
-            "kd": oto_loss(student.exits, taught, self.temperature),
+            "ce": exits_cross_entropy(student.exits, batch.target, weights),
+            "kd": oto_loss(student.exits, taught, self.temperature, weights),
         }

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from stagewise.analysis.claims.results import Results
@@ -46,4 +47,24 @@ def test_recovery_has_a_row_for_each_shape_and_its_rates(hybrid: Results) -> Non
     row, stem = table.data.iloc[1], "recovery/resnet.baseline"
     assert row["kd_difference"] == pytest.approx(
         (wide[f"{stem}.l2-2x.kd.low"] - wide[f"{stem}.l2-2x.ce.low"]).mean()
+    )
+
+
+def test_the_shock_of_recovery_stands_apart_from_that_of_new_classifiers(hybrid: Results) -> None:
+    stem = "recovery/resnet.two_stage.l2-2x"
+    arms = [f"{stem}.{name}{rate}" for rate in ("", ".low") for name in ("kd", "two_stage_kd")]
+    assert [*hybrid.recovery_shock["arm"].unique()] == arms
+    assert not {*hybrid.shock["arm"]} & {*arms}
+    table = make_table("recovery_shock", hybrid)
+    assert table.shown["Recovery"].tolist() == ["KD", "two-stage KD"] * 2
+    assert table.shown["Rate"].str.split(", ").str[1].tolist() == ["own", "own", "low", "low"]
+    peaks = hybrid.recovery_shock.pivot(index="seed", columns="arm", values="shock_peak")
+    data = table.data.drop_duplicates("arm").set_index("arm")
+    for one, two in (arms[:2], arms[2:]):
+        ratio = paired(np.log(peaks[two] / peaks[one]))
+        shown = data.loc[two, ["peak_ratio", "low", "high"]].tolist()
+        assert shown == pytest.approx([ratio.mean, ratio.low, ratio.high])
+        assert data.loc[[one], ["peak_ratio", "low", "high"]].isna().all(axis=None)
+    assert (
+        table.shown["Peak, two stages over one"].str.startswith("×").tolist() == [False, True] * 2
     )

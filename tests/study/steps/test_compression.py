@@ -96,6 +96,30 @@ def test_families_are_the_same_arms_at_other_rates() -> None:
     assert lower.spec == replace(usual.spec, training=replace(usual.spec.training, lr=0.003))
 
 
+def test_recoveries_that_are_named_log_the_shock() -> None:
+    """At every family of rates, and nothing else about them changes."""
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["recovery"] |= {"families": {"low": {"lr": 0.003}}}
+
+    def probe(raw: dict[str, Any]) -> None:
+        change(raw)
+        raw["pruning"][0]["probe"] = ["kd"]
+
+    before, after = plan(change), plan(probe)
+    logging = {
+        run.arm: before.runs[path]
+        for path, run in after.runs.items()
+        if run.step == "recovery" and run.spec.observers
+    }
+    assert {arm.removesuffix(".low") for arm in logging} == {
+        f"recovery/resnet.baseline.l2-{ratio}x.kd" for ratio in (2, 4)
+    }
+    for path, run in after.runs.items():
+        plain = before.runs[path].spec
+        assert run.spec == (replace(plain, observers=("shock",)) if run.arm in logging else plain)
+
+
 def test_a_rewound_rate_is_the_dense_students() -> None:
     """In no family, by no pattern, tuned with the dense student; but an arm's own entry holds."""
     name = "recovery/resnet.baseline.l2-4x.rewound_kd"

@@ -47,8 +47,13 @@ class Results:
 
     @cached_property
     def shock(self) -> pd.DataFrame:
-        """A row per run that logged the gradient shock, with its quantities."""
+        """A row per run that logged the gradient shock of a new classifier, with its quantities."""
         return shock_table(self.study)
+
+    @cached_property
+    def recovery_shock(self) -> pd.DataFrame:
+        """The same of pruned networks that are trained again."""
+        return shock_table(self.study, recovery=True)
 
     @cached_property
     def gate(self) -> Gate:

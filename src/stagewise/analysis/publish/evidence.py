@@ -135,7 +135,7 @@ def page(evidence: Path, command: str) -> str:
     return PAGE.format(
         title=study.title,
         done=len(done),
-        planned=len(study.runs),
+        planned=len(study.runs) + len(study.missing),
         time=duration(float(times["total_seconds"].sum())),
         command=command,
         facts="; ".join(f"{name}: {value}" for name, value in facts.items()),

@@ -130,17 +130,19 @@ def _peak(values: pd.Series, window: int) -> tuple[float, float]:
     return _over(float(early.max()), _late(values, window)), float(first)
 
 
-def shock_runs(study: Study) -> pd.DataFrame:
-    """The runs of the plan that logged the shock."""
-    return study.runs[[study.files(path).logs_shock for path in study.runs["path"]]]
+def shock_runs(study: Study, *, recovery: bool = False) -> pd.DataFrame:
+    """The runs of the plan that logged the shock: those with a new classifier, or the pruned
+    networks of ``recovery``, where none is new."""
+    runs = study.runs[(study.runs["step"] == "recovery") == recovery]
+    return runs[[study.files(path).logs_shock for path in runs["path"]]]
 
 
-def shock_table(study: Study) -> pd.DataFrame:
-    """A row per logging run: path, arm, seed, pair, display, common_rate, lr and ``MEASURES``, of
-    which a run that diverged has none."""
+def shock_table(study: Study, *, recovery: bool = False) -> pd.DataFrame:
+    """A row per logging run (``shock_runs``): path, arm, seed, pair, display, common_rate, lr and
+    ``MEASURES``, of which a run that diverged has none."""
     told = ("path", "arm", "seed", "pair", "display", "common_rate")
     rows = []
-    for run in shock_runs(study).itertuples():
+    for run in shock_runs(study, recovery=recovery).itertuples():
         files = study.files(str(run.path))
         steps = int(files.record.protocol.get("steps_per_epoch", 1))
         lr = files.record.settings.lr

@@ -50,13 +50,13 @@ def _row(part: pd.DataFrame, main: pd.DataFrame) -> dict[str, str]:
         "Rate": f"{first['lr']:g}, {'tuned' if tuned else 'common'}",
         "Loss": loss(first),
         "Start": factor(part["shock_start"]),
-        "Peak": _peak(part, ""),
+        "Peak": peak(part, ""),
         "Update": factor(part["update_peak"]),
         **{f"Probe at {step}": spread(part[f"probe_fall_{step}"]) for step in FALLS},
         "Displacement at 100": spread(part["displacement"], 2),
         "CKA at 100": spread(part["similarity"], 2),
         "Start, running": factor(part["shock_start_running"]),
-        "Peak, running": _peak(part, "_running"),
+        "Peak, running": peak(part, "_running"),
         **{
             f"Probe at {step}, running": spread(part[f"probe_fall_{step}_running"])
             for step in FALLS[:1]
@@ -67,7 +67,7 @@ def _row(part: pd.DataFrame, main: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _peak(part: pd.DataFrame, kind: str) -> str:
+def peak(part: pd.DataFrame, kind: str) -> str:
     """``6.1 ×/÷ 1.2 (6) [17]``: the peak and its median step."""
     step = part[f"peak_step{kind}"].median()
     return factor(part[f"shock_peak{kind}"]) + ("" if pd.isna(step) else f" [{step:g}]")

@@ -56,6 +56,9 @@ class Pruning(Block):
     (`rewound_…`, in no family); KD from
     the dense student (`self_kd`); new weights in the pruned shape (`scratch_…`), by labels for the
     dense student's epochs or, `scratch_ce_macs`, for as many multiply-adds as it took."""
+    probe: Annotated[tuple[Recovered, ...], Unique()] = optional(())
+    """Those of `recover` that log the gradient-shock quantities: no classifier is new after
+    pruning, so is there a shock that two stages could prevent?"""
     one_shot: bool = optional(False)
     """Whether channels are scored once, and not again as others go."""
     round_to: Annotated[int, Ge(1), Le(1024)] = optional(1)

@@ -6,7 +6,7 @@ from stagewise import catalogue
 from stagewise.study.config import Config
 from stagewise.study.planned import PlannedRun
 from stagewise.study.steps.pruning import Chain, chain_of, pruned
-from stagewise.study.steps.recovery import recovered, sparse
+from stagewise.study.steps.recovery import beside, recovered, sparse
 
 
 def compression(config: Config) -> Iterator[PlannedRun]:
@@ -17,7 +17,7 @@ def compression(config: Config) -> Iterator[PlannedRun]:
         dense, recipe = chain.dense, catalogue.criterion_fact(block.criterion, "RECIPE")
         if chain not in done:
             done.add(chain)
-            yield from recovered(config, chain, "dense", 1.0, chain.dense, config.recovery.dense)
+            yield from beside(config, chain)
         if recipe:
             made = list(sparse(config, chain, recipe))
             dense = made[0].arm
@@ -26,4 +26,4 @@ def compression(config: Config) -> Iterator[PlannedRun]:
         for ratio in block.ratios:
             arm = f"pruning/{chain.pair}.{chain.name}.{block.shape}-{ratio:g}x"
             yield from pruned(config, chain, block, arm, ratio, dense)
-            yield from recovered(config, chain, block.shape, ratio, arm, block.recover)
+            yield from recovered(config, chain, block, ratio, arm)

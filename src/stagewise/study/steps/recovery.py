@@ -1,10 +1,11 @@
 """Pruned students after recovery."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from stagewise.study.config import Config
+from stagewise.study.config.compression import Pruning
 from stagewise.study.planned import PlannedRun
 from stagewise.study.spec import REESTIMATION, REWOUND, Entry, Images, Training
 from stagewise.study.steps.arms import (
@@ -81,17 +82,37 @@ DENSE = {
 
 
 def recovered(
-    config: Config, chain: Chain, criterion: str, ratio: float, source: str, ways: Iterable[str]
+    config: Config, chain: Chain, block: Pruning, ratio: float, source: str
 ) -> Iterator[PlannedRun]:
-    """Recovery arms of the networks of an arm ``source``, pruned by ``criterion`` or ``dense``, all
-    at the same budget; then the same arms in each of the config's families."""
-    dense = criterion == "dense"
-    shape = criterion if dense else f"{criterion}-{ratio:g}x"
-    stem = f"recovery/{chain.pair}.{chain.name}.{shape}"
-    found = DENSE if dense else _ways(config, chain, stem)
+    """Recovery arms of the networks of an arm ``source``, pruned as a block says."""
+    stem = f"recovery/{chain.pair}.{chain.name}.{block.shape}-{ratio:g}x"
+    found = _ways(config, chain, stem)
+    ways = {name: found[name] for name in block.recover}
+    yield from _families(config, chain, block.shape, ratio, source, stem, ways, block.probe)
+
+
+def beside(config: Config, chain: Chain) -> Iterator[PlannedRun]:
+    """A chain's dense student given the extra epochs of a recovery."""
+    stem = f"recovery/{chain.pair}.{chain.name}.dense"
+    ways = {name: DENSE[name] for name in config.recovery.dense}
+    yield from _families(config, chain, "dense", 1.0, chain.dense, stem, ways)
+
+
+def _families(
+    config: Config,
+    chain: Chain,
+    criterion: str,
+    ratio: float,
+    source: str,
+    stem: str,
+    ways: dict[str, _Way],
+    probed: tuple[str, ...] = (),
+) -> Iterator[PlannedRun]:
+    """An arm for each of some ways, all at the same budget; then the same arms in each of the
+    config's families. ``stem``: what their names begin with; ``probed``: those that log shock."""
     for family, given in {"": {}, **config.recovery.families}.items():
-        for name in ways:
-            way, arm = found[name], f"{stem}.{name}"
+        for name, way in ways.items():
+            arm = f"{stem}.{name}"
             if family and way.recipe["recipe"] in (REESTIMATION, REWOUND):
                 continue
             teacher = taught_by(config, chain.pair, chain.task, way.method)
@@ -105,6 +126,7 @@ def recovered(
                 training=_training(config, chain, way, ratio, arm, given),
                 source=source,
                 teacher=same_seed(config, chain.dense) if way.by_dense else teacher,
+                observers=("shock",) if name in probed else (),
                 labels={
                     "criterion": criterion,
                     "ratio": ratio,
@@ -145,6 +167,7 @@ def _chained(
     training: Training,
     source: str,
     teacher: str = "",
+    observers: tuple[str, ...] = (),
     labels: dict[str, Any],
 ) -> Iterator[PlannedRun]:
     """The runs of an arm that goes on from the networks of the arm ``source``; with ``init``
@@ -163,6 +186,7 @@ def _chained(
         method=method,
         recipe=recipe,
         training=training,
+        observers=observers,
         parents={**parents, **teachers},
         reference=teacher_path(config, chain.pair, chain.task),
         labels={

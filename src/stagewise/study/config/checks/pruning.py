@@ -1,6 +1,7 @@
 """Pruning chains and the ratios that they can reach."""
 
 from stagewise import catalogue
+from stagewise.study.config.compression import Pruning
 from stagewise.study.config.options import Problems, unknown
 from stagewise.study.config.study import Config
 
@@ -26,6 +27,7 @@ def pruning_problems(config: Config) -> Problems:
                 f"{key}.chain: two_stage, but two_stage.methods is empty, so there is no student"
                 " to prune; add a method there, or prune the baseline"
             )
+        yield from _probe_problems(config, key, block)
         yield from _prunable_problems(f"{key}.pair", config.pairs[pair].student.network)
         most = largest_ratio(config, pair)
         for number, ratio in enumerate(block.ratios):
@@ -40,6 +42,21 @@ def pruning_problems(config: Config) -> Problems:
                     f" keep so much that MACs fall by {most:.1f} at most; lower one of them, or"
                     " the ratio, or take a wider student"
                 )
+
+
+def _probe_problems(config: Config, key: str, block: Pruning) -> Problems:
+    """Probes of recoveries that are not there, that take no step, or without the held-out images
+    that they look at."""
+    for recovery in block.probe:
+        if recovery not in block.recover:
+            yield f"{key}.probe: {recovery} is none of {key}.recover; add it there, or leave it out"
+    if "bn" in block.probe:
+        yield f"{key}.probe: bn takes no step of training, so it has no gradient; leave it out"
+    if block.probe and not config.data.validation:
+        yield (
+            f"{key}.probe: {', '.join(block.probe)}, but data.validation is 0, so there are no"
+            " held-out images for the probe; hold some out, or leave probe out"
+        )
 
 
 def _prunable_problems(key: str, network: str) -> Problems:
