@@ -87,14 +87,14 @@ def recovered(
     """Recovery arms of the networks of an arm ``source``, pruned as a block says."""
     stem = f"recovery/{chain.pair}.{chain.name}.{block.shape}-{ratio:g}x"
     found = _ways(config, chain, stem)
-    ways = {name: found[name] for name in block.recover}
+    ways: dict[str, _Way] = {name: found[name] for name in block.recover}
     yield from _families(config, chain, block.shape, ratio, source, stem, ways, block.probe)
 
 
 def beside(config: Config, chain: Chain) -> Iterator[PlannedRun]:
     """A chain's dense student given the extra epochs of a recovery."""
     stem = f"recovery/{chain.pair}.{chain.name}.dense"
-    ways = {name: DENSE[name] for name in config.recovery.dense}
+    ways: dict[str, _Way] = {name: DENSE[name] for name in config.recovery.dense}
     yield from _families(config, chain, "dense", 1.0, chain.dense, stem, ways)
 
 
