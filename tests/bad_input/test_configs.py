@@ -244,6 +244,12 @@ def test_a_single_change_is_refused(path: str, value: Any, parts: str) -> None:
     assert any(all(part in line for part in parts.split("|")) for line in lines), lines
 
 
+def test_a_probe_of_recovery_needs_held_out_images() -> None:
+    raw = changed("pruning.0.probe", ["kd"], changed("two_stage.probe", False))
+    raw["data"]["validation"] = 0
+    assert "toy.yaml: pruning.0.probe: kd, but data.validation is 0" in message(raw)
+
+
 def test_all_problems_stand_in_one_message() -> None:
     raw = changed("training.epochs", 0)  # breaks the schema
     raw["data"]["source"] = "digit"  # breaks a check of another block

@@ -137,14 +137,9 @@ GPUS = int(DEVICE.startswith("cuda"))
 
 # Runs that log gradient shock leave one more file.
 PROBED = ["shock.csv"] if SETTINGS.two_stage.probe else []
+RECOVERIES = PLAN.step("recovery")
 PROBED_RECOVERIES = "|".join(
-    sorted(
-        {
-            re.escape(run.name)
-            for run in PLAN.runs.values()
-            if run.step == "recovery" and run.spec.observers
-        }
-    )
+    sorted({re.escape(run.name) for run in RECOVERIES if run.spec.observers})
 )
 
 
