@@ -131,9 +131,13 @@ def test_rules_are_those_of_the_workflow() -> None:
         if rule and step:
             names = re.search(r'\bname=r"(.+)"', block)
             found[rule[1]] = (step[1], names[1] if names else "[^/]+")
-    plan = counted().plan
+    plan = counted(pruning=[{**CONFIG["pruning"][0], "probe": ["kd"]}]).plan
     parts = [r.name for r in plan.step("teachers") if r.spec.init == "parent"]
     found["train_teacher_part"] = ("teachers", "|".join(map(re.escape, parts)))
+    probed = "|".join(re.escape(run.name) for run in plan.step("recovery") if run.spec.observers)
+    assert probed
+    found["recover_probed"] = ("recovery", probed)
+    found["recover"] = ("recovery", f"(?!(?:{probed})$).+")
     for run in plan.runs.values():
         taking = [
             rule

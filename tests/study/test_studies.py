@@ -73,8 +73,8 @@ COUNTS: dict[str, dict[str, int]] = {
     "cifar100-cpu-two-stage": {
         "teachers": 6 * 2,
         "pretraining": 6,
-        "students": 6 * (3 + 3),
-        "two_stage": 6 * (2 + 8) * 3,
+        "students": 6 * (3 + 2),
+        "two_stage": 6 * (2 + 8) * 2,
         "pruning": 6 * (2 + 1 + 2 + 1 + 2 + 2),
         # eleven ways, eight of which have two rates; dense students of three chains by three ways
         "recovery": 6 * (2 * (11 + 8) + 4 * 2 + 2 * 2 * 2 + 3 * 2 + 2 * 4 * 2 + 2 * 2 + 3 * 3 * 2),

@@ -50,6 +50,8 @@ def rule_of(run: PlannedRun) -> str:
         return "train_assistant"
     if run.step == "students" and ".pretrained" in run.name:
         return "train_pretrained_student"
+    if run.step == "recovery" and isinstance(run.spec, TrainSpec) and run.spec.observers:
+        return "recover_probed"
     return RULES.get(run.step, run.step)
 
 

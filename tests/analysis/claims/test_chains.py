@@ -37,6 +37,7 @@ def test_members_are_the_links_alone_and_together(hybrid: Results) -> None:
         *("two_stage/resnet.kd", "two_stage/resnet.one-stage.kd"),
         *(f"recovery/resnet.pretrained.{name}" for name in pruned | dense),
         *(f"recovery/resnet.two_stage.{name}" for name in pruned | dense),
+        "recovery/resnet.two_stage.l2-2x.two_stage_kd",
     }
 
 

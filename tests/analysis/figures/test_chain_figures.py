@@ -16,7 +16,7 @@ def test_the_hybrid_chain_stands_over_every_cost(hybrid: Results) -> None:
     [group] = [group for group in chained(hybrid) if group.task == "target"]
     for axes, kind in zip(grid, chain.PANELS, strict=True):
         marks = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
-        assert len(marks) == len(group.costs(kind)) == 16
+        assert len(marks) == len(group.costs(kind)) == 17
         line = next(line for line in axes.lines if line not in marks)
         assert len(line.get_xdata()) == len(group.front(kind).arms)
 
