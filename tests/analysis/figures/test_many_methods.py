@@ -21,7 +21,7 @@ from stagewise import catalogue
 from stagewise.analysis.claims.comparison import PairComparison
 from stagewise.analysis.claims.frontier import frontier
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.figures import accuracy, drawing, pairwise, tradeoff
+from stagewise.analysis.figures import accuracy, drawing, learning, pairwise, tradeoff
 from stagewise.analysis.records.evaluation import evaluate
 from stagewise.analysis.records.study import Study
 from stagewise.analysis.records.summary import summarise
@@ -48,13 +48,14 @@ def studies(
 ) -> dict[int, Results]:
     """Studies of so many methods, timed."""
     found = {}
-    for count in (8, 9, 20):
+    for count in (8, 9, 20, 40):
+        more = {f"kd_{number}": {"method": "kd"} for number in range(count - len(METHODS))}
         config: dict[str, Any] = {
             "pairs": {
                 "wide": {"teacher": {"network": "resnet14"}, "student": {"network": "resnet8"}}
             },
-            "distillation": {"pairs": ["wide"], "methods": list(METHODS[:count])},
-            **{"methods": {}, "multi_exit": {}, "two_stage": {"pairs": []}, "pruning": []},
+            "distillation": {"pairs": ["wide"], "methods": [*METHODS[:count], *more]},
+            **{"methods": more, "multi_exit": {}, "two_stage": {"pairs": []}, "pruning": []},
             "claims_tested": [],
         }
         folder = tmp_path_factory.mktemp(f"methods{count}")
@@ -101,7 +102,7 @@ def cut(figure: Figure) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("count", "form"), [(9, "column"), *((20, form) for form in drawing.FORMATS)]
+    ("count", "form"), [(9, "column"), (40, "column"), *((20, form) for form in drawing.FORMATS)]
 )
 def test_no_text_is_cut(studies: dict[int, Results], count: int, form: str) -> None:
     with drawing.style(form):
@@ -113,18 +114,42 @@ def test_no_text_is_cut(studies: dict[int, Results], count: int, form: str) -> N
             assert not ratio or across / high == pytest.approx(ratio), name
 
 
+@pytest.mark.parametrize("count", [9, 20, 40])
 def test_a_matrix_has_room_for_its_title_names_and_numbers(
-    studies: dict[int, Results], monkeypatch: pytest.MonkeyPatch
+    studies: dict[int, Results], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PairComparison, "title", "wide, target classes")
     with drawing.style():
-        figure = pairwise.draw(studies[9])
+        figure = pairwise.draw(studies[count])
         assert not cut(figure)
         [axes] = figure.axes
         renderer = FigureCanvasAgg(figure).get_renderer()
         for texts in (axes.texts, axes.get_xticklabels(), axes.get_yticklabels()):
             boxes = [text.get_window_extent(renderer) for text in texts]
             assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_each_of_many_curves_is_named_once(studies: dict[int, Results]) -> None:
+    """In a panel of so many that they can be told apart, which shows the others too; as few as
+    before have one panel and a legend."""
+    with drawing.style():
+        figure = learning.draw(studies[40])
+        assert not cut(figure)
+        panels = [axes for axes in figure.axes if axes.get_visible()]
+        named = [[text.get_text() for text in axes.texts] for axes in panels]
+        assert not figure.legends
+        [axes] = learning.draw(studies[8]).axes
+        assert not axes.texts
+    runs = studies[40].study.runs
+    names = [drawing.method_name(name) for name in runs["display"][runs["network"] == "student"]]
+    assert sorted(name for panel in named for name in panel) == sorted({*names})
+    assert max(map(len, named)) <= learning.MOST
+    lines = [[line for line in axes.lines if len(line.get_xdata()) > 2] for axes in panels]
+    assert {*map(len, lines)} == {40 + 1}
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for axes in panels:
+        boxes = [Text.get_window_extent(text, renderer) for text in axes.texts]
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_a_long_name_has_two_lines_where_they_fit() -> None:

@@ -75,7 +75,7 @@ def _rows(part: pd.DataFrame, pictures: dict[str, Bytes]) -> dict[str, Bytes]:
     found = {"teacher": pictures[picture(teacher, exit)]}
     for row in chosen.itertuples():
         same = part[(part["arm"] == row.arm) & (part["exit"] == row.exit)]
-        name = drawing.method_name(str(row.display))
+        name = drawing.method_name(str(row.display), 2)
         found[f"{name}\nρ {number(same['spearman'].mean(), 2)}"] = pictures[
             picture(str(row.path), str(row.exit))
         ]

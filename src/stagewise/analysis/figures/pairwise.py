@@ -30,6 +30,8 @@ MOST_NUMBERS = 12
 """Arms of a matrix whose cells hold numbers."""
 MOST_LETTERS = 12
 """Of a pair's name that leaves room on the title's line."""
+NAMES, CELL = 1.1, 0.09
+"""Inches for names beside a matrix, and of a cell at the least."""
 LARGE = 9.95
 """Points whose tenths a cell has no room for."""
 
@@ -40,9 +42,17 @@ def draw(results: Results) -> Figure:
     if not pairs:
         return drawing.notice("no pair of this study has three methods")
     figure, grid = drawing.panels([WIDTH + 0.2] * len(pairs), 0)
+    across, high = figure.get_size_inches()
+    larger = max(map(_enlarged, pairs))
+    figure.set_size_inches(across * larger, high * larger)
     for axes, pair in zip(grid, pairs, strict=True):
         _matrix(axes, pair)
     return figure
+
+
+def _enlarged(pair: PairComparison) -> float:
+    """How much more than a column the matrix takes: a cell is as high as the name beside it."""
+    return max(1.0, (NAMES + CELL * len(pair.arms)) / WIDTH)
 
 
 def _matrix(axes: Axes, pair: PairComparison) -> None:
