@@ -26,7 +26,9 @@ CAPTION = (
 MOST = 10
 """Arms of a panel whose lines can be told apart."""
 APART = 0.1
-"""Of names at lines' ends, as a share of a panel's height."""
+"""Of lines of names at curves' ends, as a share of a panel's height."""
+FEW = 6
+"""Names that have room for two lines."""
 NEVER_WRONG = 0.2
 """Error, percent, that stands for none at all on a logarithmic scale."""
 LEADER: dict[str, Any] = {"arrowstyle": "-", "lw": 0.5, "shrinkA": 1, "relpos": (0, 0.5)}
@@ -117,11 +119,12 @@ def _names(axes: Axes, arms: Sequence[_Arm]) -> None:
     """At the ends of the lines, on the right."""
     ends = np.array([(arm.curve.index[-1], arm.curve["mean"].iloc[-1]) for arm in arms])
     places = (axes.transScale + axes.transLimits).transform(ends)
-    heights = drawing.spread_out(places[:, 1].tolist(), APART)
+    lines = 2 if len(arms) <= FEW else 1
+    heights = drawing.spread_out(places[:, 1].tolist(), lines * APART)
     for arm, at, height in zip(arms, places, heights, strict=True):
         colour = arm.look[0]
         axes.annotate(
-            drawing.method_name(arm.name),
+            drawing.method_name(arm.name, lines),
             at,
             (1.03, height),
             "axes fraction",
