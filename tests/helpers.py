@@ -292,6 +292,7 @@ def remedies(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[s
         "head_by_labels": (run_spec(**started, recipe=by_labels), given),
         "rewound_kd": (run_spec(**KD, init="parent", recipe=rewound), pruned),
         "scratch_kd": (run_spec(**KD, init="shape"), pruned),
+        "probed_kd": (run_spec(**KD, init="parent", observers=["shock"]), pruned),
     }
 
 

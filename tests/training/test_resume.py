@@ -29,7 +29,7 @@ ARMS = [
 ]
 REMEDIES = [
     *("zero_head", "warm_up", "slow_backbone", "clipped", "still_batch_norm", "head_by_labels"),
-    *("rewound_kd", "scratch_kd"),
+    *("rewound_kd", "scratch_kd", "probed_kd"),
 ]
 BUDGET = {"gauss_seidel": 15}
 """Epochs of the arms that are to be stopped after each of five, where it is not 5."""

@@ -87,6 +87,17 @@ def test_a_part_of_a_study_is_kept_without_results(project: Path, run_script: Sc
     assert not (evidence / "claims.csv").exists()
 
 
+def test_runs_that_are_missing_were_planned(project: Path, run_script: Script) -> None:
+    path = project / "results/toy/plan.json"
+    plan = json.loads(path.read_text())
+    *runs, lost = plan["runs"]
+    why = {name: lost[name] for name in ("path", "arm", "seed")} | {"why": "it diverged"}
+    path.write_text(json.dumps({**plan, "runs": runs, "missing": [why]}))
+    shutil.rmtree(project / lost["path"])
+    text = (keep(project, run_script, "--runs-only") / "README.md").read_text()
+    assert f"{len(runs)} of {len(runs) + 1} runs" in text
+
+
 def test_what_an_older_study_left_goes(project: Path, run_script: Script) -> None:
     keep(project, run_script)
     runs = json.loads((project / "results/toy/plan.json").read_text())["runs"]

@@ -53,6 +53,18 @@ def interval(effect: Paired, digits: int = 1) -> str:
     return f"{number(effect.mean, digits)} [{low}, {high}]"
 
 
+def times(effect: Paired) -> str:
+    """``×0.84 [0.71, 0.99]`` of an effect that is a difference of natural logarithms; a dash where
+    there is no effect, no bracket where no interval."""
+    if not np.isfinite(effect.mean):
+        return "–"
+    mean, low, high = (
+        number(float(np.exp(value)), signed=False)
+        for value in (effect.mean, effect.low, effect.high)
+    )
+    return f"×{mean} [{low}, {high}]" if np.isfinite(effect.low) else f"×{mean}"
+
+
 def level(effect: Paired, digits: int = 1) -> str:
     """``[87.2, 89.0]``: the interval of what has no sign; a dash where there is none."""
     if not np.isfinite(effect.low):

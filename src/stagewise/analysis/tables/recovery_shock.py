@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 
 from stagewise.analysis.claims.contrasts import differences
-from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import Paired, paired
 from stagewise.analysis.records.labels import RECOVERED, pruned_student
 from stagewise.analysis.records.shock import FALLS
-from stagewise.analysis.tables.cells import costs, factor, spread
+from stagewise.analysis.tables.cells import costs, factor, spread, times
 from stagewise.analysis.tables.shock import peak
 from stagewise.analysis.tables.table import Table
 
@@ -69,18 +68,7 @@ def _row(part: pd.DataFrame, recovery: str, ratio: Paired) -> dict[str, str]:
         "Update": factor(part["update_peak"]),
         **{f"Probe at {step}": spread(part[f"probe_fall_{step}"]) for step in FALLS},
         "CKA at 100": spread(part["similarity"], 2),
-        "Peak, two stages over one": _factor(ratio),
+        "Peak, two stages over one": times(ratio),
         "Test accuracy, %": spread(part["test_accuracy"]),
         **costs(first),
     }
-
-
-def _factor(ratio: Paired) -> str:
-    """``×0.84 [0.71, 0.99]`` of logarithms; a dash where there is no value, no bracket where no
-    interval."""
-    if not np.isfinite(ratio.mean):
-        return "–"
-    mean, low, high = (
-        number(float(np.exp(value)), signed=False) for value in (ratio.mean, ratio.low, ratio.high)
-    )
-    return f"×{mean} [{low}, {high}]" if np.isfinite(ratio.low) else f"×{mean}"
