@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,28 @@ def test_a_run_stopped_after_each_epoch_ends_with_the_same_bytes(
     assert stops == 4
     assert files(tmp_path / "stopped") == files(whole)
     assert {*FILES} <= files(whole).keys()
+
+
+def test_the_time_of_stopped_processes_counts(
+    tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
+    work, spent = tmp_path / "work", [{"seconds": 0.0, "cpu": {"steps": 0.0}}]
+    for _ in range(2):
+        with pytest.raises(OutOfTime):
+            train(run_spec({"epochs": 3}), prepared, tmp_path / "out", work=work, budget=1e-9)
+        path = state(work)
+        assert path
+        loaded = Checkpoint(path.parent).load()
+        assert loaded
+        spent.append(loaded[1]["spent"])
+    train(run_spec({"epochs": 3}), prepared, tmp_path / "out", work=work)
+    timing = json.loads((tmp_path / "out/timing.json").read_text())
+    spent.append({"seconds": timing["training_seconds"], "cpu": timing["cpu_seconds"]})
+    assert timing["total_seconds"] > timing["training_seconds"]
+    for before, after in pairwise(spent):
+        assert before["seconds"] < after["seconds"]
+        assert before["cpu"]["steps"] < after["cpu"]["steps"]
 
 
 def test_a_finished_run_trains_no_more(

@@ -106,7 +106,6 @@ def train_run(
             observers=observers,
             budget=budget,
         )
-        started = time.perf_counter()
         diverged = False
         try:
             history = trainer.run()
@@ -115,7 +114,7 @@ def train_run(
                 raise
             print(f"{error} (the run ends here, and is recorded)", flush=True)
             history, diverged = trainer.history, True
-        seconds = time.perf_counter() - started
+        seconds = trainer.seconds
         for name, observer in observers.items():
             write_text(out / f"{name}.csv", csv_text(observer.rows))
         write_text(out / "history.csv", csv_text(history) if history else NO_HISTORY)
@@ -144,7 +143,8 @@ def train_run(
             part=part,
         )
         cpu = trainer.clock.rounded()
-        timing(out, seconds, time.perf_counter() - began, len(history), device, cpu)
+        total = trainer.earlier + time.perf_counter() - began
+        timing(out, seconds, total, len(history), device, cpu)
 
 
 def make_observer(name: str, subject: Subject) -> Observer:

@@ -1,13 +1,14 @@
-"""Where a run's CPU time goes."""
+"""Where a run's CPU time goes, that of processes that were stopped too."""
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 
 class CpuClock:
-    """CPU seconds of this process, from its start, by activity; nested activities count alone."""
+    """CPU seconds of this process, from its start, and of those before it, by activity; nested
+    activities count alone."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -25,6 +26,11 @@ class CpuClock:
     def ready(self) -> None:
         """The start-up is over; what belongs to no activity is the rest."""
         self._switch("rest")
+
+    def add(self, earlier: Mapping[str, float]) -> None:
+        """What processes before this one took."""
+        for name, seconds in earlier.items():
+            self.seconds[name] += seconds
 
     def rounded(self) -> dict[str, float]:
         """Seconds by activity until now."""

@@ -71,7 +71,7 @@ def check_position(
     Raises:
         ValueError: it is none of this run.
     """
-    if stated.keys() != {"at", "history", "observers"}:
+    if stated.keys() != {"at", "history", "observers", "spent"}:
         raise ValueError("its position lacks a key, or has one too many")
     at = stated["at"]
     if not isinstance(at, dict) or at.keys() != vars(Position()).keys():
@@ -89,6 +89,13 @@ def check_position(
         raise ValueError("its observers are others")
     if not all(isinstance(rows, list) and all(map(_is_row, rows)) for rows in logs.values()):
         raise ValueError("an observer's table is none")
+    spent = stated["spent"]
+    if not isinstance(spent, dict) or spent.keys() != {"seconds", "cpu"}:
+        raise ValueError("it does not say what it took")
+    if not isinstance(spent["cpu"], dict):
+        raise ValueError("its CPU seconds are by no activity")
+    if not all(map(_is_number, (spent["seconds"], *spent["cpu"].values()))):
+        raise ValueError("the seconds that it took are no numbers")
     return position
 
 

@@ -142,7 +142,8 @@ class Trainer:
         self.deadline = time.monotonic() + budget if budget else None
         self.history: list[Row] = []
         self.at = Position()
-        self.clock = CpuClock()
+        self.clock, self.began = CpuClock(), time.perf_counter()
+        self.earlier = 0.0  # seconds of processes that were stopped
         self._saved = time.monotonic()
 
     def run(self) -> list[Row]:
@@ -160,6 +161,11 @@ class Trainer:
                 with CAPTURING:  # the memory of a graph goes now, and not in another's capture
                     vars(self).pop("step", None)
         return self.history
+
+    @property
+    def seconds(self) -> float:
+        """On the clock until now, those of processes that were stopped too."""
+        return self.earlier + time.perf_counter() - self.began
 
     def _run(self) -> None:
         self._dry_run()
@@ -350,7 +356,8 @@ class Trainer:
 
     def _save(self) -> None:
         rows = {name: observer.rows for name, observer in self.observers.items()}
-        position = {"at": vars(self.at), "history": self.history, "observers": rows}
+        spent = {"seconds": self.seconds, "cpu": self.clock.rounded()}
+        position = {"at": vars(self.at), "history": self.history, "observers": rows, "spent": spent}
         self.checkpoint.save(self._tensors(self.optimiser), position)
         self._saved = time.monotonic()
 
@@ -377,6 +384,8 @@ class Trainer:
             return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
         self.at, self.history = at, stated["history"]
+        self.earlier = stated["spent"]["seconds"]
+        self.clock.add(stated["spent"]["cpu"])
         self.network.load_state_dict(named("network."))
         self.method.load_state_dict(named("method."))
         self._start(self.phases[at.phase])

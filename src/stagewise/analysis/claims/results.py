@@ -1,6 +1,7 @@
 """A study and what was measured of it: what verdicts, tables, figures and the report start from."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from stagewise.analysis.records.candidates import read_candidates
 from stagewise.analysis.records.csv_files import TEXT, read_csv
 from stagewise.analysis.records.gradcam import read_gradcam
 from stagewise.analysis.records.labels import LABELS
-from stagewise.analysis.records.logits import FINAL
+from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 from stagewise.analysis.records.shock import shock_table
 from stagewise.analysis.records.study import Study, read_study
 from stagewise.analysis.records.summary import REQUIRED, main_outputs
@@ -62,13 +63,28 @@ class Results:
 
     @cached_property
     def timed(self) -> pd.DataFrame:
-        """``latency`` with the exit of each row; empty where none was measured."""
+        """``latency`` with the exit of each row, and with the ensemble of two runs, one after the
+        other; empty where none was measured."""
         if self.latency is None or self.latency.empty:
             return pd.DataFrame(columns=[*LATENCY, "exit"])
         if "exit" in self.latency:
-            return self.latency
+            return pd.concat([self.latency, *self._of_two(self.latency)], ignore_index=True)
         outputs = self.main.drop_duplicates("arm").set_index("arm")["exit"]
         return self.latency.assign(exit=self.latency["arm"].map(outputs).fillna(FINAL))
+
+    def _of_two(self, timed: pd.DataFrame) -> Iterator[pd.DataFrame]:
+        """The rows of each arm whose runs answer with a partner."""
+        arms = self.study.runs.set_index("path")["arm"]
+        added = [name for name in ("milliseconds", "low", "high") if name in timed]
+        alone = timed[timed["exit"] == FINAL].set_index(["arm", "batch"])
+        for run in self.study.runs.query("partner != ''").drop_duplicates("arm").itertuples():
+            own, theirs = (
+                alone[alone.index.get_level_values("arm") == arm].droplevel("arm")
+                for arm in (run.arm, arms.get(run.partner, ""))
+            )
+            both = own.assign(arm=str(run.arm), exit=ENSEMBLE)
+            both[added] += theirs[added]
+            yield both.dropna(subset="milliseconds").reset_index()[[*timed.columns]]
 
     @property
     def rates(self) -> list[float]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stagewise.analysis.records.agreement import refuse_others
 from stagewise.analysis.records.labels import LABELS
-from stagewise.analysis.records.logits import SPLITS, main_output
+from stagewise.analysis.records.logits import ENSEMBLE, SPLITS, main_output
 from stagewise.analysis.records.metrics import FIDELITY
 from stagewise.analysis.records.study import Study
 from stagewise.errors import UserError
@@ -33,7 +33,8 @@ def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     """A row per run and exit.
 
     Columns: path, arm, step, name, seed, the labels, exit, test_* and validation_* metrics,
-    parameters, macs, cumulative_macs, file_bytes, and the provenance of ``_provenance``.
+    parameters, macs, cumulative_macs, file_bytes, and the provenance of ``_provenance``; the
+    ensemble of two runs has the effort of both.
 
     Raises:
         UserError: a record is missing or broken, or records are not what the plan says; a run was
@@ -51,7 +52,18 @@ def summarise(study: Study, evaluation: pd.DataFrame) -> pd.DataFrame:
     wide = pd.concat(parts, axis=1).reset_index()
     runs = study.runs[["path", "arm", "step", "name", "seed", *LABELS]]
     facts = pd.DataFrame([_provenance(study, path) for path in study.runs["path"]])
-    return runs.merge(wide, on="path").merge(facts, on="path")
+    return _with_partners(study, runs.merge(wide, on="path").merge(facts, on="path"))
+
+
+def _with_partners(study: Study, summary: pd.DataFrame) -> pd.DataFrame:
+    """With the training of both runs where the answer is both runs'."""
+    partner = summary["path"].map(study.runs.set_index("path")["partner"])
+    both = (partner != "") & (summary["exit"] == ENSEMBLE)
+    own = summary.drop_duplicates("path").set_index("path")[[*EFFORT]].astype(float)
+    theirs = own.reindex(partner[both]).to_numpy()
+    effort = summary[[*EFFORT]].astype(float)
+    effort.loc[both] += theirs
+    return summary.assign(**{name: effort[name] for name in EFFORT})
 
 
 def _provenance(study: Study, path: str) -> dict[str, Any]:

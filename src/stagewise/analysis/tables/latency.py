@@ -49,10 +49,10 @@ def make(results: Results) -> Table:
         "latency",
         "Latency of a forward pass: median of repeated passes of one network, the first seed’s, "
         "whose parameters and MACs these are; networks of the same shape share their timing. To an "
-        "early exit, past those before it, whose MACs are among its own. Where seeds were pruned "
-        "to other shapes, the range of all stands beside. In brackets: between which the middle "
-        "eight "
-        f"tenths of the passes lie. Repeats and threads are in the CSV.{_busy(data)}",
+        "early exit, past those before it, whose MACs are among its own; of two networks, one "
+        "after the other. Where seeds were pruned to other shapes, the range of all stands beside. "
+        "In brackets: between which the middle eight tenths of the passes lie. Repeats and threads "
+        f"are in the CSV.{_busy(data)}",
         data,
         shown,
     )
