@@ -189,3 +189,18 @@ def test_a_method_is_called_what_its_table_calls_it() -> None:
     assert told(table).startswith("Use KD, clipped gradients: 3.0 points above")
     one_stage = compared({KD: (3, 0.03, 0, 1)}).assign(display="one-stage KD")
     assert told(one_stage).startswith("Use KD: 3.0 points above")
+
+
+@pytest.mark.parametrize(("times", "said"), [(11.48, "11.5"), (1.5, "1.5"), (1.4, ""), (None, "")])
+def test_a_method_whose_training_takes_much_is_advised_with_its_price(
+    times: float | None, said: str
+) -> None:
+    comparison = compared({KD: (3, 0.03, 0, 1), OTO: (5, 0.03, 2, 0.03)})
+    table = accuracy({ALONE: 80.0, KD: 83.0, OTO: 85.0})
+    if times is not None:
+        table["training_macs_to_kd"] = [0.4, 1.0, times]
+    tables = {"accuracy": table, "comparison": comparison, "pruning": pd.DataFrame()}
+    use, *more = advise(tables, ["p"]).sentences
+    assert use.startswith("Use OtO")
+    price = f"Its training takes {said} times the multiply-adds of KD’s."
+    assert more == ([price] if said else [])

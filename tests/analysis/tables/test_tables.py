@@ -222,16 +222,29 @@ def test_the_protocol_says_that_teachers_see_more(results: Results) -> None:
     assert "no network shows how much" in without
     everything = {**few, "student_images_per_class": None}
     assert "Teachers see" not in told(data=everything)
+    assert "students 10 a class of the 30 classes" in told(data={**few, "classes": 30})
+    assert "students 10 a class of the 2 classes" in told(data={**few, "classes": [3, 7]})
     target = told(data={**everything, "target_images_per_class": 5})
     assert "students 5 a class of the target classes" in target
 
 
 def test_the_protocol_says_what_every_seed_has_of_its_own(results: Results) -> None:
-    assert "one teacher per pair serves all seeds" in protocol_lines(results)[2]
-    chains = {**results.study.config, "replicates": "chains"}
-    told = protocol_lines(replace(results, study=replace(results.study, config=chains)))[2]
-    assert "every seed has a teacher" in told
-    assert "in the intervals" in told
+    """Of what the study has: nothing is pretrained where nothing is, and no class is left out."""
+
+    def told(runs: pd.DataFrame, **changes: Any) -> str:
+        study = replace(results.study, runs=runs, config={**results.study.config, **changes})
+        return protocol_lines(replace(results, study=study))[2]
+
+    runs = results.study.runs
+    few = {"source": "digits", "student_images_per_class": 10}
+    split = {**few, "source_classes": [0, 1]}
+    whole = "teacher, pretrained backbone, class split and draw of images"
+    assert f"one {whole} per pair serves all seeds" in told(runs, data=split)
+    assert f"every seed has its own {whole}, so" in told(runs, data=split, replicates="chains")
+    plain = runs[runs["step"] != "pretraining"]
+    chains = told(plain, data=few, replicates="chains")
+    assert "its own teacher and draw of images, so that their variation is in the inter" in chains
+    assert "its own teacher, so" in told(plain, data={"source": "digits"}, replicates="chains")
 
 
 def test_the_gain_of_an_ensemble_is_over_its_own_last_exit(results: Results) -> None:

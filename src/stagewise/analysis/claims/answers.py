@@ -144,7 +144,7 @@ def _in_part(claim: Claim, rows: pd.DataFrame) -> str:
     """Where it holds with the numbers, then each other verdict with its rows."""
     named = rows["contrast"].nunique() > 1
     good = rows["verdict"].isin(POSITIVE)
-    told = [f"Here, {claim.holds}, but only in part: {_tell(rows[good], named)}."]
+    told = [f"Only in part is it shown here that {claim.holds}: {_tell(rows[good], named)}."]
     others = rows[~good & (rows["n"] > 0)]
     for verdict, part in others.groupby("verdict", sort=False):
         told.append(f"{NOT_SHOWN[str(verdict)]}: {_tell(part, named)}.")

@@ -19,7 +19,7 @@ POSITION = 3
 CAPTION = (
     "Learning curves: validation accuracy over epochs, mean of {n}; the band spans all seeds. "
     "Accuracies stand closer the lower they are (the scale is logarithmic in the error), so that "
-    "late differences stay visible. Dotted: end of stage 1. Where arms are many, a panel names "
+    "late differences stay visible. Dotted: end of stage 1. Where networks are many, a panel names "
     "some of them, most accurate first; the grey lines are the others. Test images are not used "
     "here."
 )

@@ -28,6 +28,8 @@ Frames = Mapping[str, pd.DataFrame]
 """Name of a table → its plain numbers, as in its CSV file."""
 NEAR = 1.0
 """Points below the dense student that a smaller network may cost."""
+MUCH = 1.5
+"""Times the multiply-adds of KD's training from which a method's are told."""
 MOST = 2
 """Pairs that the tiles tell of."""
 WAYS = {
@@ -79,7 +81,11 @@ def advise(tables: Frames, pairs: list[str]) -> Advice:
     several = len(pairs) > 1
     choices = [_choice(part) for part in _compared(tables)]
     pruned = [found for pair in pairs if (found := _pruned(tables["pruning"], pair))]
-    sentences = [*_methods(choices, several), *_prunings(pruned, several), *_in_vain(tables)]
+    sentences = [
+        *_methods(choices, tables["accuracy"], several),
+        *_prunings(pruned, several),
+        *_in_vain(tables),
+    ]
     seeds = [int(each.row["n"]) for each in pruned] + [each.seeds for each in choices]
     if seeds and min(seeds) < MIN_SEEDS:
         sentences.append(few_seeds(min(seeds)))
@@ -207,8 +213,9 @@ def _choice(rows: pd.DataFrame) -> Choice:
     )
 
 
-def _methods(choices: list[Choice], several: bool) -> Iterator[str]:
-    """``Use KD: 3.1 points above the student alone (resnet), 1.8 (vgg).``; what leads by a hint."""
+def _methods(choices: list[Choice], accuracy: pd.DataFrame, several: bool) -> Iterator[str]:
+    """``Use KD: 3.1 points above the student alone (resnet), 1.8 (vgg).``; what its training takes
+    where that is much; what leads by a hint."""
     by_name: dict[str, list[Choice]] = {}
     for choice in choices:
         by_name.setdefault(choice.name, []).append(choice)
@@ -221,6 +228,10 @@ def _methods(choices: list[Choice], several: bool) -> Iterator[str]:
                 for k, c in enumerate(found)
             ]
             yield f"Use {name}: {', '.join(above)}."
+            arms = accuracy[accuracy["arm"].isin([choice.arm for choice in found])]
+            times = arms.get("training_macs_to_kd", pd.Series(dtype=float)).max()
+            if times >= MUCH:
+                yield f"Its training takes {times:.1f} times the multiply-adds of KD’s."
     for choice in by_name.get("", []):
         where = f" in {choice.where}" if several else ""
         told = f"No method is shown to beat the student alone{where}"

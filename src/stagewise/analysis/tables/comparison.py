@@ -88,7 +88,7 @@ def make(results: Results) -> Table:
                 }
             )
     references = " and ".join(_named(name) for name in asked.references)
-    compared = ", ".join(asked.methods) or "every method of distillation and multi_exit"
+    compared = ", ".join(asked.methods) or "every method of distillation and multi_exit, no control"
     return Table(
         "comparison",
         "Methods compared, the best mean first: mean ± sd (seeds), and paired differences to "

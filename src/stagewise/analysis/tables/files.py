@@ -36,18 +36,29 @@ def table_text(table: Table) -> str:
     return f"{plan.caption}\n\n{text}"
 
 
-REPLICATES = {
-    "students": "one teacher per pair serves all seeds, and one pretrained backbone, class split "
-    "and draw of images, so their own variation is not in the intervals",
-    "chains": "every seed has a teacher, a pretrained backbone, a class split and a draw of images "
-    "of its own, so their variation is in the intervals",
-}
-"""``replicates`` of the config → what is new with a seed."""
+FEW = ("student_images_per_class", "target_images_per_class")
+"""Keys of ``data`` that give students fewer images."""
+
+
+def replicates_line(results: Results) -> str:
+    """What is new with a seed, of what the study has."""
+    config, data = results.study.config, results.study.config["data"]
+    parts = ["teacher"]
+    if (results.study.runs["step"] == "pretraining").any():
+        parts.append("pretrained backbone")
+    if data.get("source_classes"):
+        parts.append("class split")
+    if any(data.get(key) for key in FEW):
+        parts.append("draw of images")
+    whole = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    if config.get("replicates", "students") == "chains":
+        return f"every seed has its own {whole}, so that their variation is in the intervals"
+    return f"one {whole} per pair serves all seeds, so that their variation is not in the intervals"
 
 
 def trained_arms(results: Results) -> pd.DataFrame:
-    """A row per arm that was trained at a rate of its own: arm, step, name, and whether that was
-    ``tuned``, that is, is one of the config's ``learning_rates``."""
+    """A row per arm that was trained at a rate of its own: arm, step, name, and whether it was
+    ``tuned``, that is, is among the config's ``learning_rates``."""
     trained = results.summary.query("epochs > 0 and lr.notna() and common_rate.isna()")
     trained = trained[~trained["recipe"].isin(STILL)].drop_duplicates("arm")
     runs = results.study.runs
@@ -58,23 +69,34 @@ def trained_arms(results: Results) -> pd.DataFrame:
 
 def rates_said(results: Results) -> str:
     """In a clause: which learning rates were tuned on validation."""
-    trained = trained_arms(results)
+    trained, what = trained_arms(results), _settings(results)
     count, tuned_count = len(trained), int(trained["tuned"].sum())
     if not (results.study.holds_out and tuned_count):
         return "learning rates were fixed before, none was tuned"
     if tuned_count == count:
-        return "learning rates were tuned on validation images"
+        return f"{what} were tuned on validation images"
     return (
-        f"the learning rates of {tuned_count} of {count} networks were tuned on validation images,"
+        f"the {what} of {tuned_count} of {count} networks were tuned on validation images,"
         " the others fixed before"
     )
+
+
+def _settings(results: Results) -> str:
+    """What was chosen: of some arms loss weights (``strengths``), at the rate of all."""
+    weights = results.study.config.get("strengths")
+    return "learning rates or loss weights" if weights else "learning rates"
 
 
 def images_line(config: Mapping[str, Any]) -> str:
     """That teachers see more images than students, and what shows the part that this has; empty
     where they do not."""
-    names = {"student_images_per_class": "all", "target_images_per_class": "the target"}
-    counts = {task: config["data"].get(key) for key, task in names.items()}
+    classes = config["data"].get("classes")
+    some = len(classes) if isinstance(classes, list | tuple) else classes
+    everything = f"the {some}" if some else "all"
+    counts = {
+        task: config["data"].get(key)
+        for key, task in zip(FEW, (everything, "the target"), strict=True)
+    }
     told = [f"{count} a class of {task} classes" for task, count in counts.items() if count]
     if not told:
         return ""
@@ -98,7 +120,8 @@ def tuned(results: Results) -> str:
             others.append(
                 f"all {step}" if len(names) == len(part) else f"{step}/{', '.join(names)}"
             )
-    said = f"Learning rates tuned on validation: {listed.sum()} of {len(trained)} networks"
+    what = _settings(results).capitalize()
+    said = f"{what} tuned on validation: {listed.sum()} of {len(trained)} networks"
     return f"{said}; fixed before, not tuned: {'; '.join(others)}." if others else f"{said}."
 
 
@@ -118,7 +141,7 @@ def protocol_lines(results: Results) -> list[str]:
         f"seeds {', '.join(map(str, config['seeds']))}; data source {config['data']['source']}.",
         f"Reported: test accuracy after the {first['selection'] or 'last epoch'}. {choices}",
         f"Paired by seed: the seed fixes initialisation, data order and augmentation of all "
-        f"networks; {REPLICATES[config.get('replicates', 'students')]}.",
+        f"networks; {replicates_line(results)}.",
         *filter(None, [images_line(config)]),
         judged,
     ]
