@@ -1,5 +1,6 @@
 """Metrics of all runs from their logits, and the table that joins them with the records."""
 
+import json
 import re
 import zipfile
 from collections.abc import Callable
@@ -155,6 +156,31 @@ def test_two_networks_are_an_ensemble_by_their_mean_logits(make_study: MakeStudy
     assert rows.loc["final", "accuracy"] == pytest.approx(100 * alone.mean())
     for cost in ("macs", "parameters", "file_bytes"):
         assert rows.loc["ensemble", cost] == 2 * rows.loc["final", cost]
+
+
+def test_two_networks_take_the_training_and_the_time_of_both(make_study: MakeStudy) -> None:
+    study = make_study(**SMALL)
+    first = study.folder("runs/toy/distillation/resnet.kd/seed-2")
+    for folder, macs in ((first, 3e9), (study.root / TWICE, 5e9)):
+        record = json.loads((folder / "record.json").read_text())
+        record["protocol"] |= {"training_macs": macs, "teacher_macs": 1e9}
+        (folder / "record.json").write_text(json.dumps(record))
+    study = read_study(study.root / "plan.json", study.root)
+    summary = summarise(study, evaluate(study))
+    rows = summary.query("path == @TWICE").set_index("exit")
+    assert rows.loc["final", "training_macs"] == 5e9
+    assert rows.loc["ensemble", ["training_macs", "teacher_macs"]].tolist() == [8e9, 2e9]
+    alone = summary.query("path == 'runs/toy/distillation/resnet.kd/seed-2'")
+    assert alone["training_macs"].tolist() == [3e9]
+    arms = ["distillation/resnet.kd", "multi_exit/resnet.kd_twice", "multi_exit/resnet.oto"]
+    latency = pd.DataFrame({"arm": arms, "exit": ["final", "final", "ensemble"], "batch": 1})
+    timed = Results(study, summary, latency.assign(milliseconds=[0.5, 0.7, 0.9])).timed
+    assert dict(zip(timed["arm"], timed["milliseconds"], strict=True)) == {
+        "distillation/resnet.kd": 0.5,
+        "multi_exit/resnet.oto": 0.9,
+        "multi_exit/resnet.kd_twice": pytest.approx(1.2),
+    }
+    assert timed.set_index("arm")["exit"]["multi_exit/resnet.kd_twice"] == "ensemble"
 
 
 def test_a_partner_that_answered_about_other_images_is_refused(make_study: MakeStudy) -> None:

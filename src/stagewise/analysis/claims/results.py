@@ -63,12 +63,15 @@ class Results:
 
     @cached_property
     def timed(self) -> pd.DataFrame:
-        """``latency`` with the exit of each row, and with the ensemble of two runs, one after the
-        other; empty where none was measured."""
+        """``latency`` with the exit of each row; that of two runs which answer together is the one
+        after the other; empty where none was measured."""
         if self.latency is None or self.latency.empty:
             return pd.DataFrame(columns=[*LATENCY, "exit"])
         if "exit" in self.latency:
-            return pd.concat([self.latency, *self._of_two(self.latency)], ignore_index=True)
+            pairs = list(self._of_two(self.latency))
+            twice = {arm for pair in pairs for arm in pair["arm"]}
+            others = self.latency[~self.latency["arm"].isin(twice)]
+            return pd.concat([others, *pairs], ignore_index=True)
         outputs = self.main.drop_duplicates("arm").set_index("arm")["exit"]
         return self.latency.assign(exit=self.latency["arm"].map(outputs).fillna(FINAL))
 
