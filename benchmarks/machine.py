@@ -10,20 +10,16 @@ from typing import Any
 
 import torch
 
+from stagewise.process.machine import processor
+
 CPU = torch.device("cpu")
 
 
 def describe(device: torch.device) -> dict[str, str]:
     """Processor, cores, versions, date."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else model
-    if device.type == "cuda":
-        model = torch.cuda.get_device_name(device)
+    cuda = device.type == "cuda"
     return {
-        "processor": model,
+        "processor": torch.cuda.get_device_name(device) if cuda else processor(),
         "threads": str(torch.get_num_threads()),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,

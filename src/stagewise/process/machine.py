@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import resource
+from contextlib import suppress
 from pathlib import Path
 
 from stagewise.errors import UserError
@@ -48,6 +49,15 @@ def default_device() -> str:
     if name and not DEVICES.fullmatch(name):
         raise UserError(f"STAGEWISE_DEVICE: '{name}' is no device; write cpu, cuda or cuda:1")
     return name or ("cuda" if Path("/dev/nvidia0").exists() else "cpu")
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """What the CPU is called."""
+    with suppress(OSError):
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

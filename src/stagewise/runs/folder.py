@@ -16,6 +16,7 @@ from stagewise.files import atomic, sha256_file, write_json
 from stagewise.models.cost import costs
 from stagewise.models.features import Network
 from stagewise.models.store import Architecture, save_network
+from stagewise.process.machine import processor
 from stagewise.runs.start import Inputs
 from stagewise.study.spec import Spec
 from stagewise.training.observer import Row
@@ -138,7 +139,7 @@ def timing(
             "total_seconds": round(total, 3),
             "cpu_seconds": cpu,
             "epochs": epochs,
-            "device": cuda or platform.processor() or platform.machine(),
+            "device": cuda or processor(),
             "python": platform.python_version(),
             "torch": torch.__version__,
         },
