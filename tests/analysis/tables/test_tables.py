@@ -243,7 +243,7 @@ def test_the_protocol_says_what_every_seed_has_of_its_own(results: Results) -> N
     assert f"every seed has its own {whole}, so" in told(runs, data=split, replicates="chains")
     plain = runs[runs["step"] != "pretraining"]
     chains = told(plain, data=few, replicates="chains")
-    assert "its own teacher and draw of images, so that their variation is in the inter" in chains
+    assert "its own teacher and draw of images, so that this variation is in the inter" in chains
     assert "its own teacher, so" in told(plain, data={"source": "digits"}, replicates="chains")
 
 

@@ -52,8 +52,8 @@ def replicates_line(results: Results) -> str:
         parts.append("draw of images")
     whole = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     if config.get("replicates", "students") == "chains":
-        return f"every seed has its own {whole}, so that their variation is in the intervals"
-    return f"one {whole} per pair serves all seeds, so that their variation is not in the intervals"
+        return f"every seed has its own {whole}, so that this variation is in the intervals"
+    return f"one {whole} per pair serves all seeds, so that this variation is not in the intervals"
 
 
 def trained_arms(results: Results) -> pd.DataFrame:
