@@ -181,6 +181,7 @@ CASES: list[Case] = [
     ("data.validation", -0.1, "data.validation|-0.1|with 0 all are trained on"),
     ("data.validation", 1, "data.validation|1|with 0 all are trained on"),
     ("data.validation", 0, "two_stage.probe: true|data.validation is 0|probe: false"),
+    ("two_stage.probe_own_rates", False, "probe_own_rates: false|common_rates is empty|probe: fa"),
     ("data.test", 0.9, "data.validation: 0.2|data.test: 0.9|lower one"),
     ("data.student_images_per_class", 500, "data.student_images_per_class|500|lower it"),
     ("data.source_classes", [3], "data.source_classes|[3]|list at least two"),

@@ -131,13 +131,24 @@ def test_rules_are_those_of_the_workflow() -> None:
         if rule and step:
             names = re.search(r'\bname=r"(.+)"', block)
             found[rule[1]] = (step[1], names[1] if names else "[^/]+")
-    plan = counted(pruning=[{**CONFIG["pruning"][0], "probe": ["kd"]}]).plan
+    plan = counted(
+        pruning=[{**CONFIG["pruning"][0], "probe": ["kd"]}],
+        two_stage={"pairs": ["resnet"], "common_rates": [0.1], "probe_own_rates": False},
+    ).plan
     parts = [r.name for r in plan.step("teachers") if r.spec.init == "parent"]
     found["train_teacher_part"] = ("teachers", "|".join(map(re.escape, parts)))
-    probed = "|".join(re.escape(run.name) for run in plan.step("recovery") if run.spec.observers)
-    assert probed
-    found["recover_probed"] = ("recovery", probed)
-    found["recover"] = ("recovery", f"(?!(?:{probed})$).+")
+    for rule, step, only, probed in (
+        ("recover_probed", "recovery", "", True),
+        ("recover", "recovery", "", False),
+        ("distill_two_stage", "two_stage", "", True),
+        ("distill_two_stage_unprobed", "two_stage", "", False),
+        ("train_pretrained_student", "students", ".pretrained", True),
+        ("train_pretrained_student_unprobed", "students", ".pretrained", False),
+    ):
+        runs = [run for run in plan.step(step) if only in run.name]
+        own = [re.escape(run.name) for run in runs if bool(run.spec.observers) == probed]
+        assert own, rule
+        found[rule] = (step, "|".join(own))
     for run in plan.runs.values():
         taking = [
             rule

@@ -73,6 +73,22 @@ def test_recoveries_that_log_the_shock_have_a_rule_of_their_own(tmp_path):
     assert "MissingRuleException" in said
 
 
+def test_runs_that_log_no_shock_have_rules_of_their_own(tmp_path):
+    project = copy_project(tmp_path)
+    path = project.folder / "config/smoke.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["two_stage"] |= {"common_rates": [0.1], "probe_own_rates": False}
+    path.write_text(json.dumps(config))
+    for arm in ("students/resnet.pretrained", "two_stage/resnet.kd"):
+        own, common = f"runs/smoke/{arm}/seed-0", f"runs/smoke/{arm}.lr-0.1/seed-0"
+        planned = project.planned(f"{own}/record.json", f"{common}/shock.csv")
+        for name in (arm, f"{arm}.lr-0.1"):
+            ending = f" {name.partition('/')[2]}, seed 0"
+            assert any(message.endswith(ending) for message in planned)
+        said = project.snakemake("-n", f"{own}/shock.csv", check=False)
+        assert "MissingRuleException" in said
+
+
 def test_every_ready_study_is_planned_in_bounded_work(tmp_path):
     project = copy_project(tmp_path)
     configs = sorted((project.folder / "config").glob("*.yaml"))

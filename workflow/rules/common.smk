@@ -135,12 +135,15 @@ if shutil.which("setpriv"):
 # The device is no setting of a study: it is the machine's. A job asks for a GPU only where it has one.
 GPUS = int(DEVICE.startswith("cuda"))
 
-# Runs that log gradient shock leave one more file.
-PROBED = ["shock.csv"] if SETTINGS.two_stage.probe else []
-RECOVERIES = PLAN.step("recovery")
-PROBED_RECOVERIES = "|".join(
-    sorted({re.escape(run.name) for run in RECOVERIES if run.spec.observers})
-)
+
+def names_of(step, probed):
+    """Pattern of a step's runs that log gradient shock, and leave one more file, or do not."""
+    runs = [run for run in PLAN.step(step) if bool(run.spec.observers) == probed]
+    return "|".join(sorted({re.escape(run.name) for run in runs}))
+
+
+PROBED_RECOVERIES = names_of("recovery", True)
+UNPROBED = {step: names_of(step, False) for step in ("students", "two_stage")}
 
 
 SOURCE = SETTINGS.data.source

@@ -18,15 +18,15 @@ use rule train_teacher as distill with:
 
 
 use rule train_teacher as distill_two_stage with:
-    """Two-stage distillation of pretrained features, and its one-stage twin."""
+    """Two-stage distillation of pretrained features, and its one-stage twin; log gradient shock."""
     input:
         unpack(inputs("two_stage")),
     output:
-        **run_files("two_stage", "history.csv", *PROBED),
+        **run_files("two_stage", "history.csv", "shock.csv"),
     log:
         log_file("two_stage"),
     wildcard_constraints:
-        name=r"[^/]+",
+        name=rf"(?!(?:{UNPROBED['two_stage']})/)[^/]+",
     threads: threads_of("two_stage")
     resources:
         **job("two_stage"),
@@ -34,6 +34,14 @@ use rule train_teacher as distill_two_stage with:
         **run_params("two_stage", "train.py"),
     message:
         "Two stages {wildcards.name}, seed {wildcards.seed}"
+
+
+use rule distill_two_stage as distill_two_stage_unprobed with:
+    """The same without the log."""
+    output:
+        **run_files("two_stage", "history.csv"),
+    wildcard_constraints:
+        name=rf"(?:{UNPROBED['two_stage']})",
 
 
 use rule train_teacher as train_multi_exit with:

@@ -22,11 +22,11 @@ use rule train_teacher as train_pretrained_student with:
     input:
         unpack(inputs("students")),
     output:
-        **run_files("students", "history.csv", *PROBED),
+        **run_files("students", "history.csv", "shock.csv"),
     log:
         log_file("students"),
     wildcard_constraints:
-        name=r"[^/.]+\.pretrained[^/]*",
+        name=rf"(?!(?:{UNPROBED['students']})/)[^/.]+\.pretrained[^/]*",
     threads: threads_of("students")
     resources:
         **job("students"),
@@ -34,6 +34,14 @@ use rule train_teacher as train_pretrained_student with:
         **run_params("students", "train.py"),
     message:
         "Student {wildcards.name}, seed {wildcards.seed}"
+
+
+use rule train_pretrained_student as train_pretrained_student_unprobed with:
+    """The same without the log."""
+    output:
+        **run_files("students", "history.csv"),
+    wildcard_constraints:
+        name=rf"(?=[^/.]+\.pretrained)(?:{UNPROBED['students']})",
 
 
 rule students:

@@ -48,9 +48,12 @@ def rule_of(run: PlannedRun) -> str:
         return "train_teacher_part"
     if run.step == "teachers" and ".assistant-" in run.name:
         return "train_assistant"
+    probed = isinstance(run.spec, TrainSpec) and bool(run.spec.observers)
     if run.step == "students" and ".pretrained" in run.name:
-        return "train_pretrained_student"
-    if run.step == "recovery" and isinstance(run.spec, TrainSpec) and run.spec.observers:
+        return "train_pretrained_student" if probed else "train_pretrained_student_unprobed"
+    if run.step == "two_stage" and not probed:
+        return "distill_two_stage_unprobed"
+    if run.step == "recovery" and probed:
         return "recover_probed"
     return RULES.get(run.step, run.step)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from plans import arm, plan, regime
 
-from stagewise.study.planned import Plan
+from stagewise.study.planned import Plan, PlannedRun
 
 
 @pytest.mark.parametrize("name", ["imagenet", "scratch"])
@@ -146,3 +146,21 @@ def test_arms_at_common_rates_differ_from_their_own_in_the_rate_and_may_diverge(
         training = replace(own.spec.training, lr=float(rate))
         assert run.spec == replace(own.spec, training=training, divergence="ends")
         assert run.parents == own.parents
+
+
+def test_shock_may_be_logged_at_common_rates_alone() -> None:
+    """Nothing else of any run changes."""
+
+    def planned(own: bool) -> dict[str, PlannedRun]:
+        block = {"common_rates": [0.1], "probe_own_rates": own}
+        return plan(lambda raw: raw["two_stage"].update(block)).runs
+
+    every, fewer = planned(True), planned(False)
+    changed = {path for path, run in fewer.items() if run != every[path]}
+    arms = {every[path].arm for path in changed}
+    assert arms >= {"students/resnet.pretrained", "two_stage/resnet.kd"}
+    known = {run.arm for run in every.values()}
+    assert arms == {arm for arm in known if f"{arm}.lr-0.1" in known}
+    for path in changed:
+        assert every[path].spec.observers == ("shock",)
+        assert fewer[path] == replace(every[path], spec=replace(every[path].spec, observers=()))

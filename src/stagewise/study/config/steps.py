@@ -90,6 +90,9 @@ class TwoStage(Block):
     follows the rate, so arms are compared at equal rates too."""
     probe: bool = True
     """Log the gradient-shock quantities."""
+    probe_own_rates: bool = True
+    """Log them at each arm's own rate too, and not at the common rates alone: a look takes longer
+    than many steps of a small network."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,7 @@ def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Itera
     settings = training(config, arm.name, block.training, config.method(arm.label).training)
     labels = {"pair": pair, "task": task, "network": "student", "display": arm.display}
     common: dict[str, Any] = {}
-    name = arm.name
+    name, probed = arm.name, block.probe_own_rates or rate is not None
     if rate is not None:
         name, settings = at_rate(name, rate), replace(settings, lr=rate)
         common = {"common_rate": rate, "display": f"{arm.display}, rate {rate:g}"}
@@ -89,7 +89,7 @@ def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Itera
         method=arm.label,
         recipe=arm.recipe,
         training=settings,
-        observers=("shock",) if block.probe else (),
+        observers=("shock",) if block.probe and probed else (),
         classifier=config.method(arm.label).classifier,
         divergence="fails" if rate is None else "ends",
         parents={**start, "teacher": taught_by(config, pair, task, arm.label)},

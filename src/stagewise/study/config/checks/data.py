@@ -51,6 +51,11 @@ def probe_problems(config: Config) -> Problems:
             "two_stage.probe: true, but data.validation is 0, so there are no held-out images for"
             " the probe; set probe: false, or hold some out"
         )
+    if block.pairs and block.probe and not (block.probe_own_rates or block.common_rates):
+        yield (
+            "two_stage.probe_own_rates: false, but two_stage.common_rates is empty, so probe: true"
+            " logs nothing; give a common rate, or set probe: false"
+        )
 
 
 def class_problems(config: Config) -> Problems:
