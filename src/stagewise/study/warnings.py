@@ -90,11 +90,15 @@ def _rates(plan: Plan) -> Iterator[str]:
     arms, tuned = {run.arm for run in plan.runs.values()}, {*plan.config.learning_rates}
     partners = {run.arm: plan.runs[run.partner].arm for run in plan.runs.values() if run.partner}
     tuned |= {arm for arm, partner in partners.items() if partner in tuned}
+    # Of two rates the better one on validation is taken.
+    families = plan.config.recovery.families
+    searched = {arm for arm in arms if any(f"{arm}.{family}" in arms for family in families)}
     for index, claim in enumerate(plan.config.claims_tested):
         for sides in catalogue.claims()[claim]:
             for pair in plan.config.pairs:
                 compared = _sides(sides, pair, arms)
-                if compared <= arms and 0 < len(compared & tuned) < len(compared):
+                rest = compared - searched
+                if compared <= arms and 0 < len(rest & tuned) < len(rest):
                     yield (
                         f"claims_tested.{index}: '{claim}' compares {', '.join(sorted(compared))},"
                         f" of which learning_rates lists {', '.join(sorted(compared & tuned))}"
