@@ -136,14 +136,18 @@ if shutil.which("setpriv"):
 GPUS = int(DEVICE.startswith("cuda"))
 
 
-def names_of(step, probed):
-    """Pattern of a step's runs that log gradient shock, and leave one more file, or do not."""
+def names_of(step, probed, part=""):
+    """Pattern of a step's runs that log gradient shock, and leave one more file, or do not; of
+    those with ``part`` in their names."""
     runs = [run for run in PLAN.step(step) if bool(run.spec.observers) == probed]
-    return "|".join(sorted({re.escape(run.name) for run in runs}))
+    return "|".join(sorted({re.escape(run.name) for run in runs if part in run.name}))
 
 
 PROBED_RECOVERIES = names_of("recovery", True)
-UNPROBED = {step: names_of(step, False) for step in ("students", "two_stage")}
+UNPROBED = {
+    "students": names_of("students", False, ".pretrained"),
+    "two_stage": names_of("two_stage", False),
+}
 
 
 SOURCE = SETTINGS.data.source

@@ -36,12 +36,14 @@ use rule train_teacher as recover with:
         "Recovery {wildcards.name}, seed {wildcards.seed}"
 
 
-use rule recover as recover_probed with:
-    """Train a pruned student again; log gradient shock."""
-    output:
-        **run_files("recovery", "history.csv", "shock.csv"),
-    wildcard_constraints:
-        name=rf"(?:{PROBED_RECOVERIES})",
+if PROBED_RECOVERIES:
+
+    use rule recover as recover_probed with:
+        """Train a pruned student again; log gradient shock."""
+        output:
+            **run_files("recovery", "history.csv", "shock.csv"),
+        wildcard_constraints:
+            name=rf"(?:{PROBED_RECOVERIES})",
 
 
 rule pruning:

@@ -36,12 +36,14 @@ use rule train_teacher as distill_two_stage with:
         "Two stages {wildcards.name}, seed {wildcards.seed}"
 
 
-use rule distill_two_stage as distill_two_stage_unprobed with:
-    """The same without the log."""
-    output:
-        **run_files("two_stage", "history.csv"),
-    wildcard_constraints:
-        name=rf"(?:{UNPROBED['two_stage']})",
+if UNPROBED["two_stage"]:
+
+    use rule distill_two_stage as distill_two_stage_unprobed with:
+        """The same without the log."""
+        output:
+            **run_files("two_stage", "history.csv"),
+        wildcard_constraints:
+            name=rf"(?:{UNPROBED['two_stage']})",
 
 
 use rule train_teacher as train_multi_exit with:

@@ -36,12 +36,14 @@ use rule train_teacher as train_pretrained_student with:
         "Student {wildcards.name}, seed {wildcards.seed}"
 
 
-use rule train_pretrained_student as train_pretrained_student_unprobed with:
-    """The same without the log."""
-    output:
-        **run_files("students", "history.csv"),
-    wildcard_constraints:
-        name=rf"(?=[^/.]+\.pretrained)(?:{UNPROBED['students']})",
+if UNPROBED["students"]:
+
+    use rule train_pretrained_student as train_pretrained_student_unprobed with:
+        """The same without the log."""
+        output:
+            **run_files("students", "history.csv"),
+        wildcard_constraints:
+            name=rf"(?:{UNPROBED['students']})",
 
 
 rule students:
