@@ -88,7 +88,7 @@ def test_a_terminal_that_knows_few_letters_gets_plain_ones(encoding: str, text: 
 
 
 def test_the_headline_is_plain_too(tmp_path: Path) -> None:
-    claims = ROOT / "evidence/cifar100-cpu/claims.csv"
+    claims = ROOT / "evidence/cifar100-cpu-table/claims.csv"
     line = '"$0" scripts/headline.py --claims "$1" --report report.html'
     shown, plain = (shell(line, str(claims), PYTHONIOENCODING=e) for e in ("utf-8", "ascii"))
     assert (shown.returncode, plain.returncode) == (0, 0)

@@ -92,14 +92,6 @@ COUNTS: dict[str, dict[str, int]] = {
         "multi_exit": 6 * (12 + 2),
     },
     "function-matching": {"teachers": 2, "students": 6 * 2, "distillation": 6 * 7 * 2},
-    "cifar100-cpu": {
-        "teachers": 2 * 2 + 1,
-        "pretraining": 2,
-        "students": 6 * 5 * 2,
-        "distillation": 6,
-        "two_stage": 6 * 2 * 2 * 2,
-        "multi_exit": 6 * 3,
-    },
 }
 LAID_OVER = {
     "bf16": "../config",
@@ -112,7 +104,6 @@ LAID_OVER = {
     "two-stage-scratch-tune": "two-stage-scratch",
     "digits-multi-exit-tune": "digits-multi-exit",
     "cifar100-cpu-table-tune": "cifar100-cpu-table",
-    "cifar100-cpu-tune": "cifar100-cpu",
     "crd-10-epochs": "crd-benchmark",
     "crd-10-epochs-cosine": "crd-benchmark",
 }
