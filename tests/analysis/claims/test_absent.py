@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stagewise.analysis.claims.answers import DEMONSTRATED, FEW_SEEDS, NOT_RUN, answers
+from stagewise.analysis.claims.answers import (
+    DEMONSTRATED,
+    FEW_SEEDS,
+    NO_HARM,
+    NOT_RUN,
+    answers,
+)
 from stagewise.analysis.claims.judgement import judge_claims
 from stagewise.analysis.claims.results import Results
 from stagewise.analysis.claims.statistics import ALPHA, detectable_effect
@@ -163,8 +169,9 @@ def test_where_no_shock_is_shown_there_is_none_to_remove(made: Make) -> None:
     claims = shocked(made, one=3.1, two=0.5)
     rows = main(claims, "A2")
     assert rows.iloc[0]["verdict"] == "not testable here"
-    assert rows.iloc[0]["reason"].startswith("no shock to remove: A1, early gradient peak")
-    assert "not above 3" in rows.iloc[0]["reason"]
+    reason = "no shock is shown that could be removed: A1, early gradient peak"
+    assert rows.iloc[0]["reason"].startswith(reason)
+    assert "not shown to be above 3" in rows.iloc[0]["reason"]
     assert rows.iloc[1]["verdict"] == "reproduced"  # the probe's fall is there, and removed
     # A1 need not be listed for that, only shown.
     claims = shocked(made, one=12, two=2, claims_tested=["A2"])
@@ -313,6 +320,14 @@ def test_what_is_open_has_its_kind(made: Make) -> None:
     assert kinds["A3a"] == kinds["A3b"] == FEW_SEEDS
     older = claims.assign(reason="demonstration only: this study's data cannot decide it")
     assert {a.kind for a in answers(older) if a.claim == "A3a"} == {DEMONSTRATED}
+
+
+def test_a_remedy_of_a_shock_that_is_not_shown_is_a_kind_of_its_own(made: Make) -> None:
+    claims = shocked(made, one=3.1, two=0.5, fall=0.1)
+    kinds = {answer.claim: answer.kind for answer in answers(claims)}
+    assert (verdict(claims, "A2"), kinds["A2"]) == ("not testable here", NO_HARM)
+    older = claims.assign(reason="no shock to remove: A1, early gradient peak over late, is 3")
+    assert {a.kind for a in answers(older) if a.claim == "A2"} == {NO_HARM}
 
 
 def test_an_interval_clear_of_zero_where_nothing_is_shown_is_explained(made: Make) -> None:

@@ -50,6 +50,19 @@ def test_late_is_the_last_tenth_of_the_first_epoch() -> None:
     assert shock_measures(log)["shock_start"] == pytest.approx(8 / 1)
 
 
+def test_late_ends_where_a_next_phase_begins() -> None:
+    """That may be a shock of its own, as where batch norm is no longer frozen."""
+    log = made().assign(phase=["still"] * 8 + ["train"] * 2)
+    found = shock_measures(log)
+    assert found["shock_start"] == pytest.approx(1 / 1)
+    assert found["shock_peak"] == pytest.approx(6 / 1)
+    assert found["update_peak"] == pytest.approx(0.8 / 0.2)
+    same = shock_measures(made().assign(phase="train"))
+    assert same == pytest.approx(shock_measures(made()), nan_ok=True)
+    earlier = made().assign(phase=["still"] * 5 + ["train"] * 5)
+    assert shock_measures(earlier)["shock_peak"] == shock_measures(made())["shock_peak"]
+
+
 def test_every_measure_has_a_name_and_a_unit() -> None:
     assert shock_measures(made()).keys() == MEASURES.keys()
     assert {measure.unit for measure in MEASURES.values()} == {

@@ -5,6 +5,7 @@ from typing import Any
 
 from plans import arm, edited, plan
 
+from stagewise.recipes.base import make_phases
 from stagewise.study.spec import TrainSpec
 
 
@@ -94,6 +95,56 @@ def test_families_are_the_same_arms_at_other_rates() -> None:
     lower = arm("recovery/resnet.baseline.l2-4x.kd.low", among=found)
     assert usual.spec.training.lr == 0.3
     assert lower.spec == replace(usual.spec, training=replace(usual.spec.training, lr=0.003))
+
+
+def test_stage_1_of_a_recovery_has_the_rate_of_the_rest() -> None:
+    """Where nothing says another: in a family always, else unless it is given or tuned."""
+    name = "recovery/resnet.baseline.l2-4x.two_stage_kd"
+
+    def rates(tuned: dict[str, float], **given: float) -> tuple[float, float]:
+        def change(raw: dict[str, Any]) -> None:
+            raw["recovery"] |= {"families": {"low": {"lr": 0.003}}, **given}
+            raw["recovery"]["training"]["lr"] = 0.02
+            raw["pruning"][0]["recover"] = ["kd", "two_stage_kd"]
+            raw["stage1_rates"] = tuned
+
+        found = plan(change)
+        own, low = (
+            make_phases(run.spec.recipe, epochs=10, lr=run.spec.training.lr)
+            for run in (arm(name, among=found), arm(f"{name}.low", among=found))
+        )
+        assert [phase.lr for phase in own[1:] + low[1:]] == [0.02, 0.003]
+        return own[0].lr, low[0].lr
+
+    assert rates({}) == (0.02, 0.003)
+    assert rates({}, stage1_lr=0.5) == (0.5, 0.003)
+    assert rates({name: 0.7}, stage1_lr=0.5) == (0.7, 0.003)
+
+
+def test_what_is_trained_anew_is_trained_as_the_dense_student_was() -> None:
+    """By the batches and at the rate of that one, not of a recovery; as many steps an epoch."""
+    new = ["scratch_ce", "scratch_ce_macs", "scratch_kd"]
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["two_stage"]["training"] |= {"batch_size": 7, "epochs": 9}
+        raw["learning_rates"] = {"two_stage/resnet.kd": 0.3}
+        raw["recovery"]["training"] |= {"lr": 0.02}
+        raw["recovery"] |= {"families": {"low": {"lr": 0.003}}, "dense": ["kd", "kd_throughout"]}
+        raw["pruning"] = [
+            {"pair": "resnet", "chain": "two_stage", "ratios": [2], "recover": ["kd", *new]}
+        ]
+
+    found = plan(change)
+    recovered = arm("recovery/resnet.two_stage.l2-2x.kd", among=found).spec.training
+    dense = arm("two_stage/resnet.kd", among=found).spec.training
+    assert recovered.batch_size != 7
+    assert dense.lr == 0.3
+    anew = [f"l2-2x.{name}" for name in new] + ["dense.kd_throughout"]
+    for name in anew:
+        own = arm(f"recovery/resnet.two_stage.{name}", among=found).spec.training
+        assert replace(own, epochs=9) == dense
+        low = arm(f"recovery/resnet.two_stage.{name}.low", among=found).spec.training
+        assert low == replace(own, lr=0.003)
 
 
 def test_recoveries_that_are_named_log_the_shock() -> None:

@@ -91,7 +91,9 @@ def test_remedies_differ_from_one_stage_in_what_they_say_alone() -> None:
         )
         assert own.spec != one.spec, label
         at_rate = arm(f"two_stage/resnet.{label}.lr-0.3", among=found)
-        training = replace(own.spec.training, lr=0.3)
+        share = 0.1 if own.spec.recipe["recipe"] == "discriminative" else 1.0  # the features'
+        assert at_rate.spec.training.lr * share == pytest.approx(0.3)
+        training = replace(own.spec.training, lr=at_rate.spec.training.lr)
         assert at_rate.spec == replace(own.spec, training=training, divergence="ends")
 
 

@@ -27,16 +27,21 @@ from stagewise.papers.claims import HEADLINE, Claim, ClaimBook, load_claims
 OPEN = (INCONCLUSIVE, NOT_TESTABLE)
 POSITIVE = (REPRODUCED, PARTIALLY, MIXED)
 DEMONSTRATED, FEW_SEEDS, NOT_RUN = "only demonstrated", "too few seeds", "not run"
+NO_HARM = "nothing to remedy"
 KINDS = {
     DEMONSTRATED: "It was measured, but this study's data and networks cannot decide it.",
+    NO_HARM: "It was measured, but what it would remedy is not shown to be there.",
     FEW_SEEDS: "The seeds that were run neither show it nor exclude it.",
     NOT_RUN: "The study lacks the networks that would decide it.",
 }
 """Why a claim can be open → what that means."""
 LACKING = "the study lacks"
 """How the reason of a row begins whose arms are not there; what follows are the arms' codes."""
-OLDER = ("demonstration only", "gate failed", "no shock to remove")
-"""How such reasons begin in files of before they were said plainly."""
+OPEN_BY = {
+    DEMONSTRATED: (DEMONSTRATION, NOT_READY, "demonstration only", "gate failed"),
+    NO_HARM: (UNHARMED, "no shock to remove"),
+}
+"""Kind → how its reasons begin, in older files too."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +99,9 @@ def _kind(verdict: str, main: pd.DataFrame) -> str:
     measured = main[main["n"] > 0]
     if measured.empty:
         return NOT_RUN
-    unfit = (DEMONSTRATION, NOT_READY, UNHARMED, *OLDER)
-    if verdict == NOT_TESTABLE and measured["reason"].str.startswith(unfit).any():
-        return DEMONSTRATED
-    return FEW_SEEDS
+    untestable = measured["reason"] if verdict == NOT_TESTABLE else measured["reason"].iloc[:0]
+    found = (kind for kind, begun in OPEN_BY.items() if untestable.str.startswith(begun).any())
+    return next(found, FEW_SEEDS)
 
 
 def _told(row: pd.Series, named: bool) -> str:

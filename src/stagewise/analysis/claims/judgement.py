@@ -230,14 +230,14 @@ def _unharmed(entry: Entry, found: dict[Key, Entry]) -> str:
     claim, name = entry.contrast.given
     harm = found.get((claim, name, entry.pair))
     if not harm or not harm.measured:
-        return f"{rules.UNHARMED} is shown: {claim} has no row here"
+        return f"{rules.UNHARMED}: {claim} has no row here"
     if harm.effect.low > harm.null:
         return ""
     shown = _columns(harm)
     low, high = (number(shown[end], signed=False) for end in ("low", "high"))
     return (
         f"{rules.UNHARMED}: {claim}, {name} is {number(shown['mean'], signed=False)}, between"
-        f" {low} and {high}, not above {harm.contrast.threshold:g}"
+        f" {low} and {high}, not shown to be above {harm.contrast.threshold:g}"
     )
 
 

@@ -85,7 +85,7 @@ MIN_SEEDS = 6
 
 DEMONSTRATION = "only demonstrated: this study's data cannot decide it"
 DESCRIPTIVE = "too few seeds:"
-UNHARMED = "no shock to remove"
+UNHARMED = "no shock is shown that could be removed"
 """How three reasons begin."""
 
 Verdict = tuple[str, str]

@@ -98,8 +98,8 @@ def _evaluation(study: Study) -> pd.DataFrame:
 
 
 def judge_again(evidence: Path) -> None:
-    """Write a folder's verdicts, protocol, shock and page anew; its other tables and figures, which
-    rest on no rule, stay.
+    """Write a folder's verdicts, protocol, tables of the shock and page anew; its other tables and
+    figures, which rest on no rule, stay.
 
     Raises:
         UserError: it holds no results, or a file of it is broken.
@@ -111,9 +111,10 @@ def judge_again(evidence: Path) -> None:
     if not command:
         raise UserError(f"{readme}: names no command that does the study again")
     write_text(evidence / "claims.csv", claims.to_csv(index=False))
-    table = make_table("shock", results)
-    write_text(evidence / "tables/shock.csv", table.data.to_csv(index=False))
-    write_text(evidence / "tables/shock.md", table_text(table))
+    for name in ("shock", "mechanism"):
+        table = make_table(name, results)
+        write_text(evidence / f"tables/{name}.csv", table.data.to_csv(index=False))
+        write_text(evidence / f"tables/{name}.md", table_text(table))
     _write_study(results, evidence / "tables")
     _draw(results, evidence / "figures")
     write_text(readme, page(evidence, command.group(1)))

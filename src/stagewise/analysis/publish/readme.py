@@ -10,7 +10,7 @@ import pandas as pd
 
 from stagewise import catalogue
 from stagewise.analysis.claims.answers import KINDS, NOT_RUN, answers, tally
-from stagewise.analysis.claims.mechanism import Within, sentence_within
+from stagewise.analysis.claims.mechanism import Correlation, Within, sentence_within
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.wording import effect, read_claims
 from stagewise.analysis.figures.captions import caption
@@ -128,7 +128,13 @@ def within_arms(tables: Path) -> dict[str, str]:
                 row["pair"],
                 row["common_rate"],
                 row["measure"],
-                Within(row["arms"], row["n"], row["r"], row["low"], row["high"]),
+                Within(
+                    int(row["arms"]),
+                    int(row["n"]),
+                    int(row["seeds"]),
+                    Correlation(*(row[part] for part in Correlation._fields)),
+                    Correlation(*(row[f"{part}_beside"] for part in Correlation._fields)),
+                ),
             )
             for row in rows
         ]

@@ -1,9 +1,10 @@
 """The gradient shock in numbers, from ``shock.csv`` (science §2.3).
 
 Step 0 is the first at which the backbone may move. "Late" is a quantity's median in the last tenth
-of the first max(1 epoch, 100) steps. Batch norm takes the statistics of the probe itself; what ends
-in ``_running`` is the same under its running ones, which lag behind weights that move. Logs of
-before the columns of the former have the latter alone.
+of the first max(1 epoch, 100) steps, up to where a next phase begins, if one does there. Batch norm
+takes the statistics of the probe itself; what ends in ``_running`` is the same under its running
+ones, which lag behind weights that move. Logs of before the columns of the former have the latter
+alone.
 
 - ``shock_start``, ``shock_peak``: backbone gradient norm at step 0, and the largest over steps
   0-20, over late; ``peak_step``: the step of the largest.
@@ -59,24 +60,35 @@ MEASURES = {
 
 def shock_measures(log: pd.DataFrame, steps_per_epoch: int = 1) -> dict[str, float]:
     """``MEASURES`` of one run; NaN where the log has no column or no row to take one from."""
-    window = max(steps_per_epoch, WINDOW)
-    update, _ = _peak(column(log, "update"), window)
-    running = _measures(log, "", window).items()
+    late = _late_steps(log, max(steps_per_epoch, WINDOW))
+    update, _ = _peak(column(log, "update"), late)
+    running = _measures(log, "", late).items()
     return {
-        **_measures(log, BATCH, window),
+        **_measures(log, BATCH, late),
         "update_peak": update,
         "displacement": _last(column(log, "displacement")),
         **{f"{measure}{RUNNING}": value for measure, value in running},
     }
 
 
-def _measures(log: pd.DataFrame, kind: str, window: int) -> dict[str, float]:
+def _late_steps(log: pd.DataFrame, window: int) -> tuple[int, int]:
+    """The first and last of the late steps: of one phase, as another's beginning may be a shock of
+    its own."""
+    rows = log[(log["step"] >= 0.9 * window) & (log["step"] <= window)].sort_values("step")
+    if rows.empty:
+        return window, window
+    other = rows[rows["phase"] != rows["phase"].iloc[0]] if "phase" in rows else rows.iloc[:0]
+    last = int(other["step"].min()) - 1 if len(other) else window
+    return int(rows["step"].iloc[0]), last
+
+
+def _measures(log: pd.DataFrame, kind: str, late: tuple[int, int]) -> dict[str, float]:
     """What is measured under each kind of statistics; ``kind``: the suffix of its columns."""
     gradient, probe = column(log, f"g_backbone{kind}"), column(log, f"probe_accuracy{kind}")
-    peak, step = _peak(gradient, window)
+    peak, step = _peak(gradient, late)
     falls = {f"probe_fall_{at}": _at(probe, 0) - _at(probe, at) for at in FALLS}
     return {
-        "shock_start": _over(_at(gradient, 0), _late(gradient, window)),
+        "shock_start": _over(_at(gradient, 0), _late(gradient, late)),
         "shock_peak": peak,
         "peak_step": step,
         **falls,
@@ -112,22 +124,22 @@ def _last(values: pd.Series) -> float:
     return float(known.iloc[-1]) if len(known) else NAN
 
 
-def _late(values: pd.Series, window: int) -> float:
-    late = (values.index >= 0.9 * window) & (values.index <= window)
-    return float(values[late].median())
+def _late(values: pd.Series, late: tuple[int, int]) -> float:
+    first, last = late
+    return float(values.loc[first:last].median())
 
 
 def _over(value: float, late: float) -> float:
     return value / late if late > 0 else NAN
 
 
-def _peak(values: pd.Series, window: int) -> tuple[float, float]:
+def _peak(values: pd.Series, late: tuple[int, int]) -> tuple[float, float]:
     """The largest early value over the late ones, and its step."""
     early = values.loc[:EARLY]
     if early.empty:
         return NAN, NAN
     first = early.index.to_numpy(dtype=float)[early.to_numpy().argmax()]
-    return _over(float(early.max()), _late(values, window)), float(first)
+    return _over(float(early.max()), _late(values, late)), float(first)
 
 
 def shock_runs(study: Study, *, recovery: bool = False) -> pd.DataFrame:

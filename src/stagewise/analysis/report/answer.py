@@ -107,7 +107,7 @@ def advise(tables: Frames, pairs: list[str]) -> Advice:
 class Choice:
     """What is advised in a pair on a task: an arm, empty where nothing is shown to help.
 
-    ``name``: of the arm. ``gain``: its points over the student alone. ``leader``: the name of the
+    ``name``: of the arm. ``gain``: its points over ``alone``. ``leader``: the name of the
     best mean, and ``lead`` its points, where nothing is shown.
     """
 
@@ -125,12 +125,17 @@ class Choice:
         """The pair, and its task where that is not the usual one."""
         return self.pair if self.task == "all" else f"{self.pair}, {TASKS[self.task]}"
 
+    @property
+    def alone(self) -> str:
+        """The student that no teacher taught, as readers know it."""
+        return "the student alone" if self.task == "all" else "standard training"
+
     def network(self, accuracy: pd.DataFrame) -> Network | None:
         """What stands for it: the arm, or the student alone; None where the table lacks it."""
         alone = "students/{}.baseline" if self.task == "all" else "students/{}.pretrained"
         arm = self.arm or alone.format(self.pair)
         rows = accuracy[accuracy["arm"] == arm]
-        name = self.name or "student alone"
+        name = self.name or self.alone.removeprefix("the ")
         name += "" if self.task == "all" else f", {TASKS[self.task]}"
         return Network(self.pair, name, rows.iloc[0]) if len(rows) else None
 
@@ -155,13 +160,19 @@ def method_title(label: str) -> str:
 
 
 def _compared(tables: Frames) -> Iterator[pd.DataFrame]:
-    """A frame per pair and task: arm, pair, task, mean, n, and of its differences to KD and to the
-    student alone (``kd``, ``baseline``) mean and adjusted p."""
+    """A frame per pair and task: arm, pair, task, mean, n, of its differences to KD and to the
+    student alone (``kd``, ``baseline``) mean and adjusted p, and ``rank``, the accuracy that the
+    best has most of: on validation images where all arms have one."""
+    accuracy = tables["accuracy"]
     table = tables.get("comparison", pd.DataFrame())
     if table.empty or "task" not in table:
-        table = _from_accuracy(tables["accuracy"])
-    if len(table):
-        yield from (part for _, part in table.groupby(["pair", "task"], sort=False))
+        table = _from_accuracy(accuracy)
+    if table.empty:
+        return
+    known = accuracy.drop_duplicates("arm").set_index("arm").get("validation_mean")
+    for _, part in table.groupby(["pair", "task"], sort=False):
+        score = part["mean"] if known is None else part["arm"].map(known)
+        yield part.assign(rank=score if score.notna().all() else part["mean"])
 
 
 def _from_accuracy(accuracy: pd.DataFrame) -> pd.DataFrame:
@@ -190,7 +201,7 @@ def _better(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
     if f"{reference}_mean" not in rows:
         return rows.iloc[:0]
     shown = (rows[f"{reference}_p_adjusted"] <= ALPHA) & (rows[f"{reference}_mean"] > 0)
-    return rows[shown].sort_values("mean", ascending=False, kind="stable")
+    return rows[shown].sort_values("rank", ascending=False, kind="stable")
 
 
 def _choice(rows: pd.DataFrame) -> Choice:
@@ -199,7 +210,7 @@ def _choice(rows: pd.DataFrame) -> Choice:
     plain = helpful[helpful["arm"].map(_is_plain)]
     ranked = beyond[beyond["arm"].isin(helpful["arm"])]
     chosen = next((part for part in (ranked, plain, helpful) if len(part)), taught.iloc[:0])
-    best = taught.sort_values("mean", ascending=False, kind="stable").iloc[0]
+    best = taught.sort_values("rank", ascending=False, kind="stable").iloc[0]
     first = rows.iloc[0]
     return Choice(
         str(first["pair"]),
@@ -222,11 +233,12 @@ def _methods(choices: list[Choice], accuracy: pd.DataFrame, several: bool) -> It
     several = several or len(choices) > 1
     for name, found in by_name.items():
         if name:
-            above = [
-                f"{number(c.gain, 1, signed=False)}{' points above the student alone' * (k == 0)}"
-                + (f" ({c.where})" if several else "")
-                for k, c in enumerate(found)
-            ]
+            above, told = [], ""
+            for choice in found:
+                opponent = f" points above {choice.alone}" if choice.alone != told else ""
+                where = f" ({choice.where})" if several else ""
+                above.append(f"{number(choice.gain, 1, signed=False)}{opponent}{where}")
+                told = choice.alone
             yield f"Use {name}: {', '.join(above)}."
             arms = accuracy[accuracy["arm"].isin([choice.arm for choice in found])]
             times = arms.get("training_macs_to_kd", pd.Series(dtype=float)).max()
@@ -234,7 +246,7 @@ def _methods(choices: list[Choice], accuracy: pd.DataFrame, several: bool) -> It
                 yield f"Its training takes {times:.1f} times the multiply-adds of KD’s."
     for choice in by_name.get("", []):
         where = f" in {choice.where}" if several else ""
-        told = f"No method is shown to beat the student alone{where}"
+        told = f"No method is shown to beat {choice.alone}{where}"
         if isfinite(choice.lead) and choice.lead > 0:
             led = number(choice.lead, 1, signed=False)
             told += f"; {choice.leader} leads by {led} points"

@@ -88,8 +88,9 @@ class Recovery(Block):
     after their own training, or KD in all epochs from their start on (`kd_throughout`)."""
     stage1_share: Share = 0.1
     """Share of the epochs for stage 1, in two stages."""
-    stage1_lr: Rate = 0.1
-    """Learning rate of stage 1, in two stages."""
+    stage1_lr: Rate | None = optional()
+    """Learning rate of stage 1, in two stages; else that of the recovery itself, as in every
+    family: after pruning no classifier is new."""
     min_channels: Annotated[int, Ge(1), Le(65_536)] = 4
     """Least channels of a layer that pruning keeps."""
     min_share: Share = 0.25

@@ -87,7 +87,7 @@ class TwoStage(Block):
     """Learning rate of stage 1."""
     common_rates: Annotated[tuple[Rate, ...], MaxLen(10), Unique()] = ()
     """Learning rates at which every arm is trained once more, all arms at the same ones: a shock
-    follows the rate, so arms are compared at equal rates too."""
+    follows the rate, so arms are compared at equal rates too. They are the features'."""
     probe: bool = True
     """Log the gradient-shock quantities."""
     probe_own_rates: bool = True

@@ -20,6 +20,8 @@ from stagewise.study.steps.arms import (
 from stagewise.study.steps.pruning import Chain, dense_start
 from stagewise.study.steps.teachers import taught_by, teacher_path
 
+TWO_STAGES: Entry = {"recipe": "two_stage"}
+
 
 @dataclass(frozen=True)
 class _Way:
@@ -39,19 +41,15 @@ class _Way:
     by_dense: bool = False
 
 
-def _ways(config: Config, chain: Chain, arm: str) -> dict[str, _Way]:
-    """The ways of the config's ``recover``; ``arm`` is what the names of its arms begin with."""
-    share, lr = config.recovery.stage1_share, config.recovery.stage1_lr
-    by_labels, by_kd = (
-        two_stages(config, f"{arm}.two_stage_{label}", share, lr) for label in ("ce", "kd")
-    )
+def _ways(config: Config, chain: Chain) -> dict[str, _Way]:
+    """The ways of the config's ``recover``."""
     rewound = {"recipe": REWOUND, "of": _dense(config, chain, "ce").epochs}
     return {
         "bn": _Way("ce", {"recipe": REESTIMATION}, "BN re-estimated"),
         "ce": _Way("ce", ONE_STAGE, "recovered with CE"),
         "kd": _Way("kd", ONE_STAGE, "recovered with KD"),
-        "two_stage_ce": _Way("ce", by_labels, "recovered with two-stage CE"),
-        "two_stage_kd": _Way("kd", by_kd, "recovered with two-stage KD"),
+        "two_stage_ce": _Way("ce", TWO_STAGES, "recovered with two-stage CE"),
+        "two_stage_kd": _Way("kd", TWO_STAGES, "recovered with two-stage KD"),
         "rewound_ce": _Way("ce", rewound, "recovered with CE, rate rewound"),
         "rewound_kd": _Way("kd", rewound, "recovered with KD, rate rewound"),
         "self_kd": _Way("kd", ONE_STAGE, "recovered with KD from the dense student", by_dense=True),
@@ -86,7 +84,7 @@ def recovered(
 ) -> Iterator[PlannedRun]:
     """Recovery arms of the networks of an arm ``source``, pruned as a block says."""
     stem = f"recovery/{chain.pair}.{chain.name}.{block.shape}-{ratio:g}x"
-    found = _ways(config, chain, stem)
+    found = _ways(config, chain)
     ways: dict[str, _Way] = {name: found[name] for name in block.recover}
     yield from _families(config, chain, block.shape, ratio, source, stem, ways, block.probe)
 
@@ -116,14 +114,16 @@ def _families(
             if family and way.recipe["recipe"] in (REESTIMATION, REWOUND):
                 continue
             teacher = taught_by(config, chain.pair, chain.task, way.method)
+            settings = _training(config, chain, way, ratio, arm, given)
+            label = f"{arm}.{family}" if family else arm
             yield from _chained(
                 config,
                 chain,
-                f"{arm}.{family}" if family else arm,
+                label,
                 init=way.start,
                 method=way.method,
-                recipe=way.recipe,
-                training=_training(config, chain, way, ratio, arm, given),
+                recipe=_recipe(config, way, label, settings.lr, own=not family),
+                training=settings,
                 source=source,
                 teacher=same_seed(config, chain.dense) if way.by_dense else teacher,
                 observers=("shock",) if name in probed else (),
@@ -199,11 +199,21 @@ def _chained(
     )
 
 
+def _recipe(config: Config, way: _Way, arm: str, lr: float, *, own: bool) -> Entry:
+    """A way's recipe; stage 1 of two, where nothing says its rate, at ``lr``, that of the rest:
+    after pruning no classifier is new. ``own``: not of a family, whose rates are its own."""
+    if way.recipe != TWO_STAGES:
+        return way.recipe
+    block = config.recovery
+    first = block.stage1_lr if own and block.stage1_lr is not None else lr
+    return two_stages(config, arm, block.stage1_share, first)
+
+
 def _training(
     config: Config, chain: Chain, way: _Way, ratio: float, arm: str, family: dict[str, Any]
 ) -> Training:
-    """Training of an arm: in a family by what that says, else at the arm's own rate; rewound at the
-    dense student's."""
+    """Training of an arm: in a family by what that says, else at the arm's own rate; rewound, and
+    where all of the training is done anew, as the dense student's was."""
     own = config.method(way.method).training
     overrides = [config.recovery.training, own]
     if way.epochs != "extra":
@@ -214,14 +224,23 @@ def _training(
             "whole": dense.epochs + extra,
             "macs": round(ratio * dense.epochs) + extra,  # an epoch of the shape is so much cheaper
         }
-        overrides.append({"epochs": epochs[way.epochs], "evaluate_every": dense.evaluate_every})
-    if way.recipe["recipe"] == REWOUND and arm not in config.learning_rates:
+        overrides = [_dense_block(config, chain), own, {"epochs": epochs[way.epochs]}]
+    if family:
+        return config.trained(*overrides, family)
+    if way.epochs != "extra" or way.recipe["recipe"] == REWOUND:
         rate = given_rate(config.learning_rates, chain.dense) or _dense(config, chain, "ce").lr
-        return config.trained(*overrides, {"lr": rate})
-    return config.trained(*overrides, family) if family else training(config, arm, *overrides)
+        overrides.append({"lr": rate})
+    if way.recipe["recipe"] == REWOUND and arm not in config.learning_rates:
+        return config.trained(*overrides)
+    return training(config, arm, *overrides)
 
 
 def _dense(config: Config, chain: Chain, label: str) -> Training:
     """How the chain's dense student was trained, by the method of a label."""
+    return config.trained(_dense_block(config, chain), config.method(label).training)
+
+
+def _dense_block(config: Config, chain: Chain) -> dict[str, Any]:
+    """Where the training of the chain's dense student differs from the study's."""
     block = config.students if chain.name == "baseline" else config.two_stage
-    return config.trained(block.training, config.method(label).training)
+    return block.training

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stagewise import catalogue
 from stagewise.study.config import Config
 from stagewise.study.planned import PlannedRun, at_rate, run_path
 from stagewise.study.regimes import REGIMES
@@ -67,8 +68,8 @@ def _arms(config: Config, pair: str) -> list[_Arm]:
 
 
 def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Iterator[PlannedRun]:
-    """An arm's runs; at its own rate where ``rate`` is None. At a common rate, which nobody chose
-    for it, that an arm diverges is a result."""
+    """An arm's runs; at its own rate where ``rate`` is None. A common rate is the features', whose
+    shock is compared at it; nobody chose it for the arm, so that one diverges is a result."""
     block = config.two_stage
     task = REGIMES[block.regime].task
     init, start = student_start(config, pair)
@@ -77,7 +78,7 @@ def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Itera
     common: dict[str, Any] = {}
     name, probed = arm.name, block.probe_own_rates or rate is not None
     if rate is not None:
-        name, settings = at_rate(name, rate), replace(settings, lr=rate)
+        name, settings = at_rate(name, rate), replace(settings, lr=_for_features(rate, arm.recipe))
         common = {"common_rate": rate, "display": f"{arm.display}, rate {rate:g}"}
     yield from trained(
         config,
@@ -96,6 +97,13 @@ def _students(config: Config, pair: str, arm: _Arm, rate: float | None) -> Itera
         reference=teacher_path(config, pair, task),
         labels=labels | common,
     )
+
+
+def _for_features(rate: float, recipe: Entry) -> float:
+    """The learning rate of a recipe by which features move at ``rate``: its option ``backbone``,
+    where it has one, is their share."""
+    options = catalogue.recipe_options(recipe["recipe"]) | recipe
+    return float(f"{rate / options.get('backbone', 1.0):.12g}")
 
 
 def _pretraining(config: Config, pair: str) -> Iterator[PlannedRun]:
