@@ -11,7 +11,7 @@ import pytest
 
 from stagewise import catalogue
 from stagewise.analysis.claims.judgement import COLUMNS
-from stagewise.analysis.publish.again import judge_again
+from stagewise.analysis.publish.again import judge_again, kept_results
 from stagewise.errors import UserError
 
 Script = Callable[..., None]
@@ -72,6 +72,21 @@ def test_an_older_file_of_claims_is_enough(evidence: Path, run_script: Script) -
     assert row["reason"] == "its records lack the outputs of multi_exit/resnet.oto that it takes"
     beside = claims[(claims["claim"] == "B2") & (claims["role"] == "headline")].iloc[0]
     assert np.isfinite(beside["mean"])
+
+
+def test_a_run_that_diverged_is_wrong_on_every_image(evidence: Path) -> None:
+    """Its record has the share of the first class, which is what no number is taken for."""
+    before = kept_results(evidence).main.set_index("path")
+    path = "runs/toy/students/vgg.baseline/seed-0"
+    file = evidence / path / "record.json"
+    record = json.loads(file.read_text())
+    record["protocol"]["diverged"] = True
+    file.write_text(json.dumps(record))
+    after = kept_results(evidence).main.set_index("path")
+    assert before.loc[path, "test_accuracy"] > 0
+    assert after.loc[path, ["test_accuracy", "validation_accuracy"]].tolist() == [0, 0]
+    others = before.index != path
+    assert after["test_accuracy"][others].equals(before["test_accuracy"][others])
 
 
 def test_records_without_results_are_refused(evidence: Path) -> None:

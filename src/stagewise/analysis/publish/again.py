@@ -83,13 +83,17 @@ def kept_results(evidence: Path) -> KeptResults:
 
 
 def _evaluation(study: Study) -> pd.DataFrame:
-    """What ``evaluation.csv`` says of main outputs, as far as records say it."""
+    """What ``evaluation.csv`` says of main outputs, as far as records say it; a run that diverged is
+    wrong on every image, as there, though its record has the first class's share."""
     rows = []
     for run in study.runs.itertuples():
-        record = study.files(str(run.path)).record
+        files = study.files(str(run.path))
+        record = files.record
         output = main_output(pd.Series(list(record.costs)))
         costs = {**record.costs[output], "file_bytes": record.file_bytes}
         accuracy = {"test": record.test_accuracy, "validation": record.validation_accuracy}
+        if files.diverged:
+            accuracy = dict.fromkeys(accuracy, 0.0)
         for split in SPLITS:
             metrics = {**dict.fromkeys(METRICS, float("nan")), "accuracy": accuracy[split]}
             names = {"path": run.path, "arm": run.arm, "seed": run.seed, "exit": output}
