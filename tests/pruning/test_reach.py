@@ -81,7 +81,6 @@ def wander(known: Reach, ratio: float, tolerance: float, seed: int) -> Descent:
 @pytest.mark.parametrize("name", PRUNABLE)
 def test_whatever_goes_first_the_target_is_met_or_refused_beforehand(name: str) -> None:
     known = reach(name, 4, Limits(2, 0.25))
-    seeds = range(20 if len(known.roots) < 22 else 1)  # deep networks have many fine steps
     refused = []
     for ratio in (1.5, 2, 3, 4, 8, 16):
         if known.why_not(ratio, 0.05):
@@ -89,7 +88,7 @@ def test_whatever_goes_first_the_target_is_met_or_refused_beforehand(name: str) 
             with pytest.raises(UserError, match=f"^pruning: {ratio:g}x fewer MACs cannot"):
                 Descent(known, ratio, 0.05)
             continue
-        for seed in seeds:
+        for seed in range(20):
             descent = wander(known, ratio, 0.05, seed)
             assert descent.window.low <= descent.macs <= descent.window.high, (ratio, seed)
     assert refused != [1.5, 2, 3, 4, 8, 16]

@@ -89,6 +89,37 @@ def test_a_method_is_advised_where_it_is_shown_to_help(gains: Any, answer: str) 
     assert told(compared(gains)).startswith(answer)
 
 
+def test_the_best_is_chosen_on_validation_and_told_by_test() -> None:
+    """Among those shown to help; where one has no validation accuracy, all go by test images."""
+    other = "distillation/p.dkd"
+    gains = {KD: (1.0, 0.01, 0.0, 1.0), OTO: (2.0, 0.01, 1.0, 0.01), other: (3.0, 0.01, 2.0, 0.01)}
+    tables = {"comparison": compared(gains), "pruning": pd.DataFrame()}
+    table = accuracy({ALONE: 80.0, KD: 81.0, OTO: 82.0, other: 83.0})
+
+    def first(validation: dict[str, float]) -> str:
+        known = table.assign(validation_mean=table["arm"].map(validation))
+        return advise({**tables, "accuracy": known}, ["p"]).sentences[0]
+
+    chosen = {ALONE: 80.0, KD: 81.0, OTO: 90.0, other: 70.0}
+    assert first(chosen) == "Use OtO: 2.0 points above the student alone."
+    assert first({**chosen, KD: float("nan")}) == "Use DKD: 3.0 points above the student alone."
+
+
+def test_on_the_target_classes_the_opponent_is_standard_training() -> None:
+    """And where two opponents stand in one sentence, each is named."""
+    table = pd.concat(
+        [
+            compared({KD: (1.0, 0.01, 0.0, 1.0)}),
+            compared({"two_stage/p.one-stage.kd": (4.0, 0.01, 0.0, 1.0)}).assign(task="target"),
+        ]
+    )
+    tables = {"accuracy": accuracy({KD: 81.0}), "comparison": table, "pruning": pd.DataFrame()}
+    assert advise(tables, ["p"]).sentences[0] == (
+        "Use KD: 1.0 points above the student alone (p), 4.0 points above standard training"
+        " (p, target classes)."
+    )
+
+
 def test_exits_that_add_nothing_are_named_and_those_without_a_teacher_are_no_method() -> None:
     vain = "Exits are not shown to add anything to KD."
     gains = {KD: (3, 0.03, 0, 1), OTO: (4, 0.03, 1, 0.2), CE: (-1, 0.2, -4, 0.03)}

@@ -57,8 +57,8 @@ def make(results: Results) -> Table:
         "rates",
         "Networks at common learning rates: mean ± sd (seeds), and the paired difference to "
         "standard training of the same pair at the same rate, with its 95 % t interval. No rate "
-        "was chosen: each network is here at every one of them. One that diverged counts with the "
-        "accuracy that it was left with.",
+        "was chosen: each network is here at every one of them. One that diverged is wrong on "
+        "every image that it no longer answers with numbers.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
         empty="This study compares no networks at common learning rates.",

@@ -53,9 +53,10 @@ class Pruning(Block):
     recover: Annotated[tuple[Recovered, ...], Unique()] = ("ce", "kd", "two_stage_kd")
     """Arms of recovery: batch norm alone (`bn`); labels (`ce`) or KD (`kd`), in two stages
     (`two_stage_…`) or on the last stretch of the dense student's schedule, from its rate
-    (`rewound_…`, in no family); KD from
-    the dense student (`self_kd`); new weights in the pruned shape (`scratch_…`), by labels for the
-    dense student's epochs or, `scratch_ce_macs`, for as many multiply-adds as it took."""
+    (`rewound_…`, in no family); KD from the dense student (`self_kd`); new weights in the pruned
+    shape (`scratch_…`), trained as the dense student was: by labels for its epochs or,
+    `scratch_ce_macs`, for as many multiply-adds as it and a recovery by labels take; by KD for the
+    epochs of both, which take more multiply-adds than they do where the teacher is large."""
     probe: Annotated[tuple[Recovered, ...], Unique()] = optional(())
     """Those of `recover` that log the gradient-shock quantities: no classifier is new after
     pruning, so is there a shock that two stages could prevent?"""
