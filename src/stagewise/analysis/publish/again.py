@@ -83,8 +83,11 @@ def kept_results(evidence: Path) -> KeptResults:
 
 
 def _evaluation(study: Study) -> pd.DataFrame:
-    """What ``evaluation.csv`` says of main outputs, as far as records say it; a run that diverged is
-    wrong on every image, as there, though its record has the first class's share."""
+    """What ``evaluation.csv`` says of main outputs, as far as records say it.
+
+    A run that diverged is wrong on every image, as there, though its record has the first class's
+    share.
+    """
     rows = []
     for run in study.runs.itertuples():
         files = study.files(str(run.path))
