@@ -99,9 +99,11 @@ def _kind(verdict: str, main: pd.DataFrame) -> str:
     measured = main[main["n"] > 0]
     if measured.empty:
         return NOT_RUN
-    untestable = measured["reason"] if verdict == NOT_TESTABLE else measured["reason"].iloc[:0]
-    found = (kind for kind, begun in OPEN_BY.items() if untestable.str.startswith(begun).any())
-    return next(found, FEW_SEEDS)
+    if verdict == NOT_TESTABLE:
+        for kind, begun in OPEN_BY.items():
+            if measured["reason"].str.startswith(begun).any():
+                return kind
+    return FEW_SEEDS
 
 
 def _told(row: pd.Series, named: bool) -> str:

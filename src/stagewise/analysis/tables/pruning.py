@@ -24,6 +24,7 @@ def make(results: Results) -> Table:
     """Pruned and recovered networks of each chain, against the dense student that was pruned."""
     main, runs = results.main, results.study.runs
     data, shown, groups = [], [], []
+    sparse = (main["recovery"] == "group_sl").any()
     for (pair, chain), chained in main[main["chain"] != ""].groupby(["pair", "chain"], sort=False):
         dense = dense_students(runs, main, chained)
         groups += [part for _, part in chained.groupby("ratio", sort=False)]
@@ -83,9 +84,9 @@ def make(results: Results) -> Table:
         "pruning",
         "Pruning and recovery with as many epochs for each recovery, against the student that was "
         "pruned, and, as is fair to what KD gives by itself, against that student with the same "
-        "extra epochs of KD, at the same rates. Students of group_sl first learn sparse channels, "
-        "for as many epochs once more. "
-        "The two-stage chain is the hybrid compression of "
+        "extra epochs of KD, at the same rates. "
+        + "Students of group_sl first learn sparse channels, for as many epochs. " * sparse
+        + "The two-stage chain is the hybrid compression of "
         "paper A: the last two columns are its total reduction against the teacher.",
         pd.DataFrame(data),
         pd.DataFrame(shown),
