@@ -24,7 +24,7 @@ def make(results: Results) -> Table:
     """Pruned and recovered networks of each chain, against the dense student that was pruned."""
     main, runs = results.main, results.study.runs
     data, shown, groups = [], [], []
-    sparse = (main["recovery"] == "group_sl").any()
+    sparse = bool((main["recovery"] == "group_sl").any())
     for (pair, chain), chained in main[main["chain"] != ""].groupby(["pair", "chain"], sort=False):
         dense = dense_students(runs, main, chained)
         groups += [part for _, part in chained.groupby("ratio", sort=False)]
