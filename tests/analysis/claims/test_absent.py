@@ -13,6 +13,7 @@ from stagewise.analysis.claims.answers import (
     NO_HARM,
     NOT_RUN,
     answers,
+    of_tried_papers,
 )
 from stagewise.analysis.claims.judgement import judge_claims
 from stagewise.analysis.claims.results import Results
@@ -320,6 +321,15 @@ def test_what_is_open_has_its_kind(made: Make) -> None:
     assert kinds["A3a"] == kinds["A3b"] == FEW_SEEDS
     older = claims.assign(reason="demonstration only: this study's data cannot decide it")
     assert {a.kind for a in answers(older) if a.claim == "A3a"} == {DEMONSTRATED}
+
+
+def test_a_page_says_nothing_of_a_paper_of_which_nothing_was_run(made: Make) -> None:
+    claims = judge_claims(made({TWO_KD: BASE + NOISE, ALONE: BASE}, claims_tested=["A3a"]))
+    shown = of_tried_papers(claims)
+    assert set(claims["paper"]) > set(shown["paper"]) == {"A"}
+    assert "A5a" in set(shown["claim"])  # of that paper, what is not run is told
+    both = pd.concat([claims, claims.iloc[:1].assign(claim="own", paper=float("nan"), n=6)])
+    assert "own" in set(of_tried_papers(both)["claim"])
 
 
 def test_a_remedy_of_a_shock_that_is_not_shown_is_a_kind_of_its_own(made: Make) -> None:

@@ -75,6 +75,11 @@ def answers(claims: pd.DataFrame, book: ClaimBook | None = None) -> list[Answer]
     return found
 
 
+def of_tried_papers(claims: pd.DataFrame) -> pd.DataFrame:
+    """The rows of papers of which a study has anything: of the others it says nothing."""
+    return claims[claims["n"].groupby(claims["paper"].fillna("")).transform("max") > 0]
+
+
 def _claim(book: ClaimBook, rows: pd.DataFrame) -> Claim:
     """The claim of some rows; of one that the book does not have, what the rows say of it."""
     first = rows.iloc[0]

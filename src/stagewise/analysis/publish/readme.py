@@ -9,7 +9,13 @@ from typing import Any
 import pandas as pd
 
 from stagewise import catalogue
-from stagewise.analysis.claims.answers import KINDS, NOT_RUN, answers, tally
+from stagewise.analysis.claims.answers import (
+    KINDS,
+    NOT_RUN,
+    answers,
+    of_tried_papers,
+    tally,
+)
 from stagewise.analysis.claims.mechanism import Correlation, Within, sentence_within
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.wording import effect, read_claims
@@ -149,7 +155,7 @@ def answer_lists(claims: pd.DataFrame, beside: Mapping[str, str]) -> list[str]:
         return []
     found = [
         replace(a, sentence=" ".join(filter(None, (a.sentence, beside.get(a.claim, "")))))
-        for a in answers(claims)
+        for a in answers(of_tried_papers(claims))
     ]
     decided = [f"- **{a.verdict}** {a.sentence} ({a.claim})" for a in found if a.decided]
     parts = ["\n".join(decided)] if decided else []

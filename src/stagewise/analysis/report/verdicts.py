@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
-from stagewise.analysis.claims.answers import LACKING, answers
+from stagewise.analysis.claims.answers import LACKING, answers, of_tried_papers
 from stagewise.analysis.claims.contrasts import Measured
 from stagewise.analysis.claims.mechanism import sentences
 from stagewise.analysis.claims.numbers import is_signed, number
@@ -111,8 +111,9 @@ class ClaimEntry:
 def claims_shown(
     results: Results, claims: pd.DataFrame, provenance: Provenance
 ) -> list[ClaimEntry]:
-    """Every claim of ``claims.csv`` with what the page says of it."""
-    shown = []
+    """Every claim of ``claims.csv`` with what the page says of it; none of a paper of which the
+    study has nothing."""
+    shown, claims = [], of_tried_papers(claims)
     told = {answer.claim: answer for answer in answers(claims, results.book)}
     known = {claim.id: claim for claim in results.book.claims}
     for claim, rows in by_claim(claims):

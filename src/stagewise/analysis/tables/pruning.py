@@ -85,7 +85,8 @@ def make(results: Results) -> Table:
         "Pruning and recovery with as many epochs for each recovery, against the student that was "
         "pruned, and, as is fair to what KD gives by itself, against that student with the same "
         "extra epochs of KD, at the same rates. "
-        + "Students of group_sl first learn sparse channels, for as many epochs. " * sparse
+        + "Students of group_sl first learn sparse channels, for as many epochs. "
+        * sparse
         + "The two-stage chain is the hybrid compression of "
         "paper A: the last two columns are its total reduction against the teacher.",
         pd.DataFrame(data),
