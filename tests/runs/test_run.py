@@ -45,6 +45,17 @@ def test_two_equal_runs_leave_the_same_bytes(
     assert ("shock.csv" in files(first)) == bool(spec.get("observers"))
 
 
+def test_what_an_earlier_run_observed_does_not_stay(
+    tmp_path: Path, prepared: Path, named: Arms
+) -> None:
+    """A study that stops observing a run makes it anew in the same folder."""
+    spec, roles = named["two_stage"]
+    observed = train({**spec, "observers": ["shock"]}, prepared, tmp_path / "run", **roles).parent
+    assert (observed / "shock.csv").exists()
+    train({**spec, "observers": []}, prepared, observed, **roles)
+    assert not (observed / "shock.csv").exists()
+
+
 def test_another_seed_leaves_other_weights(tmp_path: Path, prepared: Path, named: Arms) -> None:
     spec, roles = named["one_stage"]
     first = train(spec, prepared, tmp_path / "first", **roles)

@@ -67,8 +67,8 @@ COUNTS: dict[str, dict[str, int]] = {
     "digits-two-stage": {
         "teachers": 6 * 2,  # on all classes, on the target's
         "pretraining": 6,
-        "students": 6 * (3 + 3),  # alone, the teacher's network on the few; pretrained, three rates
-        "two_stage": 6 * (2 + 8) * 3,
+        "students": 6 * (3 + 2),  # alone, the teacher's network on the few; pretrained, two rates
+        "two_stage": 6 * (2 + 8) * 2,
     },
     "cifar100-cpu-two-stage": {
         "teachers": 6 * 2,

@@ -115,6 +115,9 @@ def train_run(
             print(f"{error} (the run ends here, and is recorded)", flush=True)
             history, diverged = trainer.history, True
         seconds = trainer.seconds
+        for name in catalogue.observers():
+            # What an earlier run of other settings logged here is not this one's.
+            (out / f"{name}.csv").unlink(missing_ok=True)
         for name, observer in observers.items():
             write_text(out / f"{name}.csv", csv_text(observer.rows))
         write_text(out / "history.csv", csv_text(history) if history else NO_HISTORY)

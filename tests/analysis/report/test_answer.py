@@ -151,6 +151,17 @@ def test_the_smallest_shape_that_lies_near_is_advised(levels: Any, answer: str) 
     assert told(pd.DataFrame(), chain).startswith(answer)
 
 
+def test_a_shape_that_no_criterion_chose_is_not_called_pruned() -> None:
+    chain = pruned({"student": (85, 85), "dense kd": (90, 90), "2× kd": (70, 70)})
+    thin = pruned({"2× scratch_kd": (91, 91)}).assign(criterion="uniform")
+    pruning = pd.concat([chain, thin], ignore_index=True)
+    advice = advise({"accuracy": accuracy({ALONE: 85.0}), "pruning": pruning}, ["p"])
+    assert advice.sentences[0].startswith(
+        "Thin all layers alike 2× and train that shape from scratch with KD: 1.0 points above"
+    )
+    assert advice.tiles[0].lines[0][0] == "thinned 2×, from scratch"
+
+
 def test_pairs_with_the_same_advice_share_a_sentence() -> None:
     dense = {"student": (85, 85), "dense kd": (90, 90)}
     chains = [pruned({**dense, "2× kd": (level, 90)}) for level in (91, 89)]

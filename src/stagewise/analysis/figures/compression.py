@@ -25,6 +25,11 @@ CAPTION = (
 )
 MARKS = {"ce": "P", "kd": "*", "kd_throughout": "X", "group_sl": "h"}
 """What the dense network learnt by → its mark."""
+FILLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "random": ("hollow: pruned at random", {"mfc": PAPER}),
+    "uniform": ("half: all layers thinned alike", {"fillstyle": "left", "mfcalt": PAPER}),
+}
+"""Criterion that is a control → what its marks are called, and how they are filled."""
 
 
 def draw(results: Results) -> Figure:
@@ -38,7 +43,7 @@ def draw(results: Results) -> Figure:
     for axes, ((pair, chain), part) in zip(grid, parts, strict=True):
         dense = dense_students(results.study.runs, main, part)
         _operating_points(axes, dense, part)
-        axes.set_title(f"{pair}, from the {pruned_student(str(chain))}")
+        axes.set_title(f"{pair}, {pruned_student(str(chain))}")
         axes.set_ylabel("test accuracy, %")
         axes.set_xlabel("million multiply-adds an image")
     drawing.legend_below(figure, _handles(chained))
@@ -59,12 +64,9 @@ def _handles(chained: pd.DataFrame) -> list[Line2D]:
         colour, marker = drawing.arm_look(part.iloc[0])
         name = RECOVERED.get(str(recovery), str(recovery))
         handles.append(Line2D([], [], ls="", marker=marker, color=colour, label=name))
-    if (chained["criterion"] == "random").any():
-        handles.append(
-            Line2D(
-                [], [], ls="", marker="o", color=GREY, mfc=PAPER, label="hollow: pruned at random"
-            )
-        )
+    for criterion, (name, look) in FILLS.items():
+        if (chained["criterion"] == criterion).any():
+            handles.append(Line2D([], [], ls="", marker="o", color=GREY, label=name, **look))
     return handles
 
 
@@ -105,7 +107,7 @@ def _point(axes: Axes, arm: pd.DataFrame, floor: float) -> None:
     colour, marker = drawing.arm_look(first) if first["chain"] else (INK, "*")
     dense = MARKS.get(first["recovery"], "*")
     marker, size = (dense, 8.5) if first["criterion"] in ("", "dense") else (marker, 5.0)
-    face = PAPER if first["criterion"] == "random" else colour
-    axes.plot([x], [max(mean, floor)], marker, color=colour, mfc=face, markersize=size)
+    _, fill = FILLS.get(first["criterion"], ("", {}))
+    axes.plot([x], [max(mean, floor)], marker, color=colour, markersize=size, **fill)
     if mean >= floor:
         axes.plot([x, x], [max(low, floor), high], color=colour, lw=1, alpha=0.45, zorder=1.5)

@@ -36,9 +36,8 @@ def draw(results: Results) -> Figure:
     if claims.empty:
         return drawing.notice("this study has none of the contrasts")
     groups = list(claims.groupby(["claim", "contrast"], sort=False))
-    limit = drawing.reach(claims.loc[claims["role"] == HEADLINE, "mean"])
-    widths = (claims["high"] - claims["low"]).dropna() / 2
-    limit = 1.2 * (limit + (float(widths.quantile(0.5)) if len(widths) else 0.0))
+    deciding = claims[claims["role"] == HEADLINE]
+    limit = 1.2 * drawing.reach(pd.concat([deciding[end] for end in ("mean", "low", "high")]))
     # A group takes the lines of its name, one for each pair, and a bit of air.
     wide = int(66 * drawing.width() / WIDTH)
     names = [textwrap.wrap(f"{claim}  {contrast}", wide) for (claim, contrast), _ in groups]
@@ -77,7 +76,9 @@ def draw(results: Results) -> Figure:
                 bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.3},
             ).set_in_layout(False)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
-    axes.set_xlim(-limit, limit)
+    # Pairs' names stand left of what is drawn, where they are short.
+    room = min(0.04 * float(claims["pair"].str.len().max()), 0.3)
+    axes.set_xlim(-limit * (1 + room), limit)
     axes.set_ylim(tops[-1], -0.2)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

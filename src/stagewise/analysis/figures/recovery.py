@@ -40,20 +40,23 @@ Course = tuple[Look, Callable[[Point], Paired]]
 
 
 def draw(results: Results) -> Figure:
-    """Two panels for each criterion of a pair's chain."""
+    """Two panels for each criterion of a pair's chain; one where nothing can be told apart."""
     found = [point for point in points(results) if point.family != BETTER]
     if not found:
         return drawing.notice("this study prunes no network")
-    blocks = [list(block) for _, block in groupby(found, _block)]
-    figure, grid = drawing.panels([1.9] * (2 * len(blocks)), 0.2)
-    for number, block in enumerate(blocks):
-        left, right = grid[2 * number : 2 * number + 2]
+    panels = []
+    for _, points_of_block in groupby(found, _block):
+        block = list(points_of_block)
         first = block[0]
         title = f"{first.pair}, {pruned_student(first.chain)}, {first.criterion}"
         back = [*_courses_back(block)]
-        _panel(left, block, back, f"{title}: given back", "of the damage, %", 100)
+        panels.append((block, back, f"{title}: given back", "of the damage, %", 100))
         doings = [(LOOKS[name], _effect(name)) for name in _doings(block)]
-        _panel(right, block, doings, f"{title}: whose doing", "points", 0)
+        if doings:
+            panels.append((block, doings, f"{title}: whose doing", "points", 0))
+    figure, grid = drawing.panels([1.9] * len(panels), 0.2)
+    for axes, panel in zip(grid, panels, strict=True):
+        _panel(axes, *panel)
     drawing.legend_below(figure, _handles(found))
     return figure
 

@@ -109,8 +109,8 @@ def _panel(axes: Axes, part: pd.DataFrame, costs: Mapping[str, float]) -> None:
 def _labels(
     part: pd.DataFrame, costs: Mapping[str, float], lowest: float
 ) -> list[tuple[float, float, str]]:
-    """Names: all where there is room; else of the line, the teacher, the student alone, KD, and of
-    what lies below the axis."""
+    """Names: all where there is room; else of the line, the teacher, the student alone, KD of the
+    dense student, and of what lies below the axis."""
     points, first = _points(part, costs), part.drop_duplicates("arm")
     runs = {str(run["arm"]): run for _, run in first.iterrows()}
     line, all_named = set(frontier(points)), _roomy(points)
@@ -119,7 +119,7 @@ def _labels(
         run = runs[arm]
         plain = run["network"] == "student" and run["recipe"] == "one_stage"
         known = plain and (run["method"] == "kd" or (run["chain"] == "" and run["method"] == "ce"))
-        known &= run["recovery"] in ("", "kd")
+        known &= run["recovery"] in ("", "kd") and run["criterion"] in ("", "dense")
         low = y < lowest
         if all_named or arm in line or known or low or run["step"] == "teachers":
             name = f"{short_name(run)} {y:.1f}" if low else short_name(run)
@@ -128,14 +128,14 @@ def _labels(
 
 
 def _handles(rows: pd.DataFrame) -> list[Line2D]:
-    """A mark for each method."""
-    names: dict[str, str] = {}
+    """A mark for each method, with the shortest of the names that it has: KD, and not KD with more
+    epochs."""
+    names: dict[str, list[str]] = {}
     for _, run in rows.drop_duplicates("arm").iterrows():
-        label = drawing.look_label(run)
-        if label not in names or run["chain"] == "":
-            names[label] = short_name(run, shape=False)
+        names.setdefault(drawing.look_label(run), []).append(short_name(run, shape=False))
     handles = []
-    for label, name in names.items():
+    for label, known in names.items():
         colour, marker = drawing.look(label)
+        name = min(known, key=len)
         handles.append(Line2D([], [], ls="", marker=marker, color=colour, label=name))
     return handles

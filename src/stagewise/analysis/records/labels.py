@@ -115,7 +115,8 @@ DENSE = {
 
 
 def short_name(run: pd.Series, *, shape: bool = True) -> str:
-    """A network's name where room is short: ``2× KD`` for one that was pruned and recovered."""
+    """A network's name where room is short: ``2× KD`` for one that was pruned and recovered, with
+    its criterion where that is not the usual one."""
     if run["chain"] == "":
         name = display(run).replace(" (ensemble)", "†")
         return name.replace("teacher's network, student's images", "teacher's network")
@@ -123,5 +124,5 @@ def short_name(run: pd.Series, *, shape: bool = True) -> str:
     if run["criterion"] == "dense":
         return f"{chain * shape}{DENSE.get(run['recovery'], str(run['display']))}"
     name = RECOVERED.get(run["recovery"], str(run["display"]))
-    random = "random " if run["criterion"] == "random" else ""
-    return f"{chain}{random}{run['ratio']:g}× {name}" if shape else name
+    criterion = "" if run["criterion"] == "l2" else f"{run['criterion']} "
+    return f"{chain}{criterion}{run['ratio']:g}× {name}" if shape else name

@@ -270,10 +270,16 @@ def _pruned(pruning: pd.DataFrame, pair: str) -> Network | None:
     best = smaller.loc[smaller.groupby("ratio")[score].idxmax()].sort_values("ratio")
     near = best[best[score] >= dense[score] - NEAR]
     row = (near if len(near) else best.iloc[:1]).iloc[-1]
-    name = f"pruned {row['ratio']:g}×"
+    anew = ", from scratch" if row["recovery"].startswith("scratch") else ""
+    name = f"{'thinned' if _thinned(row) else 'pruned'} {row['ratio']:g}×{anew}"
     below = row["mean"] - dense["mean"]
     with_kd = bool(dense["recovery"] == "kd")
     return Network(pair, name, pd.concat([row, pd.Series({"below": below, "with_kd": with_kd})]))
+
+
+def _thinned(row: pd.Series) -> bool:
+    """Whether no criterion chose the shape: every layer lost the same share of its channels."""
+    return str(row["criterion"]).partition("-")[0] == "uniform"
 
 
 def _dense(chain: pd.DataFrame) -> pd.Series:
@@ -288,7 +294,8 @@ def _prunings(networks: list[Network], several: bool) -> Iterator[str]:
     ways: dict[tuple[str, str], list[str]] = {}
     for network in networks:
         row, below = network.row, network.row["below"]
-        way = f"Prune {row['ratio']:g}× and {WAYS[row['recovery']]}"
+        cut = "Thin all layers alike" if _thinned(row) else "Prune"
+        way = f"{cut} {row['ratio']:g}× and {WAYS[row['recovery']]}"
         dense = f"the unpruned student{' with the same KD' * row['with_kd']}"
         told = ways.setdefault((way, dense), [])
         points, opponent = ("", "") if told else (" points", f" {dense}")
