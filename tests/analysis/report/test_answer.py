@@ -157,9 +157,31 @@ def test_a_shape_that_no_criterion_chose_is_not_called_pruned() -> None:
     pruning = pd.concat([chain, thin], ignore_index=True)
     advice = advise({"accuracy": accuracy({ALONE: 85.0}), "pruning": pruning}, ["p"])
     assert advice.sentences[0].startswith(
-        "Thin all layers alike 2× and train that shape from scratch with KD: 1.0 points above"
+        "Thin all layers alike 2× and train that shape from scratch with KD: 1.0 points above the"
+        " unpruned student with KD in its last epochs."
     )
     assert advice.tiles[0].lines[0][0] == "thinned 2×, from scratch"
+
+
+def test_what_had_kd_in_all_epochs_stands_beside_the_dense_student_that_had() -> None:
+    dense = {"student": (85, 85), "dense kd": (90, 90), "dense kd_throughout": (93, 93)}
+    anew = pruned({**dense, "2× kd": (80, 80), "2× scratch_kd": (90.5, 90.5)})
+    assert told(pd.DataFrame(), anew).startswith(
+        "Prune 2× and train that shape from scratch with KD: 2.5 points below the unpruned student"
+        " with KD in all epochs."
+    )
+    recovered = pruned({**dense, "2× kd": (90.5, 90.5), "4× scratch_kd": (90.5, 90.5)})
+    assert told(pd.DataFrame(), recovered).startswith(
+        "Prune 2× and recover with KD: 0.5 points above the unpruned student with the same KD."
+    ), "4× lies near the dense student that had fewer epochs of KD, and not near its own opponent"
+
+
+def test_of_several_rates_of_the_dense_student_validation_chooses() -> None:
+    two = pruned({"student": (85, 85), "dense kd": (89, 88), "2× kd": (90, 90)})
+    better = pruned({"dense kd": (91, 91)})
+    assert told(pd.DataFrame(), pd.concat([two, better], ignore_index=True)).startswith(
+        "Prune 2× and recover with KD: 1.0 points below the unpruned student with the same KD."
+    )
 
 
 def test_pairs_with_the_same_advice_share_a_sentence() -> None:

@@ -266,15 +266,15 @@ def _pruned(pruning: pd.DataFrame, pair: str) -> Network | None:
     smaller = own[own["recovery"].isin([*WAYS]) & ~own["criterion"].isin(["dense", "random"])]
     if smaller.empty:
         return None
-    dense = _dense(own)
     best = smaller.loc[smaller.groupby("ratio")[score].idxmax()].sort_values("ratio")
-    near = best[best[score] >= dense[score] - NEAR]
-    row = (near if len(near) else best.iloc[:1]).iloc[-1]
-    anew = ", from scratch" if row["recovery"].startswith("scratch") else ""
+    opponents = [_dense(own, row, score) for _, row in best.iterrows()]
+    known = [*zip((row for _, row in best.iterrows()), opponents, strict=True)]
+    near = [(row, dense) for row, dense in known if row[score] >= dense[score] - NEAR]
+    row, dense = near[-1] if near else known[0]
+    anew = ", from scratch" if _is_anew(row) else ""
     name = f"{'thinned' if _thinned(row) else 'pruned'} {row['ratio']:g}×{anew}"
-    below = row["mean"] - dense["mean"]
-    with_kd = bool(dense["recovery"] == "kd")
-    return Network(pair, name, pd.concat([row, pd.Series({"below": below, "with_kd": with_kd})]))
+    beside = {"below": row["mean"] - dense["mean"], "dense": dense["recovery"]}
+    return Network(pair, name, pd.concat([row, pd.Series(beside)]))
 
 
 def _thinned(row: pd.Series) -> bool:
@@ -282,10 +282,28 @@ def _thinned(row: pd.Series) -> bool:
     return str(row["criterion"]).partition("-")[0] == "uniform"
 
 
-def _dense(chain: pd.DataFrame) -> pd.Series:
-    """A chain's fair opponent of pruned networks: dense with the same KD, or what was pruned."""
-    extra = chain[(chain["criterion"] == "dense") & (chain["recovery"] == "kd")]
-    return (extra if len(extra) else chain).iloc[0]
+def _is_anew(row: pd.Series) -> bool:
+    """Whether it was trained from new weights, in all epochs as it was in the last ones."""
+    return str(row["recovery"]).startswith("scratch")
+
+
+def _dense(chain: pd.DataFrame, row: pd.Series, score: str) -> pd.Series:
+    """The fair opponent of a pruned network of a chain: dense with the same KD, at the rates that
+    ``score`` prefers, or what was pruned."""
+    dense = chain[chain["criterion"] == "dense"]
+    for recovery in ("kd_throughout", "kd") if _is_anew(row) else ("kd",):
+        same = dense[dense["recovery"] == recovery]
+        if len(same):
+            return same.sort_values(score).iloc[-1]
+    return chain.iloc[0]
+
+
+def _dense_name(row: pd.Series) -> str:
+    """How the opponent of an advised network is called."""
+    last = " with KD in its last epochs" if _is_anew(row) else " with the same KD"
+    return "the unpruned student" + {"kd": last, "kd_throughout": " with KD in all epochs"}.get(
+        row["dense"], ""
+    )
 
 
 def _prunings(networks: list[Network], several: bool) -> Iterator[str]:
@@ -296,7 +314,7 @@ def _prunings(networks: list[Network], several: bool) -> Iterator[str]:
         row, below = network.row, network.row["below"]
         cut = "Thin all layers alike" if _thinned(row) else "Prune"
         way = f"{cut} {row['ratio']:g}× and {WAYS[row['recovery']]}"
-        dense = f"the unpruned student{' with the same KD' * row['with_kd']}"
+        dense = _dense_name(row)
         told = ways.setdefault((way, dense), [])
         points, opponent = ("", "") if told else (" points", f" {dense}")
         side = "below" if below < 0 else "above"
