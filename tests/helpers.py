@@ -285,12 +285,17 @@ def remedies(parents: dict[str, Path]) -> dict[str, tuple[dict[str, Any], dict[s
     by_labels = {**TWO_STAGE, "stage1_labels": True}
     return {
         "zero_head": (run_spec(**started, classifier="zero"), given),
+        "linear_head": (run_spec(**started, classifier="linear"), given),
         "warm_up": (run_spec({"warm_up": 0.3}, **started), given),
         "slow_backbone": (run_spec(**started, recipe={"recipe": "discriminative"}), given),
         "clipped": (run_spec({"clip": 0.1}, **started), given),
         "still_batch_norm": (run_spec(**started, recipe={"recipe": "still_batch_norm"}), given),
         "head_by_labels": (run_spec(**started, recipe=by_labels), given),
         "rewound_kd": (run_spec(**KD, init="parent", recipe=rewound), pruned),
+        "two_stage_kd_bn": (
+            run_spec(**KD, init="parent", recipe={**TWO_STAGE, "estimate_first": 1}),
+            pruned,
+        ),
         "scratch_kd": (run_spec(**KD, init="shape"), pruned),
         "probed_kd": (run_spec(**KD, init="parent", observers=["shock"]), pruned),
     }

@@ -110,7 +110,7 @@ def test_a_linear_network_has_its_closed_forms() -> None:
 @pytest.mark.parametrize("taught", [False, True])
 def test_a_classifier_of_zeros_sends_no_gradient_back_at_step_0(taught: bool) -> None:
     student, teacher = network(seed=1), network("resnet14", seed=2).eval().requires_grad_(False)
-    new_classifier(student, CLASSES, seed=0, zero=True)
+    new_classifier(student, CLASSES, seed=0, start="zero")
     row = look(student, teacher if taught else None)
     assert row["g_backbone"] == row["g_backbone_batch"] == 0.0
 

@@ -172,7 +172,7 @@ def test_arms_of_a_seed_get_the_same_new_classifier() -> None:
 
 def test_no_gradient_goes_into_the_features_from_a_classifier_of_zeros() -> None:
     built = network(seed=2)
-    new_classifier(built, 7, seed=0, zero=True)
+    new_classifier(built, 7, seed=0, start="zero")
     built.train()
     images = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     cross_entropy(built(images).logits, torch.arange(8) % 7).backward()
@@ -188,6 +188,15 @@ def test_a_new_classifier_starts_as_its_family_does(name: str) -> None:
     # Kaiming's uniform bound 1/√C: a deviation of 0.2 or so, where the family starts at 0.01.
     assert fresh.weight.std().item() == pytest.approx(own.weight.std().item(), rel=0.2)
     assert bool(fresh.bias.any()) == bool(own.bias.any())
+
+
+def test_a_vggs_new_classifier_may_start_as_torchs_linear_layers_do() -> None:
+    built = network("vgg8", options={"width": 16})
+    new_classifier(built, 50, seed=3, start="linear")
+    seeded(3, "classifier")
+    plain = nn.Linear(built.classifier.in_features, 50)
+    assert torch.equal(built.classifier.weight, plain.weight)
+    assert torch.equal(built.classifier.bias, plain.bias)
 
 
 @pytest.mark.parametrize("name", ["resnet8", "wrn16-1", "resnet10-imagenet"])

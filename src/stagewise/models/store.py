@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import prod
 from operator import le
@@ -129,15 +129,28 @@ def _backbone(architecture: Architecture) -> Network:
     return backbone
 
 
-def new_classifier(network: Network, classes: int, seed: int, *, zero: bool = False) -> None:
-    """Replace the classifier by a new one for ``classes`` classes, as its family starts them; with
-    ``zero`` all its weights are 0, so that no gradient goes into the features at the first step."""
+def new_classifier(network: Network, classes: int, seed: int, start: str = "family") -> None:
+    """Replace the classifier by a new one for ``classes`` classes.
+
+    ``start``: as its ``family`` starts them; as torch starts a ``linear`` layer, uniform within
+    1/√C; or with all weights ``zero``, so that no gradient goes into the features at first.
+    """
     seeded(seed, "classifier")
     network.classifier = nn.Linear(network.classifier.in_features, classes)
-    network.start_classifier(network.classifier)
-    if zero:
-        for parameter in network.classifier.parameters():
-            nn.init.zeros_(parameter)
+    STARTS[start](network, network.classifier)
+
+
+def _zeros(_: Network, layer: nn.Linear) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+STARTS: dict[str, Callable[[Network, nn.Linear], None]] = {
+    "family": lambda network, layer: network.start_classifier(layer),
+    "linear": lambda network, layer: None,
+    "zero": _zeros,
+}
+"""How a new classifier starts → what makes its draw by torch so."""
 
 
 def save_network(

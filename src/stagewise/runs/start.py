@@ -89,7 +89,7 @@ def from_parent(spec: TrainSpec, inputs: Inputs, data: TaskData) -> Built:
 def from_features(spec: TrainSpec, inputs: Inputs, data: TaskData) -> Built:
     """The parent's backbone under a new classifier for the task's classes."""
     network, architecture = load_parent(inputs, "init", data, same_classes=False)
-    new_classifier(network, len(data.classes), spec.seed, zero=spec.classifier == "zero")
+    new_classifier(network, len(data.classes), spec.seed, spec.classifier)
     return network, replace(architecture, classes=len(data.classes))
 
 

@@ -21,6 +21,8 @@ Rate = Annotated[float, Gt(0), Le(10)]
 Entry = dict[str, Any]
 """A member of the catalogue and its options: ``{"network": name, option: value, …}``."""
 
+ClassifierStart = Literal["family", "linear", "zero"]
+
 REESTIMATION, AS_IS = "reestimate_batch_norm", "as_is"
 STILL = (REESTIMATION, AS_IS)
 """The recipes that move no weight, so that a rate has no effect."""
@@ -160,8 +162,8 @@ class TrainSpec(Written):
     the stages that have one where not all do, ``weights`` those of loss terms that differ from the
     method's own, ``observers`` what watches it (files of ``measure/``). ``divergence``: whether a
     loss that is not finite fails the run, or ends it, with a record of what it came to.
-    ``classifier``: how a new classifier on given features starts, as its network's family does or
-    at zero.
+    ``classifier``: how a new classifier on given features starts, as its network's family does, as
+    torch's linear layers do, or at zero.
     """
 
     seed: int
@@ -176,7 +178,7 @@ class TrainSpec(Written):
     exit_places: tuple[int, ...] = ()
     observers: tuple[str, ...] = ()
     divergence: Literal["fails", "ends"] = "fails"
-    classifier: Literal["family", "zero"] = "family"
+    classifier: ClassifierStart = "family"
 
     def written(self) -> dict[str, Any]:
         """Without empty mappings, which are defaults too."""

@@ -202,6 +202,18 @@ def test_pairs_with_the_same_advice_share_a_sentence() -> None:
     ]
 
 
+def test_a_method_on_the_target_classes_is_not_mixed_with_networks_of_all() -> None:
+    part = compared({"two_stage/p.one-stage.kd": (4.0, 0.01, 0.0, 1.0)}).assign(task="target")
+    chain = pruned({"student": (85, 85), "dense kd": (90, 90), "2× kd": (89, 89)})
+    tables = {"accuracy": accuracy({KD: 81.0}), "comparison": part, "pruning": chain}
+    first, second, *_ = advise(tables, ["p"]).sentences
+    assert first == "Use KD: 4.0 points above standard training (p, target classes)."
+    assert second.startswith("Prune 2× and recover with KD: 1.0 points below")
+    of_target = chain.assign(chain="two_stage")
+    plain = advise({**tables, "pruning": of_target}, ["p"]).sentences[0]
+    assert plain == "Use KD: 4.0 points above standard training."
+
+
 def test_controls_and_what_was_not_trained_again_are_not_advised() -> None:
     chain = pruned({"student": (85, 85), "2× kd": (84, 84), "4× none": (99, 99)})
     random = pruned({"4× kd": (99, 99)}).assign(criterion="random")
@@ -228,6 +240,11 @@ def test_the_tiles_are_of_the_network_that_is_advised() -> None:
     assert accurate.lines == [("pruned 3×", "90.0 %", interval)]
     assert cheap.lines == [("pruned 3×", "1.0 M", "6.0× fewer than the teacher")]
     assert fast.lines == [("pruned 3×", "0.50 ms", "teacher 2.00 ms")]
+    dense = pd.DataFrame({"arm": ["recovery/dense kd"], "batch": [1], "milliseconds": [0.9]})
+    beside = {**tables, "latency": pd.concat([tables["latency"], dense], ignore_index=True)}
+    assert advise(beside, ["p"]).tiles[-1].lines == [
+        ("pruned 3×", "0.50 ms", "teacher 2.00 ms; unpruned student 0.90 ms")
+    ]
     loads = {"neither": [0.1, 0.1, 4, 4], "the teacher": [0.9, 0.1, 0, 0], "itself": [0, 0.9, 0, 0]}
     for who, others in loads.items():
         tables["latency"] = tables["latency"].assign(others=others)

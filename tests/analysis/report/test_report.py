@@ -206,8 +206,8 @@ def test_a_claim_without_its_deciding_arms_says_so(
     assert not shown.headlines
     assert shown.kind == "not run"
     assert shown.answer == (
-        "Whether distillation, in two stages, gives back what pruning costs is open:"
-        " the study has none of the networks that decide it."
+        "Whether a pruned network recovers better by KD than by labels, and in two stages than in"
+        " one is open: the study has none of the networks that decide it."
     )
 
 

@@ -238,7 +238,7 @@ def test_the_protocol_says_what_every_seed_has_of_its_own(results: Results) -> N
     runs = results.study.runs
     few = {"source": "digits", "student_images_per_class": 10}
     split = {**few, "source_classes": [0, 1]}
-    whole = "teacher, pretrained backbone, class split and draw of images"
+    whole = "teacher, pretrained backbone, class split on the two-stage task and draw of images"
     assert f"one {whole} per pair serves all seeds" in told(runs, data=split)
     assert f"every seed has its own {whole}, so" in told(runs, data=split, replicates="chains")
     plain = runs[runs["step"] != "pretraining"]

@@ -13,7 +13,7 @@ def test_ways_of_recovery_differ_in_one_thing_each() -> None:
     """Loss, recipe, teacher, weights or budget, beside the arm that has the others."""
     ways = ["ce", "kd", "two_stage_ce", "two_stage_kd", "rewound_ce", "rewound_kd", "self_kd"]
     new = ["scratch_ce", "scratch_ce_macs", "scratch_kd"]
-    found = plan(edited("pruning.0.recover", [*ways, *new]))
+    found = plan(edited("pruning.0.recover", [*ways, *new, "two_stage_kd_bn"]))
     runs = {name: arm(f"recovery/resnet.baseline.l2-4x.{name}", among=found) for name in ways + new}
     specs = {name: run.spec for name, run in runs.items()}
     teacher, dense = "runs/toy/teachers/resnet/seed-0", "runs/toy/students/resnet.baseline/seed-0"
@@ -27,6 +27,10 @@ def test_ways_of_recovery_differ_in_one_thing_each() -> None:
         assert back == plain
         assert replace(rewound.training, lr=plain.training.lr) == plain.training
         assert specs[f"rewound_{label}"].recipe == {"recipe": "rewound", "of": 30}
+    first = arm("recovery/resnet.baseline.l2-4x.two_stage_kd_bn", among=found).spec
+    stages = specs["two_stage_kd"].recipe
+    assert replace(first, recipe=stages) == specs["two_stage_kd"]
+    assert first.recipe == {**stages, "estimate_first": 1}, "beyond the budget, no weight moves"
     assert specs["self_kd"] == specs["kd"]
     assert (runs["kd"].parents["teacher"], runs["self_kd"].parents["teacher"]) == (teacher, dense)
     epochs = {name: spec.training.epochs for name, spec in specs.items()}

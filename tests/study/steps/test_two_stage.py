@@ -66,6 +66,7 @@ def test_one_and_two_stages_differ_in_the_recipe_alone() -> None:
 
 REMEDIES: dict[str, dict[str, Any]] = {
     "zero_head": {"classifier": "zero"},
+    "linear_head": {"classifier": "linear"},
     "warm_up": {"training": {"warm_up": 0.1}},
     "clipped": {"training": {"clip": 1.0}},
     "slow_backbone": {"recipe": {"recipe": "discriminative"}},

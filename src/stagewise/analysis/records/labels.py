@@ -95,6 +95,7 @@ RECOVERED = {
     "ce": "CE",
     "kd": "KD",
     "two_stage_kd": "two-stage KD",
+    "two_stage_kd_bn": "two-stage KD, BN first",
     "two_stage_ce": "two-stage CE",
     "rewound_ce": "CE, rewound",
     "rewound_kd": "KD, rewound",

@@ -37,6 +37,7 @@ WAYS = {
     "kd": "recover with KD",
     "two_stage_ce": "recover with the labels alone, in two stages",
     "two_stage_kd": "recover with two-stage KD",
+    "two_stage_kd_bn": "estimate batch norm anew and recover with two-stage KD",
     "rewound_ce": "recover with the labels alone at a rewound rate",
     "rewound_kd": "recover with KD at a rewound rate",
     "self_kd": "recover with KD from the unpruned student",
@@ -82,7 +83,7 @@ def advise(tables: Frames, pairs: list[str]) -> Advice:
     choices = [_choice(part) for part in _compared(tables)]
     pruned = [found for pair in pairs if (found := _pruned(tables["pruning"], pair))]
     sentences = [
-        *_methods(choices, tables["accuracy"], several),
+        *_methods(choices, tables["accuracy"], several or _tasks_differ(choices, pruned)),
         *_prunings(pruned, several),
         *_in_vain(tables),
     ]
@@ -138,6 +139,12 @@ class Choice:
         name = self.name or self.alone.removeprefix("the ")
         name += "" if self.task == "all" else f", {TASKS[self.task]}"
         return Network(self.pair, name, rows.iloc[0]) if len(rows) else None
+
+
+def _tasks_differ(choices: list[Choice], pruned: list[Network]) -> bool:
+    """Whether methods are advised on the target classes and pruned networks on all."""
+    everywhere = any(network.row["chain"] not in OTHER_CHAINS for network in pruned)
+    return everywhere and any(choice.task != "all" for choice in choices)
 
 
 def method_name(row: pd.Series) -> str:
@@ -273,7 +280,11 @@ def _pruned(pruning: pd.DataFrame, pair: str) -> Network | None:
     row, dense = near[-1] if near else known[0]
     anew = ", from scratch" if _is_anew(row) else ""
     name = f"{'thinned' if _thinned(row) else 'pruned'} {row['ratio']:g}×{anew}"
-    beside = {"below": row["mean"] - dense["mean"], "dense": dense["recovery"]}
+    beside = {
+        "below": row["mean"] - dense["mean"],
+        "dense": dense["recovery"],
+        "dense_arm": dense["arm"],
+    }
     return Network(pair, name, pd.concat([row, pd.Series(beside)]))
 
 
@@ -377,8 +388,10 @@ def _tiles(tables: Frames, networks: list[Network], several: bool) -> list[Tile]
         costs.append((name, count(macs), beside))
         if row["arm"] in timed:
             other = str(teacher["arm"].iloc[0]) if len(teacher) else ""
-            said = [f"teacher {timed[other]:.2f} ms"] if other in timed else []
-            said += ["on a busy machine"] if busy & {str(row["arm"]), other} else []
+            dense = str(row.get("dense_arm", ""))
+            shown = {other: "teacher", dense: "unpruned student"}
+            said = [f"{who} {timed[arm]:.2f} ms" for arm, who in shown.items() if arm in timed]
+            said += ["on a busy machine"] if busy & {str(row["arm"]), *shown} else []
             beside = "; ".join(said)
             times.append((name, f"{timed[row['arm']]:.2f} ms", beside))
     tiles = [

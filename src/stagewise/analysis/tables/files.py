@@ -47,7 +47,7 @@ def replicates_line(results: Results) -> str:
     if (results.study.runs["step"] == "pretraining").any():
         parts.append("pretrained backbone")
     if data.get("source_classes"):
-        parts.append("class split")
+        parts.append("class split on the two-stage task")
     if any(data.get(key) for key in FEW):
         parts.append("draw of images")
     whole = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]

@@ -26,6 +26,7 @@ Recovered = Literal[
     "kd",
     "two_stage_ce",
     "two_stage_kd",
+    "two_stage_kd_bn",
     "rewound_ce",
     "rewound_kd",
     "self_kd",
@@ -52,11 +53,13 @@ class Pruning(Block):
     """So many times fewer multiply-adds, an arm for each."""
     recover: Annotated[tuple[Recovered, ...], Unique()] = ("ce", "kd", "two_stage_kd")
     """Arms of recovery: batch norm alone (`bn`); labels (`ce`) or KD (`kd`), in two stages
-    (`two_stage_…`) or on the last stretch of the dense student's schedule, from its rate
-    (`rewound_…`, in no family); KD from the dense student (`self_kd`); new weights in the pruned
-    shape (`scratch_…`), trained as the dense student was: by labels for its epochs or,
-    `scratch_ce_macs`, for as many multiply-adds as it and a recovery by labels take; by KD for the
-    epochs of both, which take more multiply-adds than they do where the teacher is large."""
+    (`two_stage_…`; `two_stage_kd_bn` after batch norm was estimated anew, in an epoch of its own,
+    as stage 1 would else stand on statistics from before the pruning) or on the last stretch of the
+    dense student's schedule, from its rate (`rewound_…`, in no family); KD from the dense student
+    (`self_kd`); new weights in the pruned shape (`scratch_…`), trained as the dense student was: by
+    labels for its epochs or, `scratch_ce_macs`, for as many multiply-adds as it and a recovery by
+    labels take; by KD for the epochs of both, which take more multiply-adds than they do where the
+    teacher is large."""
     probe: Annotated[tuple[Recovered, ...], Unique()] = optional(())
     """Those of `recover` that log the gradient-shock quantities: no classifier is new after
     pruning, so is there a shock that two stages could prevent?"""

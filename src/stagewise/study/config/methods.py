@@ -16,6 +16,7 @@ from stagewise.study.config.blocks import (
     optional,
     optional_mapping,
 )
+from stagewise.study.spec import ClassifierStart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +59,10 @@ class MethodEntry(Open):
     scratch, on labels; or likewise, with the deepest exit teaching the others."""
     training: Overrides = optional_mapping()
     """Where the training of its arms differs from their step's."""
-    classifier: Literal["family", "zero"] = optional("family")
+    classifier: ClassifierStart = optional("family")
     """How a new classifier on features from elsewhere starts in the arms of `two_stage`: as its
-    network's family does, or at zero, so that no gradient goes into the features at first."""
+    network's family does (VGGs and MobileNetV2 small, N(0, 0.01²)), as torch's linear layers do, or
+    at zero, so that no gradient goes into the features at first."""
     exits: OwnExits = optional(OwnExits())
     """Where the exits of its students differ from those of `multi_exit`; a teacher's do not."""
     pairs: Names = optional(())

@@ -11,7 +11,7 @@ from stagewise.study.config.pairs import NetworkEntry
 from stagewise.study.config.source import image_size
 from stagewise.study.planned import PlannedRun, run_path
 from stagewise.study.regimes import REGIMES, weights_folder
-from stagewise.study.spec import Entry, Images, Training, TrainSpec
+from stagewise.study.spec import ClassifierStart, Entry, Images, Training, TrainSpec
 
 ONE_STAGE: Entry = {"recipe": "one_stage"}
 
@@ -149,7 +149,7 @@ def trained(
     exits: str = "",
     exit_places: tuple[int, ...] = (),
     observers: tuple[str, ...] = (),
-    classifier: Literal["family", "zero"] = "family",
+    classifier: ClassifierStart = "family",
     divergence: Literal["fails", "ends"] = "fails",
     reference: str = "",
     labels: dict[str, Any],

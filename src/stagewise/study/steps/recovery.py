@@ -21,6 +21,7 @@ from stagewise.study.steps.pruning import Chain, dense_start
 from stagewise.study.steps.teachers import taught_by, teacher_path
 
 TWO_STAGES: Entry = {"recipe": "two_stage"}
+ESTIMATED_FIRST: Entry = {**TWO_STAGES, "estimate_first": 1}
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ def _ways(config: Config, chain: Chain) -> dict[str, _Way]:
         "kd": _Way("kd", ONE_STAGE, "recovered with KD"),
         "two_stage_ce": _Way("ce", TWO_STAGES, "recovered with two-stage CE"),
         "two_stage_kd": _Way("kd", TWO_STAGES, "recovered with two-stage KD"),
+        "two_stage_kd_bn": _Way(
+            "kd", ESTIMATED_FIRST, "recovered with two-stage KD, batch norm estimated first"
+        ),
         "rewound_ce": _Way("ce", rewound, "recovered with CE, rate rewound"),
         "rewound_kd": _Way("kd", rewound, "recovered with KD, rate rewound"),
         "self_kd": _Way("kd", ONE_STAGE, "recovered with KD from the dense student", by_dense=True),
@@ -202,11 +206,12 @@ def _chained(
 def _recipe(config: Config, way: _Way, arm: str, lr: float, *, own: bool) -> Entry:
     """A way's recipe; stage 1 of two, where nothing says its rate, at ``lr``, that of the rest:
     after pruning no classifier is new. ``own``: not of a family, whose rates are its own."""
-    if way.recipe != TWO_STAGES:
+    if way.recipe["recipe"] != TWO_STAGES["recipe"]:
         return way.recipe
     block = config.recovery
     first = block.stage1_lr if own and block.stage1_lr is not None else lr
-    return two_stages(config, arm, block.stage1_share, first)
+    unseen = way.recipe.get("estimate_first", 0)
+    return two_stages(config, arm, block.stage1_share, first, estimate_first=unseen)
 
 
 def _training(

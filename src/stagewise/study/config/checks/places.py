@@ -95,10 +95,11 @@ def arm_problems(config: Config) -> Problems:
     started = {*block.methods, *block.arms} if block.regime != "scratch" else set()
     elsewhere = {label for key, label in methods_named(config) if not key.startswith("two_stage")}
     for label, entry in config.methods.items():
-        if entry.classifier == "zero" and (label not in started or label in elsewhere):
+        if entry.classifier != "family" and (label not in started or label in elsewhere):
             yield (
-                f"methods.{label}.classifier: 'zero', but only students of two_stage with features"
-                " from elsewhere have a new classifier; name it there alone, or remove the key"
+                f"methods.{label}.classifier: '{entry.classifier}', but only students of two_stage"
+                " with features from elsewhere have a new classifier; name it there alone, or"
+                " remove the key"
             )
 
 
