@@ -30,13 +30,13 @@ COUNTS: dict[str, dict[str, int]] = {
         "pretraining": 6 * 4,
         "students": 6 * 5 * 4,  # alone, the teacher's network on the few, pretrained at three rates
         "distillation": 6 * 4,
-        "two_stage": 6 * (2 + 8) * 4 * 3,
+        "two_stage": 6 * ((2 + 8) * 4 + 2 * 2) * 3,  # two arms of VGGs
         "pruning": 6 * (6 + 6 + 2 + 3 + 3 + 8 + 3 + 3 + 2 + 2),
         # Twice for each family of rates, but batch norm alone, rewound rates and group_sl's own
         # training; dense students of seven chains by three ways.
         "recovery": 6
         * (
-            (6 * 8 + 6 * 3 + 2 * 2 + 3 * 4 + 3 * 3 + 8 * 3 + 3 * 3 + 3 + 2 * 3 + 2 + 7 * 3) * 2
+            (6 * 9 + 6 * 3 + 2 * 2 + 3 * 4 + 3 * 3 + 8 * 3 + 3 * 3 + 3 + 2 * 3 + 2 + 7 * 3) * 2
             + (6 * 3 + 6 + 3 + 1)
         ),
     },
@@ -74,10 +74,10 @@ COUNTS: dict[str, dict[str, int]] = {
         "teachers": 6 * 2,
         "pretraining": 6,
         "students": 6 * (3 + 2),
-        "two_stage": 6 * (2 + 8) * 2,
+        "two_stage": 6 * (2 + 8 + 2) * 2,
         "pruning": 6 * (2 + 1 + 2 + 1 + 2 + 2),
-        # eleven ways, eight of which have two rates; dense students of three chains by three ways
-        "recovery": 6 * (2 * (11 + 8) + 4 * 2 + 2 * 2 * 2 + 3 * 2 + 2 * 4 * 2 + 2 * 2 + 3 * 3 * 2),
+        # twelve ways, nine of which have two rates; dense students of three chains by three ways
+        "recovery": 6 * (2 * (12 + 9) + 4 * 2 + 2 * 2 * 2 + 3 * 2 + 2 * 4 * 2 + 2 * 2 + 3 * 3 * 2),
     },
     "digits-multi-exit": {
         "teachers": 6 * 2,
