@@ -294,7 +294,7 @@ def _thinned(row: pd.Series) -> bool:
 
 
 def _is_anew(row: pd.Series) -> bool:
-    """Whether it was trained from new weights, in all epochs as it was in the last ones."""
+    """Whether it was trained from new weights, by its method in all epochs."""
     return str(row["recovery"]).startswith("scratch")
 
 
