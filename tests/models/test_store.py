@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from stagewise.catalogue import networks
 from stagewise.errors import UserError
 from stagewise.models.store import (
+    STARTS,
     Architecture,
     build,
     load_architecture,
@@ -25,6 +27,7 @@ from stagewise.models.store import (
     save_network,
     seeded,
 )
+from stagewise.study.spec import ClassifierStart
 
 
 def saved(path: Path, shape: Architecture, seed: int = 0) -> Path:
@@ -188,6 +191,10 @@ def test_a_new_classifier_starts_as_its_family_does(name: str) -> None:
     # Kaiming's uniform bound 1/√C: a deviation of 0.2 or so, where the family starts at 0.01.
     assert fresh.weight.std().item() == pytest.approx(own.weight.std().item(), rel=0.2)
     assert bool(fresh.bias.any()) == bool(own.bias.any())
+
+
+def test_every_start_that_a_spec_may_name_is_there() -> None:
+    assert {*STARTS} == {*get_args(ClassifierStart)}
 
 
 def test_a_vggs_new_classifier_may_start_as_torchs_linear_layers_do() -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from stagewise.analysis.claims.frontier import frontier, usable
 from stagewise.analysis.claims.results import Results
-from stagewise.analysis.records.labels import DENSE, RECOVERED, pruned_student, shape
+from stagewise.analysis.records.labels import DENSE, RECOVERED, is_anew, pruned_student, shape
 from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 
 COSTS = {
@@ -143,5 +143,5 @@ def _weights_from(runs: pd.DataFrame) -> dict[str, str]:
     return {
         run["path"]: run["parents"]["init"]
         for run in runs.to_dict("records")
-        if run["parents"].get("init") in known and not str(run["recovery"]).startswith("scratch")
+        if run["parents"].get("init") in known and not is_anew(run["recovery"])
     }

@@ -80,6 +80,11 @@ def shape(row: pd.Series) -> str:
     return "dense" if dense else f"{row['criterion']} {row['ratio']:g}×"
 
 
+def is_anew(recovery: str) -> bool:
+    """Whether it trains a pruned shape from new weights, by its method in all epochs."""
+    return recovery.startswith("scratch")
+
+
 def dense_students(runs: pd.DataFrame, main: pd.DataFrame, chained: pd.DataFrame) -> pd.DataFrame:
     """Of ``main`` the dense students that a chain starts from: the ``init`` parents, in the plan's
     ``runs``, of its dense or pruned runs."""

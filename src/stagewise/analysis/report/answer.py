@@ -3,8 +3,9 @@
 **Method.** In each pair and task KD is advised where it is shown to beat the student alone (p of
 its family at most 0.05), unless another method is shown to beat KD; then the best of these. Without
 KD, the best of those shown to beat the student alone. **Pruning.** The smallest shape whose best
-recovery lies at most one point below the dense student with the same KD is advised, else the
-largest shape, with its price. What is best and what lies near is chosen on validation images, where
+recovery lies at most one point below its fair opponent is advised, else the largest shape, with its
+price. The opponent is the dense student with the same KD; of new weights that with KD in all
+epochs, where a study has it. What is best and what lies near is chosen on validation images, where
 there are any; what is told was measured on test images. **Nothing gained** is said of exits and of
 two stages where none of theirs is shown to beat KD.
 """
@@ -19,7 +20,7 @@ from stagewise import catalogue
 from stagewise.analysis.claims.numbers import number
 from stagewise.analysis.claims.rules import MIN_SEEDS
 from stagewise.analysis.claims.statistics import ALPHA, critical
-from stagewise.analysis.records.labels import OTHER_CHAINS, TASKS
+from stagewise.analysis.records.labels import OTHER_CHAINS, TASKS, is_anew
 from stagewise.analysis.records.logits import ENSEMBLE, FINAL
 from stagewise.analysis.tables.cells import count
 from stagewise.analysis.tables.latency import disturbed
@@ -278,7 +279,7 @@ def _pruned(pruning: pd.DataFrame, pair: str) -> Network | None:
     known = [*zip((row for _, row in best.iterrows()), opponents, strict=True)]
     near = [(row, dense) for row, dense in known if row[score] >= dense[score] - NEAR]
     row, dense = near[-1] if near else known[0]
-    anew = ", from scratch" if _is_anew(row) else ""
+    anew = ", from scratch" if is_anew(row["recovery"]) else ""
     name = f"{'thinned' if _thinned(row) else 'pruned'} {row['ratio']:g}×{anew}"
     beside = {
         "below": row["mean"] - dense["mean"],
@@ -293,16 +294,11 @@ def _thinned(row: pd.Series) -> bool:
     return str(row["criterion"]).partition("-")[0] == "uniform"
 
 
-def _is_anew(row: pd.Series) -> bool:
-    """Whether it was trained from new weights, by its method in all epochs."""
-    return str(row["recovery"]).startswith("scratch")
-
-
 def _dense(chain: pd.DataFrame, row: pd.Series, score: str) -> pd.Series:
     """The fair opponent of a pruned network of a chain: dense with the same KD, at the rates that
     ``score`` prefers, or what was pruned."""
     dense = chain[chain["criterion"] == "dense"]
-    for recovery in ("kd_throughout", "kd") if _is_anew(row) else ("kd",):
+    for recovery in ("kd_throughout", "kd") if is_anew(row["recovery"]) else ("kd",):
         same = dense[dense["recovery"] == recovery]
         if len(same):
             return same.sort_values(score).iloc[-1]
@@ -311,7 +307,7 @@ def _dense(chain: pd.DataFrame, row: pd.Series, score: str) -> pd.Series:
 
 def _dense_name(row: pd.Series) -> str:
     """How the opponent of an advised network is called."""
-    last = " with KD in its last epochs" if _is_anew(row) else " with the same KD"
+    last = " with KD in its last epochs" if is_anew(row["recovery"]) else " with the same KD"
     return "the unpruned student" + {"kd": last, "kd_throughout": " with KD in all epochs"}.get(
         row["dense"], ""
     )
